@@ -1,0 +1,1 @@
+"""The intermediate representation: values, ops, text form, verifier, reference interpreter."""

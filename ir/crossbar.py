@@ -1,0 +1,147 @@
+"""What a crossbar of resistive cells computes: weight slices, input phases and converters.
+
+The formulas are those of ISAAC (Shafiee et al., ISCA 2016, sections III and V): weights in
+slices of ``cell_bits`` along neighbouring columns, inputs ``dac_bits`` a phase, each column sum
+through a converter, then shift-and-add; biased weights with a unit column, dense columns flipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neutrams.ir.target import AdcMode, Coding
+from neutrams.ir.types import Array
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How integers become conductances and drive levels, and column sums integers again."""
+
+    input_bits: int
+    weight_bits: int
+    cell_bits: int
+    dac_bits: int
+    adc_bits: int
+    """0 stands for an ideal converter."""
+    coding: Coding
+    column_flip: bool
+    adc_mode: AdcMode
+    rows: int
+    """Rows that the range of a scaling converter is made for."""
+
+    @property
+    def phases(self) -> int:
+        return -(-self.input_bits // self.dac_bits)
+
+    @property
+    def slices(self) -> int:
+        bits = self.weight_bits - (self.coding == "differential")
+        return -(-max(bits, 1) // self.cell_bits)
+
+    @property
+    def columns_per_neuron(self) -> int:
+        return self.slices * (2 if self.coding == "differential" else 1)
+
+    @property
+    def cell_max(self) -> int:
+        return int(2**self.cell_bits - 1)
+
+    @property
+    def digit_max(self) -> int:
+        return int(2**self.dac_bits - 1)
+
+    @property
+    def bias(self) -> int:
+        """What offset coding adds to every weight."""
+        return int(2 ** (self.weight_bits - 1)) if self.coding == "offset" else 0
+
+    @property
+    def code_max(self) -> int:
+        """Largest code a converter gives out; -1 where it is ideal."""
+        return int(2**self.adc_bits - 1) if self.adc_bits else -1
+
+    @property
+    def shift(self) -> int:
+        """Low bits a scaling converter drops from a column's sum."""
+        largest = self.rows * self.cell_max * self.digit_max
+        return self._shift(-(-largest // 2) if self.column_flip else largest)
+
+    @property
+    def unit_shift(self) -> int:
+        """Low bits a scaling converter drops from the unit column's sum."""
+        return self._shift(self.rows * self.digit_max)
+
+    def _shift(self, largest: int) -> int:
+        scales = self.adc_bits and self.adc_mode == "scale"
+        return max(0, largest.bit_length() - self.adc_bits) if scales else 0
+
+
+class Cells(NamedTuple):
+    """One block as programmed."""
+
+    codes: Ints
+    """``[polarities, slices, rows, neurons]`` level of every cell, flipped columns inverted."""
+    flipped: NDArray[np.bool_]
+    """``[polarities, slices, neurons]`` columns that hold ``cell_max`` minus their code."""
+
+
+def program(weights: Array, e: Encoding) -> Cells:
+    """Return the cells that hold signed ``weights`` ``[rows, neurons]``."""
+    w = weights.astype(np.int64)
+    signed = [w + e.bias] if e.coding == "offset" else [np.maximum(w, 0), np.maximum(-w, 0)]
+    shifts = np.arange(e.slices)[:, None, None] * e.cell_bits
+    codes = np.stack(signed)[:, None] >> shifts & e.cell_max
+    flipped = np.zeros((len(signed), e.slices, w.shape[1]), bool)
+    if e.column_flip and e.coding == "offset":
+        flipped = 2 * codes.sum(axis=2) > len(w) * e.cell_max
+        codes = np.where(flipped[:, :, None], e.cell_max - codes, codes)
+    return Cells(codes, flipped)
+
+
+def convert(sums: Ints, e: Encoding, shift: int) -> Ints:
+    """Return column sums as a converter reports them, ``shift`` low bits rounded away."""
+    if not e.adc_bits:
+        return sums
+    rounded = sums + (1 << shift >> 1) >> shift
+    return np.minimum(rounded, e.code_max) << shift
+
+
+def multiply(x: Array, weights: Array, e: Encoding) -> Ints:
+    """Return what a block of ``weights`` ``[rows, neurons]`` gives for ``x`` ``[..., rows]``.
+
+    Elements of ``x`` lie in ``[0, 2^input_bits)``; the result is ``[..., neurons]``.
+    """
+    cells = program(weights, e)
+    x = x.astype(np.int64)
+    total = np.zeros((*x.shape[:-1], weights.shape[1]), np.int64)
+    for phase in range(e.phases):
+        digits = x >> phase * e.dac_bits & e.digit_max
+        unit = convert(digits.sum(axis=-1, keepdims=True), e, e.unit_shift)
+        product = -e.bias * unit
+        for polarity, slice_ in np.ndindex(cells.flipped.shape[:2]):
+            sums = convert(digits @ cells.codes[polarity, slice_], e, e.shift)
+            true = np.where(cells.flipped[polarity, slice_], e.cell_max * unit - sums, sums)
+            product = product + (-1) ** polarity * (true << slice_ * e.cell_bits)
+        total += product << phase * e.dac_bits
+    return total
+
+
+def lossless(weights: Array, e: Encoding) -> NDArray[np.bool_]:
+    """Return for every neuron of a block whether each input gives its exact integer product.
+
+    A column is safe where its largest possible sum, all rows driven full, is a code of the
+    converter and no low bits are dropped. The unit column must be safe too, where there is one.
+    """
+    neurons = weights.shape[1]
+    if not e.adc_bits:
+        return np.ones(neurons, bool)
+    if e.bias and (e.unit_shift or len(weights) * e.digit_max > e.code_max):
+        return np.zeros(neurons, bool)
+    worst = program(weights, e).codes.sum(axis=2) * e.digit_max
+    return np.asarray((worst <= (e.code_max if not e.shift else 0)).all(axis=(0, 1)))

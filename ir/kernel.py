@@ -1,0 +1,90 @@
+"""The one door to Numba: compile a function over arrays when it is first called.
+
+Importing this module, or one that decorates, does not import Numba. With ``NUMBA_DISABLE_JIT=1``
+kernels run as plain Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import update_wrapper
+from importlib import import_module
+from typing import Generic, ParamSpec, TypeVar, overload
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+prange = range
+"""A range whose rounds may run at once in a kernel with ``parallel=True``; else a plain range."""
+
+
+class Kernel(Generic[P, R]):
+    """A top-level function over arrays and numbers, compiled on its first call and kept on disk.
+
+    Kernels may call each other, if they stand in one file: the cache of a kernel is renewed when
+    its own file changes, not when another does.
+    """
+
+    def __init__(self, function: Callable[P, R], *, parallel: bool) -> None:
+        self.py_func = function
+        """The function itself, which means the same without being compiled."""
+        self._parallel = parallel
+        self._compiled: Callable[P, R] | None = None
+        update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._resolve()(*args, **kwargs)
+
+    @property
+    def _numba_type_(self) -> object:
+        """What Numba reads of a global that a kernel calls."""
+        kind: object = import_module("numba").typeof(self._resolve())
+        return kind
+
+    def _resolve(self) -> Callable[P, R]:
+        if self._compiled is None:
+            self._compiled = self._compile()
+        return self._compiled
+
+    def _compile(self) -> Callable[P, R]:
+        numba = import_module("numba")
+        options = {"fastmath": False, "nogil": True, "parallel": self._parallel}
+        if self._parallel:
+            _name_parallel_ranges(self.py_func, numba.prange)
+        try:
+            compiled: Callable[P, R] = numba.njit(cache=True, **options)(self.py_func)
+        except RuntimeError:  # no folder can hold the cache: compile in each process
+            compiled = numba.njit(**options)(self.py_func)
+        return compiled
+
+
+def _name_parallel_ranges(function: Callable[..., object], parallel: object) -> None:
+    """Numba knows its own ``prange`` by identity; as plain Python that one is a range too."""
+    scope: dict[str, object] = getattr(function, "__globals__", {})
+    if scope.get("prange") is prange:
+        scope["prange"] = parallel
+
+
+@overload
+def kernel(function: Callable[P, R], /) -> Kernel[P, R]: ...
+
+
+@overload
+def kernel(*, parallel: bool = ...) -> Callable[[Callable[P, R]], Kernel[P, R]]: ...
+
+
+def kernel(
+    function: Callable[P, R] | None = None, /, *, parallel: bool = False
+) -> Kernel[P, R] | Callable[[Callable[P, R]], Kernel[P, R]]:
+    """Turn a top-level function into a kernel: cached, without fast math, free of the GIL.
+
+    ``parallel`` spreads loops over :data:`prange` on all threads. A kernel must give the same
+    result uncompiled (``.py_func``), so it sums floats in a fixed order and lets no integer wrap.
+    """
+    if function is not None:
+        return Kernel(function, parallel=parallel)
+
+    def decorate(inner: Callable[P, R]) -> Kernel[P, R]:
+        return Kernel(inner, parallel=parallel)
+
+    return decorate

@@ -1,0 +1,95 @@
+"""The words of the chip level: where units sit, what flows between tiles, and when things run.
+
+Chip ops have no results; they state facts about values of the unit graph, by name.
+"""
+
+from __future__ import annotations
+
+from neutrams.ir.op import Op, Value, attr, op, operand
+from neutrams.ir.ops.base import want, want_rank, want_same
+from neutrams.ir.types import TensorType
+
+
+@op("chip.group")
+class Group(Op):
+    """The crossbars that hold the blocks of one ``unit.mvm``."""
+
+    crossbars: Value = operand()
+    """i32 ``[copies × B]``: the crossbar of every block, one copy after the other. A crossbar's
+    index is (tile × cores of a tile + core) × crossbars of a core + its place in the core."""
+    unit: str = attr()
+    """Name of the ``unit.mvm``'s result."""
+    copies: int = attr(default=1)
+    """Times the whole matrix is held; windows are shared among copies."""
+
+    def infer(self) -> tuple[TensorType, ...]:
+        want_rank(self, self.crossbars, 1, 1)
+        want(self, self.copies >= 1, f"copies must be 1 or more, not {self.copies}")
+        return ()
+
+
+@op("chip.vector")
+class Vector(Op):
+    """The tiles whose vector units run one digital op."""
+
+    tiles: Value = operand()
+    """i32 ``[T]``."""
+    unit: str = attr()
+    """Name of the op's first result."""
+
+    def infer(self) -> tuple[TensorType, ...]:
+        want_rank(self, self.tiles, 1, 1)
+        return ()
+
+
+@op("chip.place")
+class Place(Op):
+    """Router coordinates of each tile on the mesh."""
+
+    x: Value = operand()
+    """i32 ``[tiles]`` columns."""
+    y: Value = operand()
+    """i32 ``[tiles]`` rows."""
+
+    def infer(self) -> tuple[TensorType, ...]:
+        _same_length(self, self.x, self.y)
+        return ()
+
+
+@op("chip.flow")
+class Flow(Op):
+    """What one inference sends from tile to tile, first along its row, then its column."""
+
+    source: Value = operand()
+    """i32 ``[E]`` tiles."""
+    target: Value = operand()
+    """i32 ``[E]`` tiles."""
+    bits: Value = operand()
+    """i64 ``[E]``."""
+
+    def infer(self) -> tuple[TensorType, ...]:
+        _same_length(self, self.source, self.target, self.bits)
+        return ()
+
+
+@op("chip.stage")
+class Stage(Op):
+    """When one op runs within one inference, in crossbar reads (``read_ns``) from its start."""
+
+    unit: str = attr()
+    """Name of the op's first result."""
+    windows: int = attr()
+    """Windows it works through."""
+    start_cycle: int = attr()
+    interval_cycles: int = attr()
+    """Cycles from one window to the next."""
+    finish_cycle: int = attr()
+
+    def infer(self) -> tuple[TensorType, ...]:
+        return ()
+
+
+def _same_length(op: Op, first: Value, *others: Value) -> None:
+    (length,) = want_rank(op, first, 1, 1)
+    for other in others:
+        want_same(op, length, want_rank(op, other, 1, 1)[0], "lengths of lists")

@@ -1,0 +1,96 @@
+"""Products of two tensors: matrix products, and sums over named axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neutrams.ir.op import Op, Value, attr, operand, operands
+from neutrams.ir.ops.base import Mixes, digital, same_dtype, want, want_rank, want_same
+from neutrams.ir.types import Array, Dim, TensorType, broadcast
+
+
+@digital("nn.matmul")
+class Matmul(Op):
+    """The matrix product with NumPy's rules for stacks and vectors; integers wrap around."""
+
+    a: Value = operand()
+    b: Value = operand()
+
+    def infer(self) -> TensorType:
+        dtype = same_dtype(self, self.a, self.b)
+        a, b = want_rank(self, self.a, 1), want_rank(self, self.b, 1)
+        inner = b[-2] if len(b) > 1 else b[0]
+        want_same(self, a[-1], inner, f"`{self.a.type}` and `{self.b.type}` do not multiply")
+        stack = broadcast(a[:-2], b[:-2])
+        rows = a[-2:-1]
+        columns = b[-1:] if len(b) > 1 else ()
+        return TensorType(dtype, (*stack, *rows, *columns))
+
+    def evaluate(self, a: Array, b: Array) -> Array:
+        return matmul(a, b)
+
+    def mixes(self) -> Mixes:
+        a, b = self.a.type.rank, self.b.type.rank
+        return (frozenset({a - 1}), frozenset({max(b - 2, 0)}))
+
+
+@digital("nn.einsum")
+class Einsum(Op):
+    """Products of the operands, summed over the letters that the result does not name."""
+
+    parts: tuple[Value, ...] = operands()
+    equation: str = attr()
+
+    def infer(self) -> TensorType:
+        dtype = same_dtype(self, *self.parts)
+        terms, result = self._terms()
+        want(self, len(terms) == len(self.parts), f"`{self.equation}` names {len(terms)} operands")
+        sizes: dict[str, Dim] = {}
+        for term, part in zip(terms, self.parts, strict=True):
+            self._measure(term, part, sizes)
+        missing = [letter for letter in result if letter not in sizes]
+        want(self, not missing, f"`{self.equation}` does not say what `{missing}` is")
+        return TensorType(dtype, tuple(sizes[letter] for letter in result))
+
+    def evaluate(self, *parts: Array) -> Array:
+        return np.einsum(self.equation.replace(" ", ""), *parts, optimize=len(parts) > 1)
+
+    def mixes(self) -> Mixes:
+        terms, result = self._terms()
+        return tuple(
+            frozenset(i for i, letter in enumerate(t) if letter not in result or t.count(letter) > 1)
+            for t in terms
+        )
+
+    def _terms(self) -> tuple[list[str], str]:
+        """Operand terms and the result's, an ellipsis written as the digits of its axes."""
+        left, arrow, right = self.equation.replace(" ", "").partition("->")
+        terms = left.split(",")
+        if not arrow:
+            letters = sorted({c for c in left if c.isalpha() and left.count(c) == 1})
+            right = ("..." if "..." in left else "") + "".join(letters)
+        ranks = [p.type.rank - len(t.replace("...", "")) for t, p in zip(terms, self.parts)]
+        widest = max([r for r, t in zip(ranks, terms) if "..." in t], default=0)
+        digits = "".join(map(str, range(10)))[:widest]
+        written = [t.replace("...", digits[widest - max(r, 0) :]) for t, r in zip(terms, ranks)]
+        return written, right.replace("...", digits)
+
+    def _measure(self, term: str, part: Value, sizes: dict[str, Dim]) -> None:
+        if len(term) != part.type.rank:
+            raise self.fault("NT0106", f"`{term}` does not name the axes of `{part.type}`")
+        for letter, dim in zip(term, part.type.shape, strict=True):
+            if sizes.setdefault(letter, dim) == 1:
+                sizes[letter] = dim
+            if dim != 1:
+                want_same(self, dim, sizes[letter], f"sizes of `{letter}` differ")
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """Return the matrix product; integers go through float64 BLAS where that is exact."""
+    if a.dtype.kind == "f" or b.size == 0 or a.size == 0:
+        return np.matmul(a, b)
+    largest = float(np.abs(a.astype(np.float64)).max()) * float(np.abs(b.astype(np.float64)).max())
+    if largest * a.shape[-1] >= 2**53:
+        return np.matmul(a, b)
+    exact = np.matmul(a.astype(np.float64), b.astype(np.float64))
+    return exact.astype(np.int64).astype(np.result_type(a, b), copy=False)

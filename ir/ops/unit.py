@@ -1,0 +1,184 @@
+"""The digital words of the unit level: integers in, integers out, beside the crossbars."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neutrams.ir.op import Op, Value, attr, op, operand
+from neutrams.ir.ops.base import NONE, Mixes, axis_of, want, want_rank, want_same
+from neutrams.ir.types import Array, DType, TensorType, broadcast
+from neutrams.ir.windows import out_sizes, taps, windows
+
+
+@op("unit.reduce")
+class Reduce(Op):
+    """Add the partial sums of all splits (axis 0), and a bias for each neuron."""
+
+    partials: Value = operand()
+    bias: Value | None = operand(default=None)
+    """``[neurons]``; integers."""
+    axis: int = attr(default=-1)
+    """Axis of the result along which the neurons lie."""
+
+    def infer(self) -> TensorType:
+        shape = want_rank(self, self.partials, 2)[1:]
+        axis = axis_of(self, self.axis, len(shape))
+        if self.bias is not None:
+            want_rank(self, self.bias, 1, 1)
+            want_same(self, self.bias.type.shape[0], shape[axis], "biases and neurons")
+        return TensorType(self.partials.type.dtype, shape)
+
+    def evaluate(self, partials: Array, bias: Array | None = None) -> Array:
+        total = partials.sum(axis=0, dtype=np.int64)
+        if bias is not None:
+            total = total + along(bias, self.axis, total.ndim)
+        return total.astype(partials.dtype)
+
+    def mixes(self) -> Mixes:
+        return (frozenset({0}), NONE)
+
+
+@op("unit.rescale")
+class Rescale(Op):
+    """``clip(rint(f32(x) × scale) + zero, low, high)``: each step one float32 operation."""
+
+    x: Value = operand()
+    scale: Value = operand()
+    """f32, one number or one for each place along ``axis``."""
+    axis: int = attr(default=-1)
+    zero: int = attr(default=0)
+    low: int = attr(default=-128)
+    high: int = attr(default=127)
+    dtype: DType = attr(default=DType.I8)
+
+    def infer(self) -> TensorType:
+        axis = axis_of(self, self.axis, self.x.type.rank)
+        want_rank(self, self.scale, 0, 1)
+        if self.scale.type.rank:
+            want_same(self, self.scale.type.shape[0], self.x.type.shape[axis], "scales and places")
+        return self.x.type.with_dtype(self.dtype)
+
+    def evaluate(self, x: Array, scale: Array) -> Array:
+        scale = np.asarray(scale, np.float32)
+        scaled = x.astype(np.float32) * (along(scale, self.axis, x.ndim) if scale.ndim else scale)
+        return saturate(scaled, self.zero, self.low, self.high, self.dtype)
+
+    def mixes(self) -> Mixes:
+        return (NONE, NONE)
+
+
+@op("unit.add")
+class Add(Op):
+    """Add two quantised tensors, which broadcast, and quantise the sum.
+
+    ``clip(rint(f32(a - a_zero) × a_scale + f32(b - b_zero) × b_scale) + zero, low, high)``, each
+    step one float32 operation; the scales are relative to the result's.
+    """
+
+    a: Value = operand()
+    b: Value = operand()
+    a_scale: float = attr()
+    b_scale: float = attr()
+    a_zero: int = attr(default=0)
+    b_zero: int = attr(default=0)
+    zero: int = attr(default=0)
+    low: int = attr(default=-128)
+    high: int = attr(default=127)
+    dtype: DType = attr(default=DType.I8)
+
+    def infer(self) -> TensorType:
+        return TensorType(self.dtype, broadcast(self.a.type.shape, self.b.type.shape))
+
+    def evaluate(self, a: Array, b: Array) -> Array:
+        left = _centred(a, self.a_zero).astype(np.float32) * np.float32(self.a_scale)
+        right = _centred(b, self.b_zero).astype(np.float32) * np.float32(self.b_scale)
+        return saturate(left + right, self.zero, self.low, self.high, self.dtype)
+
+    def mixes(self) -> Mixes:
+        return (NONE, NONE)
+
+
+@op("unit.lut")
+class Lut(Op):
+    """Replace each ``x`` by ``table[x - low]``; every value of ``x`` must have an entry."""
+
+    x: Value = operand()
+    table: Value = operand()
+    """One number for each integer from ``low`` on."""
+    low: int = attr(default=0)
+
+    def infer(self) -> TensorType:
+        want_rank(self, self.table, 1, 1)
+        return self.x.type.with_dtype(self.table.type.dtype)
+
+    def evaluate(self, x: Array, table: Array) -> Array:
+        return np.take(table, _centred(x, self.low))
+
+    def mixes(self) -> Mixes:
+        return (NONE, frozenset({0}))
+
+
+@op("unit.average_pool")
+class AveragePool(Op):
+    """Average windows of a quantised ``[N, C, *sizes]`` tensor and quantise the result.
+
+    ``clip(rint(f32(sum of x - input_zero) × (scale / count)) + zero, low, high)``: the sum in
+    integers, the rest in float32.
+    """
+
+    x: Value = operand()
+    kernel: tuple[int, ...] = attr()
+    strides: tuple[int, ...] = attr(default=())
+    pads: tuple[int, ...] = attr(default=())
+    dilations: tuple[int, ...] = attr(default=())
+    ceil_mode: bool = attr(default=False)
+    count_include_pad: bool = attr(default=False)
+    input_zero: int = attr(default=0)
+    scale: float = attr(default=1.0)
+    zero: int = attr(default=0)
+    low: int = attr(default=-128)
+    high: int = attr(default=127)
+    dtype: DType = attr(default=DType.I8)
+
+    def infer(self) -> TensorType:
+        want(self, bool(self.kernel), "needs a kernel")
+        rank = 2 + len(self.kernel)
+        shape = want_rank(self, self.x, rank, rank)
+        geometry = (self.kernel, self.strides, self.pads, self.dilations)
+        out = out_sizes(shape[2:], *geometry, ceil_mode=self.ceil_mode)
+        return TensorType(self.dtype, (*shape[:2], *out))
+
+    def evaluate(self, x: Array) -> Array:
+        geometry = (self.kernel, self.strides, self.pads, self.dilations)
+        seen = windows(_centred(x, self.input_zero), *geometry, ceil_mode=self.ceil_mode)
+        total = seen.sum(axis=tuple(range(2, 2 + len(self.kernel))))
+        count = taps(
+            x.shape[2:],
+            *geometry,
+            ceil_mode=self.ceil_mode,
+            include_pad=self.count_include_pad,
+        )
+        share = np.float32(self.scale) / count.astype(np.float32)
+        return saturate(
+            total.astype(np.float32) * share, self.zero, self.low, self.high, self.dtype
+        )
+
+    def mixes(self) -> Mixes:
+        return (frozenset(range(2, self.x.type.rank)),)
+
+
+def _centred(x: Array, zero: int) -> Array:
+    return x.astype(np.int64) - zero
+
+
+def along(vector: Array, axis: int, rank: int) -> Array:
+    """Shape a vector so that it broadcasts along one axis of a tensor."""
+    shape = [1] * rank
+    shape[axis] = -1
+    return vector.reshape(shape)
+
+
+def saturate(x: Array, zero: int, low: int, high: int, dtype: DType) -> Array:
+    """Return ``clip(rint(x) + zero, low, high)`` of float32 ``x``, half to even."""
+    held = np.clip(np.rint(x) + np.float32(zero), np.float32(low), np.float32(high))
+    return held.astype(dtype.numpy)

@@ -1,0 +1,174 @@
+"""A compiled program: what the simulator loads, in one file.
+
+The file is a ZIP archive, uncompressed, without pickles:
+
+    program.nt            the module in text form
+    weights.safetensors   its larger arrays, by the keys the text names
+    target.json           the resolved target
+    manifest.json         format, versions, options, and the SHA-256 of the other members
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neutrams.ir.diagnostics import NeutramsError, Place, error
+from neutrams.ir.files import atomic_write
+from neutrams.ir.graph import Module
+from neutrams.ir.target import Component, Core, Limits, Machine, Network, Target, Tile
+from neutrams.ir.types import Array
+
+FORMAT = 1
+"""Version of the file format; a reader refuses a newer one."""
+
+_TEXT, _WEIGHTS, _TARGET, _MANIFEST = (
+    "program.nt",
+    "weights.safetensors",
+    "target.json",
+    "manifest.json",
+)
+_LIMIT = 64 << 30
+
+
+@dataclass(slots=True)
+class Program:
+    """A module (graphs ``main`` and ``chip``), the chip it is for, and how it was made."""
+
+    module: Module
+    target: Target
+    manifest: dict[str, Any] = field(default_factory=dict)
+    """JSON values: options of the compile, source hashes, versions, accuracy figures."""
+
+    def save(self, path: str | Path) -> None:
+        """Write the program; the file appears whole or not at all.
+
+        Equal programs give equal bytes.
+
+        Raises:
+            NeutramsError: NT0020, the file cannot be written.
+        """
+        members = self.members()
+        with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+            for name, data in members.items():
+                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+
+    def members(self) -> dict[str, bytes]:
+        """Return the content of each member of the file."""
+        from safetensors.numpy import save
+
+        from neutrams.ir.text import print_module
+
+        store: dict[str, Array] = {}
+        text = print_module(self.module, store)
+        parts = {
+            _TEXT: text.encode(),
+            _WEIGHTS: save({key: _contiguous(store[key]) for key in sorted(store)}),
+            _TARGET: _json(dataclasses.asdict(dataclasses.replace(self.target, source=""))),
+        }
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
+        manifest = {"format": FORMAT, **self.manifest, "sha256": hashes}
+        return {**parts, _MANIFEST: _json(manifest)}
+
+    @staticmethod
+    def load(path: str | Path) -> Program:
+        """Read a program file.
+
+        Raises:
+            NeutramsError: NT0021, it is not a program or is damaged; NT0022, it is newer.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        from neutrams.ir.text import parse
+
+        parts = _read(Path(path))
+        manifest = _manifest(Path(path), parts[_MANIFEST])
+        _check(Path(path), manifest, parts)
+        try:
+            weights = load(parts[_WEIGHTS])
+        except SafetensorError as fault:
+            raise _damaged(Path(path), str(fault)) from None
+        module = parse(parts[_TEXT].decode(), file=f"{path}/{_TEXT}", weights=weights)
+        target = _target(json.loads(parts[_TARGET]))
+        kept = {key: value for key, value in manifest.items() if key not in ("format", "sha256")}
+        return Program(module, target, kept)
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(item.file_size for item in archive.infolist()) > _LIMIT:
+                raise _damaged(path, "it claims more than 64 GiB")
+            if any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist()):
+                raise _damaged(path, "a member is compressed; programs are stored as they are")
+            return {name: archive.read(name) for name in (_TEXT, _WEIGHTS, _TARGET, _MANIFEST)}
+    except (zipfile.BadZipFile, KeyError) as fault:
+        raise _damaged(path, str(fault)) from None
+    except OSError as fault:
+        diagnostic = error("NT0021", f"cannot read program `{path}`").at(Place(str(path)))
+        raise NeutramsError(diagnostic.note(fault.strerror or str(fault))) from None
+
+
+def _manifest(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        manifest = json.loads(data)
+    except ValueError:
+        raise _damaged(path, "the manifest is not JSON") from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+        raise _damaged(path, "the manifest names no format")
+    return manifest
+
+
+def _check(path: Path, manifest: dict[str, Any], parts: dict[str, bytes]) -> None:
+    if manifest["format"] > FORMAT:
+        raise NeutramsError(
+            error("NT0022", f"`{path}` is of format {manifest['format']}; newest known is {FORMAT}")
+            .at(Place(str(path)))
+            .help("use the version of neutrams that wrote it, or compile again")
+        )
+    for name, wanted in manifest.get("sha256", {}).items():
+        if name in parts and hashlib.sha256(parts[name]).hexdigest() != wanted:
+            raise _damaged(path, f"member {name} does not match its SHA-256")
+
+
+def _damaged(path: Path, why: str) -> NeutramsError:
+    diagnostic = error("NT0021", f"`{path}` is not a whole neutrams program").at(Place(str(path)))
+    return NeutramsError(diagnostic.note(why).help("compile it again"))
+
+
+def _target(data: dict[str, Any]) -> Target:
+    machine = data["machine"]
+    return Target(
+        name=data["name"],
+        description=data["description"],
+        limits=Limits(**data["limits"]),
+        machine=Machine(
+            core=Core(**machine["core"]),
+            tile=Tile(**machine["tile"]),
+            network=Network(**machine["network"]),
+            tiles=machine["tiles"],
+        ),
+        costs=tuple(_component(c) for c in data["costs"]),
+        source=data["source"],
+    )
+
+
+def _component(data: dict[str, Any]) -> Component:
+    energy = tuple((event, value) for event, value in data["energy_pj"])
+    return Component(**{**data, "energy_pj": energy, "assumed": tuple(data["assumed"])})
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _contiguous(array: Array) -> Array:
+    import numpy as np
+
+    return np.ascontiguousarray(array)

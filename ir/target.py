@@ -1,0 +1,179 @@
+"""A chip as data: what it can hold (limits), how it is built (machine), what it costs (costs).
+
+Numbers come from TOML through :mod:`neutrams.targets`; nothing here has a default but what the
+format allows to be left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+Coding = Literal["offset", "differential"]
+AdcMode = Literal["clip", "scale"]
+Place = Literal["crossbar", "core", "tile", "router", "chip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one unit must obey."""
+
+    fan_in: int
+    """Inputs a unit may read: at most ``core.rows``."""
+    neurons: int
+    """Outputs a unit may make: at most what the columns of a crossbar hold after slicing."""
+    weight_bits: int
+    input_bits: int
+    output_bits: int
+    accumulator_bits: int
+    """Width of the digital sum over blocks, in two's complement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """A group of crossbars that share input registers (ISAAC: an in-situ multiply-accumulate)."""
+
+    crossbars: int
+    rows: int
+    columns: int
+    """Cell columns, without the unit column of offset coding."""
+    cell_bits: int
+    dac_bits: int
+    adc_bits: int
+    adcs: int
+    """Converters of one crossbar."""
+    coding: Coding
+    """How a crossbar holds signed weights: biased by half the range, or as a pair of columns."""
+    column_flip: bool
+    """Columns whose worst-case sum would pass half of the full range are stored inverted."""
+    adc_mode: AdcMode
+    """What a converter does with a sum above its range: clip, or scale all sums by a power of 2."""
+    read_ns: float
+    """Time of one crossbar read: one DAC phase, all columns converted."""
+    pipeline_cycles: int
+    """Reads-long cycles from buffer to buffer, beyond the phases themselves (ISAAC: 22 - 16)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Cores around a shared buffer, with a digital vector unit for all a crossbar cannot do."""
+
+    cores: int
+    buffer_bytes: int
+    bus_bits: int
+    vector_lanes: int
+    """Element operations the vector unit does in one clock."""
+    clock_ghz: float
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The two-dimensional mesh between routers; each router serves ``tiles_per_router`` tiles."""
+
+    columns: int
+    rows: int
+    tiles_per_router: int
+    flit_bits: int
+    router_cycles: int
+    link_cycles: int
+    clock_ghz: float
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    core: Core
+    tile: Tile
+    network: Network
+    tiles: int
+    """Tiles of the chip; at most ``columns × rows × tiles_per_router``."""
+
+    @property
+    def routers(self) -> int:
+        """Routers of the whole mesh, which is built in full even where a slot holds no tile."""
+        return self.network.columns * self.network.rows
+
+    @property
+    def cores(self) -> int:
+        return self.tiles * self.tile.cores
+
+    @property
+    def crossbars(self) -> int:
+        return self.cores * self.core.crossbars
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One kind of part: how many there are, and what one of them, or one event in it, costs."""
+
+    name: str
+    place: Place
+    """What holds ``count`` of it."""
+    count: int
+    energy_pj: tuple[tuple[str, float], ...]
+    """Energy of one event, for each event counter the part is charged for. A zero says that the
+    event is paid for elsewhere, so that it does not count as forgotten."""
+    area_mm2: float
+    """Area of one instance."""
+    power_mw: float
+    """Power of one instance when busy all the time (the published figure), ``static_mw`` in it."""
+    static_mw: float
+    """Power of one instance that is switched on, even when idle."""
+    source: str
+    """Where the numbers come from."""
+    assumed: tuple[str, ...]
+    """Fields above that are assumptions, not published figures: ``area_mm2``, ``power_mw``,
+    ``static_mw``, ``energy_pj`` (all events) or ``energy_pj.<event>``."""
+
+    def assumes(self, name: str) -> bool:
+        """Tell whether the number in a field (``energy_pj.<event>`` for one event) is assumed."""
+        return name in self.assumed or name.partition(".")[0] in self.assumed
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    name: str
+    description: str
+    limits: Limits
+    machine: Machine
+    costs: tuple[Component, ...]
+    source: str = field(default="", compare=False)
+    """The TOML file it was read from, for diagnostics; empty when built in memory."""
+
+    @property
+    def slices(self) -> int:
+        """Cells that hold one weight (in one polarity)."""
+        core = self.machine.core
+        bits = self.limits.weight_bits - (core.coding == "differential")
+        return -(-max(bits, 1) // core.cell_bits)
+
+    @property
+    def phases(self) -> int:
+        """Crossbar reads that feed one input."""
+        return -(-self.limits.input_bits // self.machine.core.dac_bits)
+
+    @property
+    def columns_per_neuron(self) -> int:
+        return self.slices * (2 if self.machine.core.coding == "differential" else 1)
+
+    def at_precision(self, *, weight_bits: int, input_bits: int) -> Target:
+        """Return the same chip run with fewer bits than its limits allow.
+
+        Narrower weights take fewer slices, so a crossbar holds more neurons, unless the target
+        states a smaller limit of its own. Structure, area and event energies stay.
+        """
+        limits = self.limits
+        assert 1 <= weight_bits <= limits.weight_bits, weight_bits
+        assert 1 <= input_bits <= limits.input_bits, input_bits
+        narrow = replace(
+            limits,
+            weight_bits=weight_bits,
+            input_bits=input_bits,
+            output_bits=min(limits.output_bits, input_bits),
+        )
+        fit = replace(self, limits=narrow)._neurons_that_fit
+        neurons = fit if limits.neurons == self._neurons_that_fit else min(limits.neurons, fit)
+        return replace(self, limits=replace(narrow, neurons=neurons))
+
+    @property
+    def _neurons_that_fit(self) -> int:
+        return self.machine.core.columns // self.columns_per_neuron

@@ -1,0 +1,1 @@
+"""From abstract blocks and the traffic between them to sites and routes; knows no neural networks."""

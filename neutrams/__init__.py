@@ -1,0 +1,71 @@
+"""Compile neural networks to compute-in-memory and neuromorphic chips, and simulate them.
+
+    program = neutrams.compile("model.onnx", target="cim", calibration=x)
+    result = neutrams.simulate(program, x, labels=y)
+
+Names resolve on first use, so that importing a part loads no more than that part.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neutrams.driver import Preprocess, Simulation, check, compile, export, simulate
+    from neutrams.frontends import load_model
+    from neutrams.ir.diagnostics import Diagnostic, NeutramsError
+    from neutrams.ir.program import Program
+    from neutrams.ir.target import Target
+    from neutrams.passes import PassContext, PassManager
+    from neutrams.targets import load as load_target
+
+__all__ = [
+    "Diagnostic",
+    "NeutramsError",
+    "PassContext",
+    "PassManager",
+    "Preprocess",
+    "Program",
+    "Simulation",
+    "Target",
+    "__version__",
+    "check",
+    "compile",
+    "export",
+    "load_model",
+    "load_target",
+    "simulate",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Diagnostic": "neutrams.ir.diagnostics",
+    "NeutramsError": "neutrams.ir.diagnostics",
+    "PassContext": "neutrams.passes",
+    "PassManager": "neutrams.passes",
+    "Preprocess": "neutrams.driver",
+    "Program": "neutrams.ir.program",
+    "Simulation": "neutrams.driver",
+    "Target": "neutrams.ir.target",
+    "check": "neutrams.driver",
+    "compile": "neutrams.driver",
+    "export": "neutrams.driver",
+    "load_model": "neutrams.frontends",
+    "load_target": "neutrams.targets:load",
+    "simulate": "neutrams.driver",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module `neutrams` has no attribute `{name}`")
+    module, _, attribute = _HOMES[name].partition(":")
+    found: object = getattr(import_module(module), attribute or name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,262 @@
+"""The whole road from a model to a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neutrams.driver.cache import Cache, arrays_digest, graph_digest, key_of
+from neutrams.driver.mapping import chip_graph, map_units
+from neutrams.driver.preprocess import Preprocess
+from neutrams.driver.progress import Progress, silent
+from neutrams.driver.samples import Samples, SampleSource, load_samples
+from neutrams.driver.scheduling import add_schedule
+from neutrams.driver.sources import load_graph, load_target, source_name
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
+from neutrams.ir.graph import Graph, Module
+from neutrams.ir.program import Program
+from neutrams.ir.target import Target
+from neutrams.ir.text import parse, print_module
+from neutrams.ir.types import Array, Symbol
+from neutrams.passes import Pass, PassContext, PassManager, Remark, default_pipeline, print_pipeline
+
+SYNTHETIC = 64
+"""Random samples that stand in for calibration data nobody gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A program and what there is to say about how it was made."""
+
+    program: Program
+    remarks: tuple[Remark, ...]
+    warnings: tuple[Diagnostic, ...]
+    reused: tuple[str, ...]
+    """Stages taken from the cache instead of being run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a compile is asked for, besides the model, the chip and the data."""
+
+    passes: str | Sequence[Pass | str] = ""
+    """The pipeline; empty for :func:`neutrams.passes.default_pipeline`."""
+    observer: str = "mse"
+    replicate: bool = True
+    """Hold slow layers in several copies where crossbars are free."""
+    keep_float: bool = True
+    """Keep the float network in the program, to compare with."""
+    seed: int = 0
+    dims: Mapping[str, int] | None = None
+    """Sizes for symbolic dimensions of the model, by name."""
+    verify_each: bool = False
+    timing: bool = False
+    print_after: bool | frozenset[str] = False
+    emit: Callable[[str], None] | None = None
+
+
+def compile(
+    model: object,
+    *,
+    target: str | Path | Target = "cim",
+    calibration: SampleSource | None = None,
+    overrides: Mapping[str, Any] | Sequence[str] | None = None,
+    preprocess: Preprocess | str | None = None,
+    seed: int = 0,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Program:
+    """Compile a model (a path, an ONNX model, a torch module, a graph) for a chip.
+
+    Args:
+        model: What :func:`neutrams.frontends.load_model` reads, or a graph.
+        target: Name of a chip, path of a target file, or a target.
+        calibration: Samples that show which values occur: an ``.npz`` or arrays.
+        overrides: Target values to change, such as ``{"core.rows": 64}``.
+        preprocess: What is done to every sample first; kept in the program.
+        seed: Fixes all that is random: placement, and samples made up for want of data.
+        cache: Where to look for, and keep, results of earlier compiles.
+        progress: Told how far the work is.
+        **options: Fields of :class:`Options`.
+
+    Raises:
+        NeutramsError: the model, the data or the target is at fault, or they do not fit.
+    """
+    return compile_model(
+        model,
+        target=load_target(target, overrides),
+        calibration=calibration,
+        preprocess=Preprocess.parse(preprocess) if isinstance(preprocess, str) else preprocess,
+        options=Options(seed=seed, **options),
+        cache=cache,
+        progress=progress or silent,
+    ).program
+
+
+def compile_model(
+    model: object,
+    *,
+    target: Target,
+    calibration: SampleSource | None = None,
+    preprocess: Preprocess | None = None,
+    options: Options,
+    cache: Cache | None = None,
+    progress: Progress = silent,
+) -> Compiled:
+    """Compile as :func:`compile` does, and return the remarks and warnings too."""
+    manager = PassManager(options.passes or default_pipeline(observer=options.observer))
+    progress("reading the model", 0, 0)
+    graph = load_graph(model, calibration=calibration, preprocess=preprocess, dims=options.dims)
+    steps = preprocess or Preprocess()
+    samples = load_samples(calibration, graph, preprocess=steps) if calibration is not None else None
+    run = _Run(target, options, manager, cache, progress, samples)
+    run.manifest = _manifest(model, graph, steps, run)
+    key = key_of("program", run.manifest, target, options.verify_each)
+    if cache is not None and (found := cache.get(key)) is not None:
+        return Compiled(found, (), tuple(run.warnings), ("everything",))
+    program = run.lower(graph)
+    if cache is not None:
+        cache.put(key, program)
+    return Compiled(program, tuple(run.remarks), tuple(run.warnings), tuple(run.reused))
+
+
+class _Run:
+    """One compile under way."""
+
+    def __init__(
+        self,
+        target: Target,
+        options: Options,
+        manager: PassManager,
+        cache: Cache | None,
+        progress: Progress,
+        samples: Samples | None,
+    ) -> None:
+        self.target = target
+        self.options = options
+        self.passes = manager.passes
+        self.cache = cache
+        self.progress = progress
+        self.samples = samples
+        self.manifest: dict[str, Any] = {}
+        self.remarks: list[Remark] = []
+        self.warnings: list[Diagnostic] = []
+        self.reused: list[str] = []
+
+    def lower(self, graph: Graph) -> Program:
+        names = [made.name for made in self.passes]
+        border = names.index("calibrate") + 1 if "calibrate" in names else 0
+        calibrated = self._calibrated(graph, self.passes[:border])
+        main = clone(calibrated, name="main")
+        self._run_passes(main, self.passes[border:], "lowering to units")
+        if main.level != "unit":
+            raise NeutramsError(_not_lowered(main, names))
+        self.progress("placing on the chip", 0, 0)
+        mapping = map_units(
+            main, self.target, replicate=self.options.replicate, seed=self.options.seed
+        )
+        module = Module([main, chip_graph(main, mapping)])
+        if self.options.keep_float:
+            module.graphs["float"] = clone(calibrated, name="float")
+        program = Program(module, self.target, self.manifest)
+        add_schedule(program)
+        return program
+
+    def _calibrated(self, graph: Graph, passes: list[Pass]) -> Graph:
+        """Run the passes up to calibration, which depend on little of the chip."""
+        limits = self.target.limits
+        widths = (limits.weight_bits, limits.input_bits, limits.output_bits)
+        key = key_of("calibrated", self.manifest, print_pipeline(passes), widths)
+        if passes and self.cache is not None and (found := self.cache.get(key)) is not None:
+            self.reused.append("calibration")
+            return found.module.main
+        self._run_passes(graph, passes, "calibrating")
+        if passes and self.cache is not None:
+            self.cache.put(key, Program(Module([graph]), self.target))
+        return graph
+
+    def _run_passes(self, graph: Graph, passes: list[Pass], stage: str) -> None:
+        options = self.options
+        ctx = PassContext(
+            target=self.target,
+            calibration=self._data(graph),
+            seed=options.seed,
+            verify_each=options.verify_each,
+            print_after=options.print_after,
+            emit=options.emit,
+            timing=options.timing,
+        )
+        for index, made in enumerate(passes):
+            self.progress(f"{stage}: {made.name}", index, len(passes))
+            PassManager([made]).run(graph, ctx)
+        self.remarks += ctx.remarks
+
+    def _data(self, graph: Graph) -> Mapping[str, Array]:
+        if self.samples is not None:
+            return self.samples.inputs
+        return synthetic(graph, seed=self.options.seed)
+
+
+def synthetic(graph: Graph, *, seed: int) -> dict[str, Array]:
+    """Return standard normal samples (small integers where a graph reads those)."""
+    random = np.random.default_rng(seed)
+    found: dict[str, Array] = {}
+    for value in graph.inputs:
+        dims = [1 if isinstance(dim, Symbol) else dim for dim in value.type.shape]
+        shape = [max(SYNTHETIC, dims[0]), *dims[1:]] if dims else dims
+        normal = random.standard_normal(shape)
+        kind = value.type.dtype.numpy.kind
+        found[value.name] = (normal if kind == "f" else normal > 0).astype(value.type.dtype.numpy)
+    return found
+
+
+def clone(graph: Graph, *, name: str) -> Graph:
+    """Return a copy under another name; arrays of weights are shared."""
+    store: dict[str, Array] = {}
+    copy = parse(print_module(Module([graph]), store), weights=store).main
+    copy.name = name
+    for value, twin in zip(graph.values(), copy.values(), strict=True):
+        twin.origin = value.origin
+    return copy
+
+
+def _manifest(model: object, graph: Graph, steps: Preprocess, run: _Run) -> dict[str, Any]:
+    """Describe all a program follows from, but the chip, which it holds anyway."""
+    from neutrams import __version__
+
+    if run.samples is None and not _is_quantised(graph):
+        run.warnings.append(
+            warning("NT0540", "no calibration data: ranges come from random inputs")
+            .note("accuracy may be far from what real inputs would give")
+            .help("give some dozens of real inputs: --calibrate data.npz")
+        )
+    samples = run.samples
+    return {
+        "neutrams": __version__,
+        "model": {"name": source_name(model), "graph_sha256": graph_digest(graph)},
+        "calibration": None
+        if samples is None
+        else {"samples": samples.count, "sha256": arrays_digest(sorted(samples.inputs.items()))},
+        "preprocess": steps.to_manifest(),
+        "pipeline": print_pipeline(run.passes),
+        "replicate": run.options.replicate,
+        "float": run.options.keep_float,
+        "seed": run.options.seed,
+    }
+
+
+def _is_quantised(graph: Graph) -> bool:
+    return any(op.name == "nn.quantize" for op in graph.ops)
+
+
+def _not_lowered(graph: Graph, names: list[str]) -> Diagnostic:
+    return (
+        error("NT0541", f"the pipeline leaves the network at level `{graph.level}`")
+        .note("a chip holds `unit` graphs; the pipeline ran " + ", ".join(names))
+        .help("end it with: quantize,lower-units,split-fan-in")
+    )

@@ -1,0 +1,21 @@
+"""Refuse a path that cannot be written before any work is done."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from neutrams.ir.files import unwritable
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise NT0020 where a file could not be put at ``path``."""
+    final = Path(path)
+    folder = final.parent
+    if final.is_dir():
+        raise unwritable(final, OSError(errno.EISDIR, "it is a folder"))
+    if not folder.is_dir():
+        raise unwritable(final, OSError(errno.ENOENT, f"there is no folder `{folder}`"))
+    if not os.access(folder, os.W_OK):
+        raise unwritable(final, OSError(errno.EACCES, f"the folder `{folder}` is read-only"))

@@ -1,0 +1,172 @@
+"""Which tiles hold each value of a unit graph, and what flows between tiles because of it.
+
+A block's sums start in its own tile; the blocks of one neuron are merged in the tile of the first.
+An element-wise op works where its largest operand lies. Anything else that lies apart is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neutrams.ir.graph import Graph
+from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.traffic import Traffic
+from neutrams.ir.types import Symbol, bind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spread:
+    """How a value lies over tiles: ``share[i]`` of its elements in ``tiles[i]``."""
+
+    tiles: NDArray[np.int32]
+    share: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hold:
+    """Where the blocks of one unit sit, in table order, one copy after the other."""
+
+    tiles: NDArray[np.int32]
+    """``[copies × B]``."""
+    copies: int
+
+
+@dataclass(frozen=True, slots=True)
+class Homes:
+    """Where every op of a unit graph works."""
+
+    units: dict[Op, Hold]
+    spreads: dict[Op, Spread]
+    """Where the results of each op lie."""
+
+    def tiles(self, op: Op) -> NDArray[np.int32]:
+        return self.spreads[op].tiles
+
+
+Edges = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
+"""Source tiles, target tiles, bits of one inference."""
+
+
+def find_homes(
+    graph: Graph, tiles_of: Mapping[Mvm, NDArray[np.int32]], copies: NDArray[np.int64]
+) -> Homes:
+    """Return where every op works, given the tile of every block of every unit."""
+    counts = dict(zip(tiles_of, copies.tolist(), strict=True))
+    units: dict[Op, Hold] = {op: Hold(tiles, counts[op]) for op, tiles in tiles_of.items()}
+    spreads: dict[Op, Spread] = {}
+    for op in graph.ops:
+        if isinstance(op, Mvm):
+            spreads[op] = _merged(op, units[op])
+            continue
+        made = [value for value in op.present if value.op in spreads]
+        if made:
+            largest = max(made, key=_elements)
+            assert largest.op is not None
+            spreads[op] = spreads[largest.op]
+    for op in reversed(graph.ops):
+        if op not in spreads:
+            spreads[op] = _before(op, units, spreads)
+    return Homes(units, {op: spreads[op] for op in graph.ops})
+
+
+def flows(graph: Graph, homes: Homes, *, nodes: int) -> Traffic:
+    """Return what one inference sends from tile to tile; chip inputs and outputs come on top."""
+    edges = [edge for op in graph.ops for edge in _op_flows(op, homes)]
+    if not edges:
+        none = np.zeros(0, np.int32)
+        return Traffic(nodes, none, none, np.zeros(0, np.int64))
+    source, target, bits = (np.concatenate(parts) for parts in zip(*edges, strict=True))
+    apart = source != target
+    key = source[apart].astype(np.int64) * nodes + target[apart]
+    pairs, index = np.unique(key, return_inverse=True)
+    total = np.rint(np.bincount(index, weights=bits[apart], minlength=len(pairs))).astype(np.int64)
+    sent = total > 0
+    pairs = pairs[sent]
+    ends = ((pairs // nodes).astype(np.int32), (pairs % nodes).astype(np.int32))
+    return Traffic(nodes, *ends, total[sent])
+
+
+def _op_flows(op: Op, homes: Homes) -> Iterator[Edges]:
+    if isinstance(op, Mvm):
+        yield _partial_sums(op, homes.units[op])
+    for value in dict.fromkeys(op.present):
+        if isinstance(value, Weight) or value.op is None:
+            continue
+        spread = homes.spreads[value.op]
+        if isinstance(op, Mvm):
+            yield _send(value, spread, _needs(op, homes.units[op]))
+        elif spread is not homes.spreads[op]:
+            yield _send(value, spread, homes.spreads[op])
+
+
+def _send(value: Value, held: Spread, wanted: Spread) -> Edges:
+    source = np.repeat(held.tiles, len(wanted.tiles))
+    target = np.tile(wanted.tiles, len(held.tiles))
+    bits = np.outer(held.share, wanted.share).ravel() * _elements(value) * value.type.dtype.bits
+    return source, target, bits
+
+
+def _merged(op: Mvm, hold: Hold) -> Spread:
+    """The sums of a neuron end in the tile of its first block; copies share the windows."""
+    table = op.table()
+    first = np.tile(table[:, 2] == 0, hold.copies)
+    neurons = np.tile(_neurons(op), hold.copies)[first]
+    return _spread(hold.tiles[first], neurons / (op.outputs * hold.copies))
+
+
+def _partial_sums(op: Mvm, hold: Hold) -> Edges:
+    table = op.table()
+    keys = table[:, [0, 4]]
+    firsts = {tuple(key): i for i, key in enumerate(keys.tolist()) if table[i, 2] == 0}
+    head = np.array([firsts[tuple(key)] for key in keys.tolist()], dtype=np.int64)
+    copy = np.repeat(np.arange(hold.copies) * len(table), len(table))
+    windows = _count(op.windows) / hold.copies
+    bits = np.tile(_neurons(op), hold.copies) * windows * op.result.type.dtype.bits
+    return hold.tiles, hold.tiles[np.tile(head, hold.copies) + copy], bits
+
+
+def _needs(op: Mvm, hold: Hold) -> Spread:
+    """Return which part of its input each tile of a unit reads; the parts may add up past 1."""
+    table = op.table().astype(np.int64)
+    rows = (table[:, 1] - table[:, 0]) * (table[:, 3] - table[:, 2])
+    chunk = table[:, 0] * op.fan_in + table[:, 2]
+    copy = np.repeat(np.arange(hold.copies), len(table))
+    seen = np.stack([copy, np.tile(chunk, hold.copies), hold.tiles], axis=1)
+    _, once = np.unique(seen, axis=0, return_index=True)
+    part = np.tile(rows, hold.copies)[once] / (op.groups * op.fan_in * hold.copies)
+    return _spread(hold.tiles[once], part)
+
+
+def _before(op: Op, units: dict[Op, Hold], spreads: dict[Op, Spread]) -> Spread:
+    """An op that only graph inputs reach works where its first reader does, or in tile 0."""
+    for user in (user for value in op.results for user in value.users):
+        if user in units:
+            tiles = np.unique(units[user].tiles)[:1]
+            return Spread(tiles, np.ones(1))
+        if user in spreads:
+            return spreads[user]
+    return Spread(np.zeros(1, np.int32), np.ones(1))
+
+
+def _spread(tiles: NDArray[np.int32], share: NDArray[np.float64]) -> Spread:
+    distinct, index = np.unique(tiles, return_inverse=True)
+    return Spread(distinct.astype(np.int32), np.bincount(index, weights=share))
+
+
+def _neurons(op: Mvm) -> NDArray[np.int64]:
+    table = op.table().astype(np.int64)
+    found: NDArray[np.int64] = (table[:, 1] - table[:, 0]) * (table[:, 5] - table[:, 4])
+    return found
+
+
+def _elements(value: Value) -> int:
+    return _count(value.type.elements)
+
+
+def _count(dim: int | Symbol) -> int:
+    return bind(dim, dict.fromkeys(dim.names, 1)) if isinstance(dim, Symbol) else dim

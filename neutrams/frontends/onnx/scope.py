@@ -1,0 +1,48 @@
+"""Names in force at one place of an ONNX graph: its own values, and those of graphs around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from onnx import AttributeProto
+
+from neutrams.ir.op import Value
+
+
+@dataclass(slots=True)
+class Scope:
+    opsets: Mapping[str, int]
+    """Operator set versions by domain."""
+    values: dict[str, Value] = field(default_factory=dict)
+    outer: Scope | None = None
+    """The graph around an inner graph; a function sees nothing of its caller."""
+    attributes: Mapping[str, AttributeProto] = field(default_factory=dict)
+    """What the attributes of a function are bound to at this call."""
+    depth: int = 1
+    prefix: str = ""
+    """Put before names of values, so that copies of a body have names apart."""
+
+    def find(self, name: str) -> Value | None:
+        """Return the value of that name that is nearest, ``None`` where there is none."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.values:
+                return scope.values[name]
+            scope = scope.outer
+        return None
+
+    def names(self) -> set[str]:
+        """Every name in force."""
+        inner = set(self.values)
+        return inner if self.outer is None else inner | self.outer.names()
+
+    def inner(self, prefix: str) -> Scope:
+        """Return the scope of a graph inside this one."""
+        return Scope(
+            self.opsets,
+            outer=self,
+            attributes=self.attributes,
+            depth=self.depth + 1,
+            prefix=self.prefix + prefix,
+        )

@@ -1,0 +1,137 @@
+"""Integer arithmetic on shapes: which small tensors hold sizes, symbols such as the batch among them.
+
+An exporter computes the shape of a reshape with ops (``Shape``, ``Gather``, ``Mul``, ``Concat``).
+Those ops are imported like any other; beside them, this follows the integers they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from neutrams.ir.op import Op
+from neutrams.ir.types import Array, Dim, Symbol, product, quotient, times
+
+LARGEST = 4096
+"""Elements of the largest tensor that is followed."""
+
+MOVES = frozenset(
+    f"tensor.{name}"
+    for name in "reshape transpose concat slice gather expand tile squeeze unsqueeze".split()
+)
+"""Ops that only move elements, so that their NumPy meaning serves arrays of dimensions."""
+
+
+def shape_value(op: Op, operands: Sequence[Array | None]) -> Array | None:
+    """Return what the op's first result holds as an object array of dimensions.
+
+    Args:
+        op: any op.
+        operands: what each operand holds, ``None`` where that is not known.
+    """
+    if op.name == "tensor.shape":
+        return _array(_shape_of(op))
+    if op.result.type.dtype.is_float or not op.result.type.is_static:
+        return None
+    known = [a for a in operands if a is not None]
+    if len(known) != len(list(op.present)) or any(a.size > LARGEST for a in known):
+        return None
+    if op.name in MOVES:
+        return _moved(op, operands)
+    if op.name == "tensor.cast":
+        return known[0]
+    rule = _ARITHMETIC.get(op.name)
+    if rule is not None:
+        return _elementwise(rule, known)
+    if op.name == "nn.reduce_prod":
+        return _array((product(known[0].flat),)).reshape(op.result.type.static_shape())
+    return None
+
+
+def _shape_of(op: Op) -> tuple[Dim, ...]:
+    source = next(op.present).type.shape
+    count = op.result.type.shape[0]
+    start = getattr(op, "start", 0)
+    start = start + len(source) if start < 0 else start
+    return source[start:][:count] if isinstance(count, int) else source
+
+
+def _moved(op: Op, operands: Sequence[Array | None]) -> Array | None:
+    indices = op.name == "tensor.gather"
+    arrays = list(operands)
+    if indices and arrays[1] is not None:
+        if any(isinstance(d, Symbol) for d in arrays[1].flat):
+            return None
+        arrays[1] = arrays[1].astype(np.int64)
+    return np.asarray(op.evaluate(*arrays), dtype=object)
+
+
+def _elementwise(rule: Callable[..., Dim | None], arrays: Sequence[Array]) -> Array | None:
+    result = np.asarray(np.frompyfunc(rule, len(arrays), 1)(*arrays), dtype=object)
+    return None if any(d is None for d in result.flat) else result
+
+
+def _add(a: Dim, b: Dim) -> Dim | None:
+    if isinstance(a, int) and isinstance(b, int):
+        return a + b
+    return a if b == 0 else b if a == 0 else None
+
+
+def _sub(a: Dim, b: Dim) -> Dim | None:
+    if isinstance(a, int) and isinstance(b, int):
+        return a - b
+    return 0 if a == b else a if b == 0 else None
+
+
+def _div(a: Dim, b: Dim) -> Dim | None:
+    """Divide as ONNX does integers: towards zero."""
+    if isinstance(a, int) and isinstance(b, int):
+        return None if b == 0 else int(np.sign(a) * np.sign(b)) * (abs(a) // abs(b))
+    return quotient(a, b)
+
+
+def _integers(function: Callable[..., int]) -> Callable[..., Dim | None]:
+    """Lift a function of integers; it knows nothing of symbols."""
+
+    def lifted(*values: Dim) -> Dim | None:
+        return function(*values) if all(isinstance(v, int) for v in values) else None
+
+    return lifted
+
+
+def _equal(a: Dim, b: Dim) -> Dim | None:
+    """Compare sizes; a symbol is a size, so never negative, but may be any other number."""
+    if a == b:
+        return 1
+    if isinstance(a, int) and isinstance(b, int):
+        return 0
+    number = a if isinstance(a, int) else b
+    return 0 if isinstance(number, int) and number < 0 else None
+
+
+def _where(condition: Dim, a: Dim, b: Dim) -> Dim | None:
+    return a if condition else b
+
+
+_ARITHMETIC: dict[str, Callable[..., Dim | None]] = {
+    "nn.add": _add,
+    "nn.sub": _sub,
+    "nn.mul": times,
+    "nn.div": _div,
+    "nn.neg": _integers(lambda a: -a),
+    "nn.minimum": _integers(min),
+    "nn.maximum": _integers(max),
+    "nn.equal": _equal,
+    "tensor.where": _where,
+}
+
+
+def _array(dims: Sequence[Dim]) -> Array:
+    """Return a vector of dimensions; NumPy must not look inside them."""
+    result = np.empty(len(dims), dtype=object)
+    for index, dim in enumerate(dims):
+        result[index] = dim
+    return result
+
+

@@ -1,0 +1,18 @@
+"""Passes over graphs: canonicalise, quantise, lower to units, obey a target's limits."""
+
+from neutrams.passes.base import Pass, PassContext, Remark
+from neutrams.passes.manager import PassManager
+from neutrams.passes.pipeline import parse_pipeline, print_pipeline
+from neutrams.passes.table import PASSES, default_pipeline, describe
+
+__all__ = [
+    "PASSES",
+    "Pass",
+    "PassContext",
+    "PassManager",
+    "Remark",
+    "default_pipeline",
+    "describe",
+    "parse_pipeline",
+    "print_pipeline",
+]

@@ -1,0 +1,107 @@
+"""What a pass is, and what it is given besides the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from neutrams.ir.diagnostics import Location, NeutramsError, error
+from neutrams.ir.graph import Graph, Level
+from neutrams.ir.op import Op
+from neutrams.ir.target import Target
+from neutrams.ir.types import Array
+
+Kind = Literal["done", "missed", "crossbar", "digital"]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a pass did to one op, or nearly did, and why."""
+
+    kind: Kind
+    """Done, missed with the reason, or where the op will run: on crossbars or digitally."""
+    op: str
+    value: str
+    """The name of the op's first result; empty where it has none."""
+    text: str
+    where: Location | None = None
+    by: str = ""
+    """The pass that says so."""
+
+    def __str__(self) -> str:
+        subject = f"`%{self.value}` ({self.op})" if self.value else f"`{self.op}`"
+        return f"{self.by}: {subject}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class PassTiming:
+    """Wall-clock time of one run of a pass."""
+
+    name: str
+    seconds: float
+    changed: bool
+
+
+@dataclass
+class PassContext:
+    """What passes share in one run: the chip, the calibration data, and what they report."""
+
+    target: Target | None = None
+    calibration: Mapping[str, Array] | None = None
+    """One array for each graph input, by name; samples run along the first axis."""
+    seed: int = 0
+    verify_each: bool = False
+    """Check structure after every pass and, with calibration data, outputs before and after."""
+    print_after: bool | frozenset[str] = False
+    """Give ``emit`` the text of the graph after every pass, or after those named."""
+    timing: bool = False
+    """Give ``emit`` a table of times after the last pass."""
+    emit: Callable[[str], None] | None = None
+    """Receives what is asked for by ``print_after`` and ``timing``."""
+    remarks: list[Remark] = field(default_factory=list)
+    timings: list[PassTiming] = field(default_factory=list)
+    running: str = ""
+    """The name of the pass that runs now."""
+
+    def remark(self, op: Op, text: str, *, kind: Kind = "done") -> None:
+        """Note what was done, what nearly was, or where an op will run."""
+        value = op.results[0].name if op.results else ""
+        self.remarks.append(Remark(kind, op.name, value, text, op.where, self.running))
+
+    def need_target(self) -> Target:
+        """Return the target.
+
+        Raises:
+            NeutramsError: NT0206, none was given.
+        """
+        if self.target is None:
+            raise NeutramsError(
+                error("NT0206", f"`{self.running}` needs a target")
+                .note("it obeys the limits of a chip, and no chip was named")
+                .help("name one: `--target cim`")
+            )
+        return self.target
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One rewrite of a graph. A subclass is a frozen dataclass whose fields are its options."""
+
+    name: ClassVar[str]
+    takes: ClassVar[tuple[Level, ...]] = ("nn", "unit")
+    """Levels of graph it can be given."""
+    gives: ClassVar[Level | None] = None
+    """The level it leaves the graph at; ``None`` where that stays as it was."""
+    obeys_limits: ClassVar[bool] = False
+    """Whether every unit is within the target's limits when it is done."""
+    rms_bound: ClassVar[float] = 1e-4
+    """How far the outputs may move: root mean square of the change over that of the output."""
+
+    def run(self, graph: Graph, ctx: PassContext) -> bool:
+        """Change a valid graph into a valid graph and say whether anything changed."""
+        raise NotImplementedError(self.name)
+
+    def bound(self) -> float:
+        """Return ``rms_bound``, or what it is with the options at hand."""
+        return self.rms_bound

@@ -1,0 +1,128 @@
+"""Run passes in order: check levels and structure, time, print, compare meanings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from neutrams.ir.diagnostics import NeutramsError, error
+from neutrams.ir.graph import Graph
+from neutrams.ir.interpreter import interpret
+from neutrams.ir.text import print_graph
+from neutrams.ir.types import Array
+from neutrams.ir.verifier import check, verify
+from neutrams.passes.base import Pass, PassContext, PassTiming
+from neutrams.passes.pipeline import parse_pipeline
+from neutrams.passes.samples import batches
+
+PROBE = 8
+"""Calibration samples that ``verify_each`` runs through the graph before and after each pass."""
+
+
+class PassManager:
+    """A pipeline, as a list of passes or as text.
+
+    Raises:
+        NeutramsError: NT0201 to NT0204, a text that is no pipeline.
+    """
+
+    def __init__(self, passes: str | Sequence[Pass | str]) -> None:
+        parts: Sequence[Pass | str] = [passes] if isinstance(passes, str) else passes
+        self.passes: list[Pass] = []
+        for part in parts:
+            self.passes += parse_pipeline(part) if isinstance(part, str) else [part]
+
+    def run(self, graph: Graph, ctx: PassContext | None = None) -> bool:
+        """Run every pass on a graph, changing it in place, and say whether any changed it.
+
+        Raises:
+            NeutramsError: the graph is not valid, or a pass refuses it (NT02xx).
+        """
+        ctx = ctx or PassContext()
+        check(graph)
+        changed = [self._run_one(made, graph, ctx) for made in self.passes]
+        if ctx.timing and ctx.emit:
+            ctx.emit(timing_table(ctx.timings))
+        return any(changed)
+
+    def _run_one(self, made: Pass, graph: Graph, ctx: PassContext) -> bool:
+        _want_level(made, graph)
+        probe = _probe(graph, ctx) if ctx.verify_each else None
+        before = interpret(graph, probe) if probe else {}
+        ctx.running = made.name
+        start = time.perf_counter()
+        changed = made.run(graph, ctx)
+        ctx.timings.append(PassTiming(made.name, time.perf_counter() - start, changed))
+        ctx.running = ""
+        assert made.gives is None or graph.level == made.gives, f"{made.name} left {graph.level}"
+        _verify_after(made, graph, ctx)
+        if probe:
+            _compare(made, before, interpret(graph, probe))
+        if ctx.emit and _wants_print(made, ctx):
+            ctx.emit(f"; after {made.name}\n{print_graph(graph)}")
+        return changed
+
+
+def timing_table(timings: Sequence[PassTiming]) -> str:
+    """Return one line a pass: milliseconds, name, and whether it changed the graph."""
+    total = sum(timing.seconds for timing in timings)
+    lines = [
+        f"{1e3 * timing.seconds:10.2f} ms  {timing.name}{'' if timing.changed else '  (no change)'}"
+        for timing in timings
+    ]
+    return "\n".join([*lines, f"{1e3 * total:10.2f} ms  total"])
+
+
+def _wants_print(made: Pass, ctx: PassContext) -> bool:
+    if isinstance(ctx.print_after, bool):
+        return ctx.print_after
+    return made.name in ctx.print_after
+
+
+def _want_level(made: Pass, graph: Graph) -> None:
+    if graph.level not in made.takes:
+        wanted = " or ".join(f"`{level}`" for level in made.takes)
+        raise NeutramsError(
+            error("NT0205", f"`{made.name}` cannot take a graph of level `{graph.level}`")
+            .note(f"it takes {wanted}")
+            .help("`lower-units` turns an `nn` graph into a `unit` graph")
+        )
+
+
+def _verify_after(made: Pass, graph: Graph, ctx: PassContext) -> None:
+    """A pass that leaves an invalid graph is our bug; a graph beyond the limits is the user's."""
+    faults = verify(graph)
+    assert not faults, f"after {made.name}:\n" + "\n".join(fault.render() for fault in faults)
+    if made.obeys_limits and ctx.target is not None:
+        check(graph, ctx.target)
+
+
+def _probe(graph: Graph, ctx: PassContext) -> Mapping[str, Array] | None:
+    if not ctx.calibration:
+        return None
+    return next(batches(graph, ctx.calibration, limit=PROBE, size=PROBE))
+
+
+def _compare(made: Pass, before: Mapping[str, Array], after: Mapping[str, Array]) -> None:
+    bound = made.bound()
+    for name, old in before.items():
+        moved = _distance(old, after[name])
+        if moved > bound:
+            raise NeutramsError(
+                error("NT0209", f"`{made.name}` changed what output `{name}` means")
+                .note(f"it moved by {moved:.3g} of its own size (RMS); the bound is {bound:.3g}")
+                .note(f"compared on up to {PROBE} calibration samples")
+            )
+
+
+def _distance(old: Array, new: Array) -> float:
+    """Return the RMS of the change over the RMS of the output; 0 where both are equal."""
+    a, b = np.asarray(old, np.float64), np.asarray(new, np.float64)
+    if a.shape != b.shape:
+        return float("inf")
+    if np.array_equal(a, b, equal_nan=True):
+        return 0.0
+    change, size = float(np.sqrt(np.mean((a - b) ** 2))), float(np.sqrt(np.mean(a**2)))
+    return change / max(size, 1e-12)

@@ -1,0 +1,51 @@
+"""Questions that several passes ask of values and ops."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neutrams.ir.graph import Graph
+from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.types import Array
+
+
+def constant(value: Value | None) -> Array | None:
+    """Return the numbers of a constant; ``None`` for other values and abstract weights."""
+    return value.data if isinstance(value, Weight) else None
+
+
+def scalar(value: Value | None) -> float | None:
+    """Return the one number that a constant consists of, else ``None``."""
+    data = constant(value)
+    return None if data is None or data.size != 1 else float(data.reshape(())[()])
+
+
+def channel_vector(value: Value, rank: int, axis: int, size: int) -> Array | None:
+    """Return ``[size]`` numbers of a constant that broadcasts to ``rank`` and varies along ``axis``.
+
+    ``None`` where the value is not constant or varies along another axis.
+    """
+    data = constant(value)
+    if data is None or data.ndim > rank:
+        return None
+    shape = (1,) * (rank - data.ndim) + data.shape
+    if any(dim != 1 for place, dim in enumerate(shape) if place != axis):
+        return None
+    if shape[axis] not in (1, size):
+        return None
+    return np.broadcast_to(data.reshape(-1), (size,))
+
+
+def read_once(graph: Graph, value: Value) -> bool:
+    """Whether exactly one operand reads the value, and no graph output does."""
+    return len(value.users) == 1 and not any(value is out for out in graph.outputs)
+
+
+def floats(value: Value) -> bool:
+    return value.type.dtype.is_float
+
+
+def located(op: Op, like: Op) -> Op:
+    """Give a new op the location of the op it stands for."""
+    op.where = like.where
+    return op

@@ -1,0 +1,86 @@
+"""Every pass by name. A pass loads when it is first asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from importlib import import_module
+
+from neutrams.passes.base import Pass
+
+PASSES: dict[str, str] = {
+    "calibrate": "Calibrate",
+    "canonicalise": "Canonicalise",
+    "check-accumulators": "CheckAccumulators",
+    "fold-constants": "FoldConstants",
+    "fold-norms": "FoldNorms",
+    "fold-scales": "FoldScales",
+    "fuse-bias": "FuseBias",
+    "fuse-clips": "FuseClips",
+    "lower-units": "LowerUnits",
+    "quantize": "Quantize",
+    "remove-identities": "RemoveIdentities",
+    "remove-unused": "RemoveUnused",
+    "split-fan-in": "SplitFanIn",
+}
+"""Name of every pass to its class, which stands in the file of the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassInfo:
+    """What ``neutrams passes`` shows of a pass."""
+
+    name: str
+    summary: str
+    options: tuple[tuple[str, str, str], ...]
+    """Name, type and default of each option, as spelt in a pipeline."""
+
+
+def pass_class(name: str) -> type[Pass]:
+    """Return the class of a pass that is in the table."""
+    module = import_module(f"neutrams.passes.{name.replace('-', '_')}")
+    found = getattr(module, PASSES[name])
+    assert issubclass(found, Pass) and found.name == name, f"{name}: table and class disagree"
+    return found
+
+
+def describe() -> list[PassInfo]:
+    """Return name, first docstring line and options of every pass, by name."""
+    from neutrams.passes.pipeline import describe_type, option_types
+
+    found = []
+    for name in sorted(PASSES):
+        cls = pass_class(name)
+        types = option_types(cls)
+        options = tuple(
+            (field.name.replace("_", "-"), describe_type(types[field.name]), _spell(field.default))
+            for field in dataclasses.fields(cls)
+        )
+        found.append(PassInfo(name, (cls.__doc__ or "").partition("\n")[0], options))
+    return found
+
+
+def _spell(value: object) -> str:
+    if value is None:
+        return "from the target"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def default_pipeline(*, observer: str = "mse", weight_bits: int = 0, activation_bits: int = 0) -> str:
+    """Return the pipeline from an imported graph to units that obey a target's limits.
+
+    Bits of 0 stand for what the target has. A graph that is quantised already keeps its scales.
+    """
+    widths = {"weight-bits": weight_bits, "activation-bits": activation_bits}
+    given = " ".join(f"{name}={bits}" for name, bits in widths.items() if bits)
+    activation = f" bits={activation_bits}" if activation_bits else ""
+    return ",".join(
+        [
+            "canonicalise",
+            f"calibrate{{observer={observer}{activation}}}",
+            f"quantize{{{given}}}" if given else "quantize",
+            "lower-units",
+            "split-fan-in",
+            "check-accumulators",
+        ]
+    )

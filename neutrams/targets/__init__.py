@@ -1,0 +1,8 @@
+"""Chips as TOML: read, checked, and written back (format: ``docs/targets.md``)."""
+
+from neutrams.targets.files import names
+from neutrams.targets.load import load, loads
+from neutrams.targets.overrides import parse_overrides
+from neutrams.targets.text import dump
+
+__all__ = ["dump", "load", "loads", "names", "parse_overrides"]

@@ -1,0 +1,149 @@
+"""Do the parts of a target agree with each other, and are its constants believable?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from neutrams.ir.diagnostics import Diagnostic, error, warning
+from neutrams.ir.events import EVENTS
+from neutrams.ir.target import Component
+from neutrams.targets.layers import Stack
+from neutrams.targets.near import suggest
+from neutrams.targets.resolve import limits_of, neurons_that_fit
+from neutrams.targets.schema import (
+    ChipSection,
+    CoreSection,
+    CostSection,
+    Key,
+    LimitsSection,
+    NetworkSection,
+)
+
+_CONVERTER_PJ = (0.01, 100.0)
+_CELL_PJ = (1e-5, 10.0)
+_DIGITAL_PJ = (1e-3, 100.0)
+_BYTE_PJ = (0.01, 1e4)
+_BELIEVABLE_PJ: dict[str, tuple[float, float]] = {
+    "crossbar_reads": (0.01, 1e4),
+    "cell_macs": _CELL_PJ,
+    "dac_drives": _CONVERTER_PJ,
+    "adc_conversions": _CONVERTER_PJ,
+    "shift_adds": _DIGITAL_PJ,
+    "reduce_adds": _DIGITAL_PJ,
+    "vector_ops": _DIGITAL_PJ,
+    "lookups": _DIGITAL_PJ,
+    "pool_ops": _DIGITAL_PJ,
+}
+"""Energy of one event over the published designs in ``reference``, and a wide margin."""
+
+
+def core_faults(core: CoreSection, stack: Stack) -> Iterator[Diagnostic]:
+    """Yield what a core contradicts in itself."""
+    if core.column_flip and core.coding != "offset":
+        fault = error("NT0314", f"`core.column_flip` does not go with `{core.coding}` coding")
+        fault = fault.at(stack.where(("core", "column_flip")), "is true")
+        fault = fault.at(stack.where(("core", "coding")), f'is "{core.coding}"')
+        fault = fault.note("a flipped column is restored with the unit column of offset coding")
+        yield fault.help("set `core.column_flip = false`, or `core.coding` to `offset`")
+    if core.adcs > core.columns:
+        yield _above(stack, ("core", "adcs"), core.adcs, ("core", "columns"), core.columns)
+
+
+def limit_faults(limits: LimitsSection, core: CoreSection, stack: Stack) -> Iterator[Diagnostic]:
+    """Yield limits that the core cannot keep."""
+    if limits.fan_in is not None and limits.fan_in > core.rows:
+        key = ("limits", "fan_in")
+        yield _above(stack, key, limits.fan_in, ("core", "rows"), core.rows)
+    if core.dac_bits > limits.input_bits:
+        key = ("core", "dac_bits")
+        yield _above(stack, key, core.dac_bits, ("limits", "input_bits"), limits.input_bits)
+    if core.coding == "differential" and limits.weight_bits < 2:
+        fault = error("NT0314", "differential coding needs a sign and at least one bit")
+        yield fault.at(stack.where(("limits", "weight_bits")), f"is {limits.weight_bits}")
+    yield from _neuron_faults(limits, core, stack)
+    fan_in = limits_of(limits, core).fan_in
+    needed = limits.input_bits + limits.weight_bits + (fan_in - 1).bit_length()
+    if limits.accumulator_bits < needed:
+        key = ("limits", "accumulator_bits")
+        fault = error("NT0314", "the sum of one full crossbar may overflow the accumulator")
+        fault = fault.at(stack.where(key), f"is {limits.accumulator_bits}, {needed} are needed")
+        yield fault.note(
+            f"{limits.input_bits}-bit inputs times {limits.weight_bits}-bit weights "
+            f"over a fan-in of {fan_in}"
+        )
+
+
+def _neuron_faults(limits: LimitsSection, core: CoreSection, stack: Stack) -> Iterator[Diagnostic]:
+    fit = neurons_that_fit(limits, core)
+    if limits.neurons is None and fit >= 1:
+        return
+    if limits.neurons is not None and limits.neurons <= fit:
+        return
+    message = f"{limits.neurons or 1} neurons do not fit the columns of a crossbar"
+    fault = error("NT0314", message)
+    if limits.neurons is not None:
+        fault = fault.at(stack.where(("limits", "neurons")), f"is {limits.neurons}")
+    fault = fault.at(stack.where(("core", "columns")), f"holds {fit} neurons")
+    yield fault.note(
+        f"a {limits.weight_bits}-bit weight in {core.cell_bits}-bit cells, {core.coding} coding"
+    )
+
+
+def chip_faults(chip: ChipSection, network: NetworkSection, stack: Stack) -> Iterator[Diagnostic]:
+    """Yield tiles without a router to serve them."""
+    slots = network.columns * network.rows * network.tiles_per_router
+    if chip.tiles > slots:
+        fault = error("NT0314", f"{chip.tiles} tiles do not fit a mesh with {slots} slots")
+        fault = fault.at(stack.where(("chip", "tiles")), f"is {chip.tiles}")
+        fault = fault.at(stack.where(("network",)), f"has {slots} slots")
+        yield fault.note("slots are `columns` x `rows` x `tiles_per_router`")
+
+
+def _above(stack: Stack, key: Key, value: int, limit_key: Key, limit: int) -> Diagnostic:
+    message = f"`{'.'.join(key)}` is above `{'.'.join(limit_key)}`"
+    fault = error("NT0314", message).at(stack.where(key), f"is {value}")
+    return fault.at(stack.where(limit_key), f"is {limit}")
+
+
+def cost_faults(name: str, section: CostSection, stack: Stack) -> Iterator[Diagnostic]:
+    """Yield events that do not exist, quantities given twice, and assumptions about nothing."""
+    key = ("costs", name)
+    for event in section.energy_pj:
+        if event not in EVENTS:
+            fault = error("NT0311", f"there is no event `{event}` to charge for")
+            yield suggest(fault.at(stack.where((*key, "energy_pj", event))), event, EVENTS)
+    if section.area_mm2 is not None and section.area_um2 is not None:
+        fault = error("NT0315", f"the area of `{name}` is given twice")
+        fault = fault.at(stack.where((*key, "area_mm2")), "once in square millimetres")
+        yield fault.at(stack.where((*key, "area_um2")), "once in square micrometres")
+    numbers = ["area_mm2", "area_um2", "power_mw", "static_mw", "energy_pj"]
+    numbers += [f"energy_pj.{event}" for event in section.energy_pj]
+    for path in section.assumed:
+        if path not in numbers:
+            fault = error("NT0316", f"`assumed` names `{path}`, which is no number of `{name}`")
+            yield suggest(fault.at(stack.where((*key, "assumed"))), path, numbers)
+
+
+def component_faults(components: Iterable[Component], stack: Stack) -> Iterator[Diagnostic]:
+    """Yield power that is less than its own static part."""
+    for part in components:
+        if part.static_mw > part.power_mw:
+            key = ("costs", part.name)
+            fault = error("NT0314", f"`{part.name}` draws more when idle than when busy")
+            fault = fault.at(stack.where((*key, "static_mw")), f"is {part.static_mw}")
+            fault = fault.at(stack.where((*key, "power_mw")), f"is {part.power_mw}")
+            yield fault.note("`power_mw` is the power of a busy part, its static power in it")
+
+
+def doubts(components: Iterable[Component], stack: Stack) -> Iterator[Diagnostic]:
+    """Yield a warning for each constant so far off that its unit may be wrong."""
+    for part in components:
+        for event, energy in part.energy_pj:
+            low, high = _BELIEVABLE_PJ.get(event, _BYTE_PJ)
+            if energy == 0 or low <= energy <= high:
+                continue
+            dotted = f"costs.{part.name}.energy_pj.{event}"
+            doubt = warning("NT0309", f"`{dotted}` is hard to believe")
+            doubt = doubt.at(stack.where(tuple(dotted.split("."))), f"is {energy} pJ")
+            doubt = doubt.note(f"published designs lie well within {low:g} to {high:g} pJ")
+            yield doubt.help("check the unit: 1 pJ = 1e-12 J = 1000 fJ")

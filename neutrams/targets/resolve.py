@@ -1,0 +1,109 @@
+"""From checked sections to the numbers of a target: counts, tables and left-out limits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from neutrams.ir.diagnostics import Diagnostic, error
+from neutrams.ir.target import Component, Limits
+from neutrams.targets.layers import Stack
+from neutrams.targets.near import suggest
+from neutrams.targets.schema import CoreSection, CostSection, Key, LimitsSection, Strict, Table
+
+_MM2_IN_UM2 = 1e-6
+
+
+@dataclass(slots=True)
+class Resolver:
+    """Looks up what the cost table says by reference to the machine; gathers faults as it goes."""
+
+    stack: Stack
+    sections: dict[str, Strict]
+    """The valid sections by name."""
+    faults: list[Diagnostic] = field(default_factory=list)
+
+    def component(self, name: str, section: CostSection) -> Component:
+        """Return the component with every number resolved; nought stands for a faulty one."""
+        assumed = list(section.assumed)
+        key = ("costs", name)
+
+        def number(value: float | Table, *path: str) -> float:
+            return self._number(value, (*key, *path), assumed)
+
+        area = number(section.area_mm2, "area_mm2") if section.area_mm2 is not None else 0.0
+        if section.area_um2 is not None:
+            area = number(section.area_um2, "area_um2") * _MM2_IN_UM2
+        return Component(
+            name=name,
+            place=section.per,
+            count=self._count(section, (*key, "count")),
+            energy_pj=tuple((event, number(section.energy_pj[event], "energy_pj", event))
+                            for event in section.energy_pj),
+            area_mm2=area,
+            power_mw=number(section.power_mw, "power_mw"),
+            static_mw=number(section.static_mw, "static_mw"),
+            source=section.source,
+            assumed=tuple("area_mm2" if path == "area_um2" else path for path in assumed),
+        )  # fmt: skip
+
+    def _count(self, section: CostSection, key: Key) -> int:
+        if isinstance(section.count, int):
+            return section.count
+        names = [section.count] if isinstance(section.count, str) else section.count
+        return math.prod(int(self._value(name, key) or 0) for name in names)
+
+    def _number(self, value: float | Table, key: Key, assumed: list[str]) -> float:
+        if not isinstance(value, Table):
+            return value
+        by = self._value(value.by, (*key, "by"))
+        if by is None:
+            return 0.0
+        if (point := str(by)) not in value.at:
+            self.faults.append(self._no_point(value, key, point))
+            return 0.0
+        if point in value.assumed:
+            assumed.append(".".join(key[2:]))
+        return value.at[point]
+
+    def _value(self, dotted: str, key: Key) -> int | float | None:
+        """Return a number of the machine, ``None`` (and a fault) where there is none."""
+        section, _, name = dotted.partition(".")
+        found = getattr(self.sections.get(section), name, None) if name else None
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            return found
+        known = [f"{s}.{n}" for s, m in self.sections.items() if s != "limits"
+                 for n, v in m if isinstance(v, int) and not isinstance(v, bool)]  # fmt: skip
+        if dotted not in known and section not in self.sections and section in _SECTIONS:
+            return None  # its section is at fault already
+        fault = error("NT0312", f"`{'.'.join(key)}` refers to `{dotted}`, which is no number here")
+        self.faults.append(suggest(fault.at(self.stack.where(key)), dotted, known))
+        return None
+
+    def _no_point(self, table: Table, key: Key, point: str) -> Diagnostic:
+        fault = error("NT0312", f"`{'.'.join(key)}` has no value for `{table.by}` = {point}")
+        fault = fault.at(self.stack.where(tuple(table.by.split("."))), f"is {point}")
+        fault = fault.at(self.stack.where(key), f"has values for {', '.join(table.at)}")
+        return fault.help(f"add that point, or give the number: --set {'.'.join(key)}=<number>")
+
+
+_SECTIONS = ("limits", "core", "tile", "network", "chip")
+
+
+def limits_of(limits: LimitsSection, core: CoreSection) -> Limits:
+    """Fill in what the file leaves out: all rows, all columns, outputs as wide as inputs."""
+    return Limits(
+        fan_in=core.rows if limits.fan_in is None else limits.fan_in,
+        neurons=neurons_that_fit(limits, core) if limits.neurons is None else limits.neurons,
+        weight_bits=limits.weight_bits,
+        input_bits=limits.input_bits,
+        output_bits=limits.input_bits if limits.output_bits is None else limits.output_bits,
+        accumulator_bits=limits.accumulator_bits,
+    )
+
+
+def neurons_that_fit(limits: LimitsSection, core: CoreSection) -> int:
+    """Neurons whose cells fit the columns of one crossbar."""
+    differential = core.coding == "differential"
+    slices = -(-max(limits.weight_bits - differential, 1) // core.cell_bits)
+    return core.columns // (slices * (2 if differential else 1))

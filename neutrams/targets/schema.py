@@ -1,0 +1,167 @@
+"""The shape of a target file: sections, keys, types, and the range each number must be in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from neutrams.ir.target import AdcMode, Coding, Place
+
+Key = tuple[str, ...]
+"""A dotted key of a target file, part by part."""
+
+TAG = "#"
+"""Starts the tags of unions, so that they can be dropped from an error's path."""
+
+Size = Annotated[int, Field(ge=1, le=65536)]
+Bits = Annotated[int, Field(ge=1, le=16)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class LimitsSection(Strict):
+    fan_in: Size | None = None
+    neurons: Size | None = None
+    weight_bits: Bits
+    input_bits: Bits
+    output_bits: Bits | None = None
+    accumulator_bits: Annotated[int, Field(ge=8, le=64)] = 32
+
+
+class CoreSection(Strict):
+    crossbars: Size
+    rows: Size
+    columns: Size
+    cell_bits: Annotated[int, Field(ge=1, le=8)]
+    dac_bits: Annotated[int, Field(ge=1, le=8)]
+    adc_bits: Annotated[int, Field(ge=0, le=24)]
+    adcs: Size
+    coding: Coding
+    column_flip: bool
+    adc_mode: AdcMode
+    read_ns: Rate
+    pipeline_cycles: Annotated[int, Field(ge=0, le=65536)]
+
+
+class TileSection(Strict):
+    cores: Size
+    buffer_bytes: Annotated[int, Field(ge=1, le=2**40)]
+    bus_bits: Size
+    vector_lanes: Size
+    clock_ghz: Rate
+
+
+class NetworkSection(Strict):
+    columns: Annotated[int, Field(ge=1, le=1024)]
+    rows: Annotated[int, Field(ge=1, le=1024)]
+    tiles_per_router: Annotated[int, Field(ge=1, le=64)]
+    flit_bits: Size
+    router_cycles: Annotated[int, Field(ge=0, le=65536)]
+    link_cycles: Annotated[int, Field(ge=0, le=65536)]
+    clock_ghz: Rate
+
+
+class ChipSection(Strict):
+    tiles: Annotated[int, Field(ge=1, le=2**20)]
+
+
+class Table(Strict):
+    """A number that depends on a value of the machine: ``by`` names it, ``at`` lists the points."""
+
+    by: str
+    at: Annotated[dict[str, Amount], Field(min_length=1)]
+    assumed: list[str] = []
+    """Points that are assumptions."""
+
+
+def _quantity_tag(value: object) -> str:
+    return "#table" if isinstance(value, dict | Table) else "#number"
+
+
+def _count_tag(value: object) -> str:
+    return {str: "#name", list: "#names"}.get(type(value), "#number")
+
+
+Quantity = Annotated[
+    Annotated[Amount, Tag("#number")] | Annotated[Table, Tag("#table")],
+    Discriminator(_quantity_tag),
+]
+Count = Annotated[
+    Annotated[int, Field(ge=0, le=2**48), Tag("#number")]
+    | Annotated[str, Tag("#name")]
+    | Annotated[list[str], Tag("#names")],
+    Discriminator(_count_tag),
+]
+
+
+class CostSection(Strict):
+    per: Place
+    count: Count = 1
+    energy_pj: dict[str, Quantity] = {}
+    area_mm2: Quantity | None = None
+    area_um2: Quantity | None = None
+    power_mw: Quantity = 0.0
+    static_mw: Quantity = 0.0
+    source: Annotated[str, Field(min_length=1)]
+    assumed: list[str] = []
+
+
+class Head(Strict):
+    """The keys above the first section."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    description: str = ""
+
+
+SECTIONS: dict[str, type[Strict]] = {
+    "limits": LimitsSection,
+    "core": CoreSection,
+    "tile": TileSection,
+    "network": NetworkSection,
+    "chip": ChipSection,
+}
+
+
+def model_at(path: Key) -> type[Strict] | None:
+    """Return the model of the table at ``path``; ``None`` where names are free or none is known."""
+    match path:
+        case ():
+            return Head
+        case (section,):
+            return SECTIONS.get(section)
+        case ("costs", _):
+            return CostSection
+        case ("costs", _, "energy_pj", _) | ("costs", _, "area_mm2" | "area_um2"):
+            return Table
+        case ("costs", _, "power_mw" | "static_mw"):
+            return Table
+        case _:
+            return None
+
+
+def keys_at(path: Key) -> list[str]:
+    """Return the keys that a table may have, in declared order; empty where names are free."""
+    model = model_at(path)
+    keys = list(model.model_fields) if model is not None else []
+    return [*keys, "inherits", *SECTIONS, "costs"] if path == () else keys
+
+
+def is_text(path: Key) -> bool:
+    """Tell whether the value at ``path`` is a string or one of a list of words."""
+    model = model_at(path[:-1])
+    found = model.model_fields.get(path[-1]) if model is not None else None
+    return found is not None and (found.annotation is str or get_origin(found.annotation) is Literal)
+
+
+def choices_at(path: Key) -> list[str]:
+    """Return the words that the value at ``path`` may be; empty where it is no choice."""
+    model = model_at(path[:-1])
+    found = model.model_fields.get(path[-1]) if model is not None else None
+    if found is None or get_origin(found.annotation) is not Literal:
+        return []
+    return [str(word) for word in get_args(found.annotation)]

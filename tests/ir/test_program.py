@@ -1,0 +1,71 @@
+"""Program files: whole or absent, equal bytes for equal programs, damage is noticed."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neutrams import targets
+from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.files import atomic_write
+from neutrams.ir.graph import Graph, Module
+from neutrams.ir.program import Program
+from neutrams.ir.text import print_module
+
+
+@pytest.fixture
+def program() -> Program:
+    graph = Graph("main", "unit")
+    data = np.random.default_rng(0).integers(-128, 128, (40, 30)).astype(np.int8)
+    graph.output(graph.weight("w", data))
+    return Program(Module([graph]), targets.load("cim"), {"seed": 3})
+
+
+def test_loads_what_was_saved(program: Program, tmp_path: Path) -> None:
+    program.save(tmp_path / "a.ntp")
+    again = Program.load(tmp_path / "a.ntp")
+    assert print_module(again.module) == print_module(program.module)
+    assert again.target.limits == program.target.limits
+    assert again.target.costs == program.target.costs
+    assert again.manifest == {"seed": 3}
+
+
+def test_equal_programs_are_equal_bytes(program: Program, tmp_path: Path) -> None:
+    program.save(tmp_path / "a.ntp")
+    Program.load(tmp_path / "a.ntp").save(tmp_path / "b.ntp")
+    assert (tmp_path / "a.ntp").read_bytes() == (tmp_path / "b.ntp").read_bytes()
+
+
+def test_any_flipped_byte_of_a_member_is_noticed(program: Program, tmp_path: Path) -> None:
+    program.save(tmp_path / "a.ntp")
+    with zipfile.ZipFile(tmp_path / "a.ntp") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["weights.safetensors"] = members["weights.safetensors"][:-1] + b"\x55"
+    with zipfile.ZipFile(tmp_path / "b.ntp", "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(NeutramsError, match="SHA-256"):
+        Program.load(tmp_path / "b.ntp")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 1000])
+def test_truncated_files_are_refused(program: Program, tmp_path: Path, keep: int) -> None:
+    program.save(tmp_path / "a.ntp")
+    (tmp_path / "b.ntp").write_bytes((tmp_path / "a.ntp").read_bytes()[:keep])
+    with pytest.raises(NeutramsError, match="not a whole neutrams program"):
+        Program.load(tmp_path / "b.ntp")
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "x") as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_folder_is_named(program: Program, tmp_path: Path) -> None:
+    with pytest.raises(NeutramsError, match="cannot write"):
+        program.save(tmp_path / "missing" / "a.ntp")
