@@ -2,8 +2,8 @@
 
     python examples/make_digits.py mnist.npz
 
-The calibration digits are the first 256 training images; the test digits the first 1,000 test images.
-`mnist.npz` holds `x_train`, `y_train`, `x_test`, `y_test` with images of shape (n, 28, 28), uint8.
+The calibration digits are the first 256 training images, the test digits the first 1,000 test
+images. `mnist.npz` holds `x_train`, `y_train`, `x_test`, `y_test`; images are (n, 28, 28), uint8.
 """
 
 import sys

@@ -76,6 +76,8 @@ class Diagnostic:
             mark = "^" if index == 0 else "-"
             lines += _render_label(label, arrow, mark, gutter)
         pad = " " * (gutter + 2)
+        if not self.notes and not self.helps and lines[-1].strip() == "|":
+            lines.pop()
         lines += [f"{pad}= note: {text}" for text in self.notes]
         lines += [f"{pad}= help: {text}" for text in self.helps]
         return "\n".join(lines)
@@ -94,7 +96,7 @@ def _render_label(label: Label, arrow: str, mark: str, gutter: int) -> list[str]
     return [
         *lines,
         f"{pad}  |",
-        f"{span.line:>{gutter}}  | {span.text}",
+        f" {span.line:>{gutter}} | {span.text}",
         f"{pad}  | {underline} {label.text}".rstrip(),
         f"{pad}  |",
     ]

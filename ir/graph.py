@@ -114,6 +114,14 @@ class Graph:
 
     # naming
 
+    def rename(self, value: Value, name: str) -> None:
+        """Give a value of the graph another name, with a number where that is taken."""
+        stored = self.weights.pop(value.name, None) if isinstance(value, Weight) else None
+        self._names.discard(value.name)
+        value.name = self.fresh(name)
+        if stored is not None:
+            self.weights[value.name] = stored
+
     def fresh(self, hint: str) -> str:
         """Return ``hint``, or it with a number, as a name not used before."""
         name = hint

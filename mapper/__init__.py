@@ -1,1 +1,1 @@
-"""From abstract blocks and the traffic between them to sites and routes; knows no neural networks."""
+"""From blocks and the traffic between them to sites and routes; knows no neural networks."""

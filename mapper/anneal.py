@@ -1,103 +1,116 @@
-"""Exchanges of sites, each judged by the exact change of the hop-weighted traffic."""
+"""Simulated annealing of the sites of nodes (Kirkpatrick et al. 1983; Betz and Rose 1997)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.ir.kernel import kernel
+from neutrams.ir.traffic import Mesh
 
-EMPTY = -1
-"""What stands on a site that no node has."""
+from .exchange import EMPTY, exchange
+from .neighbours import Neighbours
+
+STEPS = 100
+"""Temperatures of one run; the last tenth of them are zero."""
+HOTTEST = 2.0
+"""First temperature, in mean bits of a pair times the root of the mean number of partners."""
+COLDEST = 0.02
+"""Last temperature above zero, in mean bits of a pair."""
+ACCEPTANCE = 0.44
+"""Share of accepted exchanges that the reach is steered to (Betz and Rose 1997)."""
 
 
-@kernel
-def exchange(
-    start: NDArray[np.int64],
-    partner: NDArray[np.int32],
-    bits: NDArray[np.int64],
-    columns: int,
-    per_router: int,
-    site: NDArray[np.int64],
-    node_at: NDArray[np.int64],
-    x: NDArray[np.int64],
-    y: NDArray[np.int64],
+DRAWN_AT_ONCE = 1 << 18
+"""Exchanges whose random numbers are held in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sites:
+    """Sites of nodes, both ways round. Site ``s`` is at router ``s // per_router``, row-major."""
+
+    mesh: Mesh
+    per_router: int
+    site: NDArray[np.int64]
+    """``[nodes]`` site of each node."""
+    node_at: NDArray[np.int64]
+    """``[sites]`` node on each site, or ``EMPTY``."""
+    x: NDArray[np.int64]
+    """``[nodes]`` column of each node."""
+    y: NDArray[np.int64]
+    """``[nodes]`` row of each node."""
+
+    @staticmethod
+    def of(site: NDArray[np.int64], *, mesh: Mesh, per_router: int) -> Sites:
+        node_at = np.full(mesh.slots * per_router, EMPTY, np.int64)
+        node_at[site] = np.arange(len(site))
+        y, x = np.divmod(site // per_router, mesh.columns)
+        return Sites(mesh, per_router, site.copy(), node_at, x, y)
+
+
+def anneal(
+    sites: Sites, graph: Neighbours, moves: int, rng: np.random.Generator
+) -> tuple[Sites, int]:
+    """Search from ``sites``; return the best ones met and their change of cost, at most 0.
+
+    The temperature falls geometrically to a small part of a typical edge, then to zero; the reach
+    of an exchange shrinks as fewer of them are accepted.
+    """
+    now = Sites.of(sites.site, mesh=sites.mesh, per_router=sites.per_router)
+    farthest = max(sites.mesh.columns, sites.mesh.rows) - 1.0
+    reach = farthest
+    change = lowest = 0
+    best = sites.site
+    for tries, temperature in zip(_tries(moves), _temperatures(graph), strict=True):
+        gain, made = _step(now, graph, tries, rng, max(1, round(reach)), temperature)
+        change += gain
+        reach = min(max(reach * (1 - ACCEPTANCE + made / max(tries, 1)), 1.0), farthest)
+        if change < lowest:
+            lowest, best = change, now.site.copy()
+    return Sites.of(best, mesh=sites.mesh, per_router=sites.per_router), lowest
+
+
+def _tries(moves: int) -> list[int]:
+    """Split moves evenly over all steps."""
+    bounds = np.arange(STEPS + 1, dtype=np.int64) * moves // STEPS
+    return [int(n) for n in np.diff(bounds)]
+
+
+def _temperatures(graph: Neighbours) -> list[float]:
+    typical = float(graph.bits.mean())
+    hottest = HOTTEST * typical * max(graph.mean_degree, 1.0) ** 0.5
+    falling = np.geomspace(hottest, COLDEST * typical, STEPS - STEPS // 10)
+    return [*(float(t) for t in falling), *([0.0] * (STEPS // 10))]
+
+
+def _step(
+    sites: Sites,
+    graph: Neighbours,
+    tries: int,
+    rng: np.random.Generator,
     reach: int,
     temperature: float,
-    draws: NDArray[np.float64],
-    thresholds: NDArray[np.float64],
 ) -> tuple[int, int]:
-    """Try one exchange for every row of draws; return the summed change of cost and the number made.
-
-    A drawn node and whatever stands on a drawn site up to ``reach`` columns and rows away change
-    places if the cost rises by no more than ``temperature`` times the threshold; with thresholds
-    from the standard exponential distribution that is the rule of Metropolis et al. (1953).
-
-    Args:
-        start, partner, bits: The rows of :class:`~neutrams.mapper.neighbours.Neighbours`.
-        columns: Columns of the mesh.
-        per_router: Sites of a router; site ``s`` is at router ``s // per_router``.
-        site: ``[nodes]`` site of each node; updated, as are the next three.
-        node_at: ``[sites]`` node on each site, or :data:`EMPTY`.
-        x: ``[nodes]`` column of each node.
-        y: ``[nodes]`` row of each node.
-        reach: Distance of the farthest exchange, along either axis.
-        temperature: Change of cost that is accepted one time in e.
-        draws: ``[moves, 4]`` in ``[0, 1)``: node, column, row, site of the router.
-        thresholds: ``[moves]``.
-    """
-    rows = len(node_at) // (columns * per_router)
-    total = 0
-    made = 0
-    for move in range(len(draws)):
-        a = int(draws[move, 0] * len(site))
-        ax, ay = x[a], y[a]
-        left, top = max(0, ax - reach), max(0, ay - reach)
-        bx = left + int(draws[move, 1] * (min(columns - 1, ax + reach) - left + 1))
-        by = top + int(draws[move, 2] * (min(rows - 1, ay + reach) - top + 1))
-        if ax == bx and ay == by:
-            continue
-        there = (by * columns + bx) * per_router + int(draws[move, 3] * per_router)
-        b = node_at[there]
-        change = moved(start, partner, bits, x, y, a, b, bx, by)
-        if b != EMPTY:
-            change += moved(start, partner, bits, x, y, b, a, ax, ay)
-        if change > temperature * thresholds[move]:
-            continue
-        here = site[a]
-        node_at[here], node_at[there] = b, a
-        site[a], x[a], y[a] = there, bx, by
-        if b != EMPTY:
-            site[b], x[b], y[b] = here, ax, ay
-        total += change
-        made += 1
-    return total, made
-
-
-@kernel
-def moved(
-    start: NDArray[np.int64],
-    partner: NDArray[np.int32],
-    bits: NDArray[np.int64],
-    x: NDArray[np.int64],
-    y: NDArray[np.int64],
-    node: int,
-    other: int,
-    to_x: int,
-    to_y: int,
-) -> int:
-    """Change of the cost of ``node``'s edges, but the one to ``other``, when it goes elsewhere.
-
-    The edge between two nodes that change places keeps its length, so it is left out of both.
-    """
-    change = 0
-    from_x, from_y = x[node], y[node]
-    for edge in range(start[node], start[node + 1]):
-        peer = partner[edge]
-        if peer == other:
-            continue
-        px, py = x[peer], y[peer]
-        near = abs(px - to_x) + abs(py - to_y)
-        far = abs(px - from_x) + abs(py - from_y)
-        change += bits[edge] * (near - far)
-    return change
+    """Try exchanges at one temperature, drawing the random numbers of a bounded number at once."""
+    change = made = 0
+    for done in range(0, tries, DRAWN_AT_ONCE):
+        count = min(DRAWN_AT_ONCE, tries - done)
+        gain, stood = exchange(
+            graph.start,
+            graph.partner,
+            graph.bits,
+            sites.mesh.columns,
+            sites.per_router,
+            sites.site,
+            sites.node_at,
+            sites.x,
+            sites.y,
+            reach,
+            temperature,
+            rng.random((count, 4)),
+            rng.standard_exponential(count),
+        )
+        change += gain
+        made += stood
+    return change, made

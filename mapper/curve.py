@@ -21,7 +21,7 @@ def routers_along(order: Order, mesh: Mesh) -> NDArray[np.int64]:
 
 
 def snake(mesh: Mesh) -> NDArray[np.int64]:
-    """Row by row, every second one backwards: neighbours in the order are neighbours in the mesh."""
+    """Row by row, every second one backwards."""
     grid = np.arange(mesh.slots, dtype=np.int64).reshape(mesh.rows, mesh.columns)
     grid[1::2] = grid[1::2, ::-1].copy()
     return grid.reshape(-1)

@@ -57,7 +57,8 @@ def hops(traffic: Traffic, placement: Placement) -> NDArray[np.int64]:
     """Return ``[E]``: the Manhattan distance every edge has to travel."""
     x, y = placement.x.astype(np.int64), placement.y.astype(np.int64)
     source, target = traffic.source, traffic.target
-    return np.abs(x[source] - x[target]) + np.abs(y[source] - y[target])
+    distance: NDArray[np.int64] = np.abs(x[source] - x[target]) + np.abs(y[source] - y[target])
+    return distance
 
 
 def weighted_hops(traffic: Traffic, placement: Placement) -> int:

@@ -1,4 +1,4 @@
-"""Blocks into crossbars, crossbars into cores, cores into tiles: a contiguous fill in given order."""
+"""Blocks into crossbars, crossbars into cores, cores into tiles: one after the other, no gaps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
+from neutrams.ir.traffic import Mesh
+
+from .fit import mesh_settings
 
 Border = Literal["crossbar", "core", "tile"]
 
@@ -34,12 +37,15 @@ class Packing:
         """``[sum(sizes)]`` global index of every crossbar in use, group by group."""
         ends = np.cumsum(self.sizes)
         offset = np.repeat(self.first - (ends - self.sizes), self.sizes)
-        return (np.arange(self.used) + offset).astype(np.int32)
+        crossbars: NDArray[np.int32] = (np.arange(self.used) + offset).astype(np.int32)
+        return crossbars
 
     @property
     def group_tiles(self) -> NDArray[np.int32]:
         """``[sum(sizes)]`` tile of every crossbar in use, group by group."""
-        return self.crossbars // np.int32(self.crossbars_per_core * self.cores_per_tile)
+        per_tile = self.crossbars_per_core * self.cores_per_tile
+        tiles: NDArray[np.int32] = (self.crossbars // per_tile).astype(np.int32)
+        return tiles
 
     def crossbars_of(self, group: int) -> NDArray[np.int32]:
         first = int(self.first[group])
@@ -84,6 +90,8 @@ def pack(
     cores_per_tile: int,
     tiles: int,
     align: Border = "crossbar",
+    mesh: Mesh | None = None,
+    per_router: int = 1,
 ) -> Packing:
     """Give every group of ``sizes`` its crossbars, one group after the other.
 
@@ -94,26 +102,32 @@ def pack(
         tiles: Tiles of the chip.
         align: Where a group may start. ``"core"`` leaves crossbars empty so that no core, and
             ``"tile"`` so that no tile, holds two groups.
+        mesh: Routers of the chip; they bound the tiles that the help of the error may propose.
+        per_router: Tiles of one router.
 
     Raises:
         NeutramsError: NT0401, when the chip has too few crossbars.
     """
     wanted = np.asarray(sizes, dtype=np.int64)
-    assert min(crossbars_per_core, cores_per_tile, tiles) > 0 and (wanted >= 0).all()
+    assert min(crossbars_per_core, cores_per_tile, tiles) > 0
+    assert (wanted >= 0).all()
     per_tile = crossbars_per_core * cores_per_tile
     unit = {"crossbar": 1, "core": crossbars_per_core, "tile": per_tile}[align]
     taken = -(-wanted // unit) * unit
     first = np.cumsum(taken) - taken
-    end = int((first + wanted).max(initial=0))
     packing = Packing(crossbars_per_core, cores_per_tile, tiles, wanted, first)
+    end = int((first + wanted).max(initial=0))
     if end > packing.available:
-        raise NeutramsError(_too_small(packing, end, align))
+        fault = _too_small(packing, end, align)
+        needed = -(-end // per_tile)
+        options = mesh_settings(needed, mesh, per_router) if mesh else []
+        settings = " ".join([f"--set chip.tiles={needed}", *options])
+        raise NeutramsError(fault.help(f"the smallest chip that fits: {settings}"))
     return packing
 
 
 def _too_small(packing: Packing, end: int, align: Border) -> Diagnostic:
-    """``end`` counts the crossbars the groups span, with the gaps between them."""
-    per_tile = packing.crossbars_per_core * packing.cores_per_tile
+    """Say what is missing; ``end`` counts the crossbars the groups span, gaps between them too."""
     fault = error(
         "NT0401",
         f"the chip has too few crossbars: {end} needed, {packing.available} available",
@@ -121,7 +135,6 @@ def _too_small(packing: Packing, end: int, align: Border) -> Diagnostic:
         f"{packing.tiles} tiles × {packing.cores_per_tile} cores × "
         f"{packing.crossbars_per_core} crossbars = {packing.available}"
     )
-    if end > packing.used:
-        fault = fault.note(f"{end - packing.used} of them stay empty: a group starts a new {align}")
-    needed = -(-end // per_tile)
-    return fault.help(f"the smallest chip that fits has {needed} tiles: --set chip.tiles={needed}")
+    if end == packing.used:
+        return fault
+    return fault.note(f"{end - packing.used} of them stay empty: every group starts a new {align}")

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from neutrams.ir.op import Value, attr, operand
-from neutrams.ir.ops.base import NONE, FloatUnary, Mixes, Op, Unary, digital, keep, same_dtype, want
+from neutrams.ir.op import Op, Value, attr, operand
+from neutrams.ir.ops.base import NONE, FloatUnary, Mixes, Unary, digital, keep, same_dtype, want
 from neutrams.ir.ops.unary import erf
 from neutrams.ir.types import Array, TensorType, broadcast
 

@@ -51,7 +51,7 @@ class FloatUnary(Unary):
 
 
 @base
-class Test(Unary):
+class Predicate(Unary):
     """One truth value for each element of ``x``."""
 
     def infer(self) -> TensorType:

@@ -9,7 +9,7 @@ import numpy as np
 from neutrams.ir.op import Op, Value, attr, operand
 from neutrams.ir.ops.base import Mixes, digital, same_dtype, size_of, want, want_rank, want_same
 from neutrams.ir.ops.products import matmul
-from neutrams.ir.types import Array, TensorType, quotient
+from neutrams.ir.types import Array, TensorType
 from neutrams.ir.windows import filled, out_sizes, patches, windows
 
 _BLOCK = 2**25
@@ -33,7 +33,10 @@ class Conv(Op):
 
     def infer(self) -> TensorType:
         dtype = same_dtype(self, self.x, self.w, self.b)
-        x, w = want_rank(self, self.x, 3), want_rank(self, self.w, self.x.type.rank, self.x.type.rank)
+        x, w = (
+            want_rank(self, self.x, 3),
+            want_rank(self, self.w, self.x.type.rank, self.x.type.rank),
+        )
         neurons = size_of(self, w[0], "the number of filters")
         channels = size_of(self, x[1], "the number of channels")
         kernel = tuple(size_of(self, d, "the kernel") for d in w[2:])
@@ -100,7 +103,10 @@ class ConvTranspose(Op):
 
     def infer(self) -> TensorType:
         dtype = same_dtype(self, self.x, self.w, self.b)
-        x, w = want_rank(self, self.x, 3), want_rank(self, self.w, self.x.type.rank, self.x.type.rank)
+        x, w = (
+            want_rank(self, self.x, 3),
+            want_rank(self, self.w, self.x.type.rank, self.x.type.rank),
+        )
         channels = size_of(self, x[1], "the number of channels")
         want_same(self, w[0], channels, "channels of the filters and of the input")
         want(self, self.groups >= 1 and channels % self.groups == 0, f"{self.groups} groups do not "

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from neutrams.ir.op import Value, attr, operand
+from neutrams.ir.op import Op, Value, attr, operand
 from neutrams.ir.ops.base import NONE, Binary, Compare, Mixes, digital, keep, same_dtype, want
-from neutrams.ir.ops.base import Op
 from neutrams.ir.types import Array, DType, TensorType, broadcast
 
 

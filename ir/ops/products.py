@@ -58,7 +58,9 @@ class Einsum(Op):
     def mixes(self) -> Mixes:
         terms, result = self._terms()
         return tuple(
-            frozenset(i for i, letter in enumerate(t) if letter not in result or t.count(letter) > 1)
+            frozenset(
+                i for i, letter in enumerate(t) if letter not in result or t.count(letter) > 1
+            )
             for t in terms
         )
 

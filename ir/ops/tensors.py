@@ -8,10 +8,27 @@ import numpy as np
 
 from neutrams.ir.op import Op, Value, attr, operand, operands
 from neutrams.ir.ops.base import (
-    NONE, Mixes, Unary, axes_of, axis_of, digital, same_dtype, size_of, want, want_same,
+    NONE,
+    Mixes,
+    Unary,
+    axes_of,
+    axis_of,
+    digital,
+    same_dtype,
+    size_of,
+    want,
+    want_same,
 )  # fmt: skip
 from neutrams.ir.types import (
-    Array, Dim, DType, Symbol, TensorType, broadcast, product, quotient, tensor, times,
+    Array,
+    Dim,
+    DType,
+    Symbol,
+    TensorType,
+    broadcast,
+    product,
+    tensor,
+    times,
 )  # fmt: skip
 
 
@@ -184,8 +201,7 @@ class Pad(Op):
     def evaluate(self, x: Array, value: Array | None = None) -> Array:
         begins, ends = self._halves()
         cut = (
-            slice(max(-b, 0), d - max(-e, 0))
-            for b, e, d in zip(begins, ends, x.shape, strict=True)
+            slice(max(-b, 0), d - max(-e, 0)) for b, e, d in zip(begins, ends, x.shape, strict=True)
         )
         around = [(max(b, 0), max(e, 0)) for b, e in zip(begins, ends, strict=True)]
         x = x[tuple(cut)]
@@ -211,7 +227,9 @@ class Tile(Unary):
     def infer(self) -> TensorType:
         want(self, len(self.repeats) == self.x.type.rank, "one repeat is needed for each axis")
         shape = self.x.type.shape
-        return self.x.type.with_shape([times(d, r) for d, r in zip(shape, self.repeats, strict=True)])
+        return self.x.type.with_shape(
+            [times(d, r) for d, r in zip(shape, self.repeats, strict=True)]
+        )
 
     def evaluate(self, x: Array) -> Array:
         return np.tile(x, self.repeats)
@@ -281,7 +299,9 @@ class ReverseSequence(Op):
         return (frozenset({self.time_axis}), NONE)
 
 
-def solve(shape: tuple[Dim, ...], known: tuple[Dim, ...], sizes: tuple[int, ...]) -> tuple[int, ...]:
+def solve(
+    shape: tuple[Dim, ...], known: tuple[Dim, ...], sizes: tuple[int, ...]
+) -> tuple[int, ...]:
     """Return ``shape`` in numbers, its symbols learnt from ``known`` dimensions of ``sizes``."""
     names: dict[Dim, int] = {}
     for dim, size in zip(known, sizes, strict=True):

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from neutrams.ir.op import Value, attr
-from neutrams.ir.ops.base import FloatUnary, Test, Unary, digital, keep
-from neutrams.ir.types import Array, TensorType
+from neutrams.ir.op import attr
+from neutrams.ir.ops.base import FloatUnary, Predicate, Unary, digital, keep
+from neutrams.ir.types import Array
 
 
 @digital("nn.neg")
@@ -150,7 +150,7 @@ class Erf(FloatUnary):
 
 
 @digital("nn.logical_not")
-class LogicalNot(Test):
+class LogicalNot(Predicate):
     def evaluate(self, x: Array) -> Array:
         return np.logical_not(x)
 
@@ -162,13 +162,13 @@ class BitwiseNot(Unary):
 
 
 @digital("nn.is_nan")
-class IsNan(Test):
+class IsNan(Predicate):
     def evaluate(self, x: Array) -> Array:
         return np.isnan(x)
 
 
 @digital("nn.is_inf")
-class IsInf(Test):
+class IsInf(Predicate):
     """Whether an element is infinite, of the signs asked for."""
 
     positive: bool = attr(default=True)

@@ -28,14 +28,18 @@ def show(weight: Weight, key: str, store: MutableMapping[str, Array] | None) -> 
     if data is None:
         return "abstract"
     flat = np.ascontiguousarray(data).reshape(-1)
-    raw = flat.view(np.uint8).reshape(flat.size, -1)
-    if flat.size > 1 and (raw == raw[0]).all():
+    if flat.size > 1 and _all_equal_bits(flat):
         return f"splat {element(flat[0])}"
     if flat.size <= INLINE:
         return "[" + ", ".join(element(item) for item in flat) + "]"
     if store is not None:
         store[key] = data
     return f'external({quote(key)}, "{digest(data)}")'
+
+
+def _all_equal_bits(flat: Array) -> bool:
+    raw = flat.view(np.uint8).reshape(flat.size, -1)
+    return bool((raw == raw[0]).all())
 
 
 def element(item: np.generic) -> str:

@@ -15,12 +15,11 @@ from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.samples import Samples, SampleSource, load_samples
 from neutrams.driver.scheduling import add_schedule
-from neutrams.driver.sources import load_graph, load_target, source_name
+from neutrams.driver.sources import clone, load_graph, load_target, source_name
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
 from neutrams.ir.graph import Graph, Module
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
-from neutrams.ir.text import parse, print_module
 from neutrams.ir.types import Array, Symbol
 from neutrams.passes import Pass, PassContext, PassManager, Remark, default_pipeline, print_pipeline
 
@@ -53,6 +52,8 @@ class Options:
     seed: int = 0
     dims: Mapping[str, int] | None = None
     """Sizes for symbolic dimensions of the model, by name."""
+    fixed: Mapping[str, Array] | None = None
+    """Inputs of the model that become constants, by name."""
     verify_each: bool = False
     timing: bool = False
     print_after: bool | frozenset[str] = False
@@ -111,10 +112,21 @@ def compile_model(
     """Compile as :func:`compile` does, and return the remarks and warnings too."""
     manager = PassManager(options.passes or default_pipeline(observer=options.observer))
     progress("reading the model", 0, 0)
-    graph = load_graph(model, calibration=calibration, preprocess=preprocess, dims=options.dims)
+    notes: list[Diagnostic] = []
+    graph = load_graph(
+        model,
+        calibration=calibration,
+        preprocess=preprocess,
+        dims=options.dims,
+        fixed=options.fixed,
+        notes=notes,
+    )
     steps = preprocess or Preprocess()
-    samples = load_samples(calibration, graph, preprocess=steps) if calibration is not None else None
+    samples = (
+        load_samples(calibration, graph, preprocess=steps) if calibration is not None else None
+    )
     run = _Run(target, options, manager, cache, progress, samples)
+    run.warnings += notes
     run.manifest = _manifest(model, graph, steps, run)
     key = key_of("program", run.manifest, target, options.verify_each)
     if cache is not None and (found := cache.get(key)) is not None:
@@ -202,27 +214,17 @@ class _Run:
         return synthetic(graph, seed=self.options.seed)
 
 
-def synthetic(graph: Graph, *, seed: int) -> dict[str, Array]:
+def synthetic(graph: Graph, *, seed: int, count: int = SYNTHETIC) -> dict[str, Array]:
     """Return standard normal samples (small integers where a graph reads those)."""
     random = np.random.default_rng(seed)
     found: dict[str, Array] = {}
     for value in graph.inputs:
         dims = [1 if isinstance(dim, Symbol) else dim for dim in value.type.shape]
-        shape = [max(SYNTHETIC, dims[0]), *dims[1:]] if dims else dims
+        shape = [max(count, dims[0]), *dims[1:]] if dims else dims
         normal = random.standard_normal(shape)
         kind = value.type.dtype.numpy.kind
         found[value.name] = (normal if kind == "f" else normal > 0).astype(value.type.dtype.numpy)
     return found
-
-
-def clone(graph: Graph, *, name: str) -> Graph:
-    """Return a copy under another name; arrays of weights are shared."""
-    store: dict[str, Array] = {}
-    copy = parse(print_module(Module([graph]), store), weights=store).main
-    copy.name = name
-    for value, twin in zip(graph.values(), copy.values(), strict=True):
-        twin.origin = value.origin
-    return copy
 
 
 def _manifest(model: object, graph: Graph, steps: Preprocess, run: _Run) -> dict[str, Any]:

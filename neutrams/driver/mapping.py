@@ -1,4 +1,4 @@
-"""From a unit graph to a chip graph: how many copies, which crossbars, which tiles, which routers."""
+"""From a unit graph to a chip graph: copies, crossbars, tiles, routers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
 from neutrams.ir.traffic import Mesh, Placement, Traffic
 from neutrams.ir.types import Dim, Symbol, bind
-from neutrams.mapper import Packing, pack, place
+from neutrams.mapper.pack import Packing, pack
+from neutrams.mapper.place import place
 
 FREE_SHARE = 0.5
 """Part of the chip's crossbars that copies may fill, so that there is room for more networks."""
@@ -57,7 +58,9 @@ def map_units(graph: Graph, target: Target, *, replicate: bool = True, seed: int
     tiles_of = [packing.crossbars_of(i) // _per_tile(target) for i in range(len(units))]
     homes = find_homes(graph, dict(zip(units, tiles_of, strict=True)), copies)
     traffic = flows(graph, homes, nodes=max(packing.used_tiles, 1))
-    placement = place(traffic, _mesh(target), seed=seed)
+    placement = place(
+        traffic, _mesh(target), seed=seed, per_router=machine.network.tiles_per_router
+    )
     return Mapping(units, copies, packing, homes, traffic, placement)
 
 

@@ -47,7 +47,10 @@ class Preprocess:
 
     @classmethod
     def from_manifest(cls, stored: dict[str, Any]) -> Preprocess:
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+        given: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()
+        }
+        return cls(**given)
 
     def to_manifest(self) -> dict[str, Any]:
         """Return only what differs from doing nothing."""

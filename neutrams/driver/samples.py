@@ -50,14 +50,14 @@ def load_samples(
         NeutramsError: NT0520 to NT0525 and NT0529; every independent fault at once.
     """
     place = str(source) if isinstance(source, (str, Path)) else "samples"
-    arrays = _arrays(source)
+    arrays = load_arrays(source)
     found = labels if labels is not None else arrays.pop("y", None)
     arrays = _by_input(arrays, graph, place)
     if limit is not None:
         arrays = {name: array[:limit] for name, array in arrays.items() if array.ndim}
         found = None if found is None else found[:limit]
     steps = preprocess or Preprocess()
-    shaped = {name: steps.apply(array) if array.size else array for name, array in arrays.items()}
+    shaped = {name: steps.apply(array) if array.ndim else array for name, array in arrays.items()}
     faults = [
         fault.at(Place(place, f"array {name}"))
         for value in graph.inputs
@@ -76,7 +76,12 @@ def load_samples(
     return Samples(typed, found, place)
 
 
-def _arrays(source: SampleSource) -> dict[str, Array]:
+def load_arrays(source: SampleSource) -> dict[str, Array]:
+    """Return the arrays of a source by name, labels among them, as they are.
+
+    Raises:
+        NeutramsError: NT0520.
+    """
     if isinstance(source, (str, Path)):
         return read_npz(Path(source))
     if isinstance(source, Mapping):
@@ -92,12 +97,14 @@ def read_npz(path: Path) -> dict[str, Array]:
     """
     place = Place(str(path))
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                message = "the sample file is a single array, not an `.npz`"
-                raise NeutramsError(
-                    error("NT0520", message).at(place).help("save it with: np.savez(path, x=array)")
-                )
+        stored = np.load(path, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise NeutramsError(
+                error("NT0520", "the sample file is a single array, not an `.npz`")
+                .at(place)
+                .help("save it with: np.savez(path, x=array)")
+            )
+        with stored:
             return {name: stored[name] for name in stored.files}
     except FileNotFoundError as fault:
         raise NeutramsError(error("NT0520", "there is no such sample file").at(place)) from fault

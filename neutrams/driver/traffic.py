@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,15 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.traffic import Traffic
 from neutrams.ir.types import Symbol, bind
 
+Floats = NDArray[np.floating[Any]]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spread:
     """How a value lies over tiles: ``share[i]`` of its elements in ``tiles[i]``."""
 
     tiles: NDArray[np.int32]
-    share: NDArray[np.float64]
+    share: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +51,7 @@ class Homes:
         return self.spreads[op].tiles
 
 
-Edges = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
+Edges = tuple[NDArray[np.int32], NDArray[np.int32], Floats]
 """Source tiles, target tiles, bits of one inference."""
 
 
@@ -153,9 +156,10 @@ def _before(op: Op, units: dict[Op, Hold], spreads: dict[Op, Spread]) -> Spread:
     return Spread(np.zeros(1, np.int32), np.ones(1))
 
 
-def _spread(tiles: NDArray[np.int32], share: NDArray[np.float64]) -> Spread:
+def _spread(tiles: NDArray[np.int32], share: NDArray[np.floating[Any]]) -> Spread:
     distinct, index = np.unique(tiles, return_inverse=True)
-    return Spread(distinct.astype(np.int32), np.bincount(index, weights=share))
+    total = np.bincount(index, weights=share.astype(np.float64))
+    return Spread(distinct.astype(np.int32), total.astype(np.float64))
 
 
 def _neurons(op: Mvm) -> NDArray[np.int64]:

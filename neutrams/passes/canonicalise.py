@@ -34,7 +34,7 @@ class Canonicalise(Pass):
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         outer, rounds = ctx.running, 0
-        while any([_step(made, graph, ctx) for made in STEPS]):
+        while any(_step(made, graph, ctx) for made in STEPS):
             rounds += 1
         ctx.running = outer
         return rounds > 0

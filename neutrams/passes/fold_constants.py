@@ -41,7 +41,9 @@ class FoldConstants(Pass):
             elif (moved := _move_inside(op, graph)) is not None:
                 graph.replace(op, moved)
                 changed = True
-        return graph.prune() if changed else False
+        if changed:
+            graph.prune()
+        return changed
 
     def _fits(self, op: Op) -> bool:
         inputs = [data for value in op.present if (data := constant(value)) is not None]
@@ -59,7 +61,9 @@ def _known(op: Op) -> bool:
 
 
 def _fold(op: Op, graph: Graph) -> None:
-    live: dict[Value, object] = {value: value.data for value in op.present if isinstance(value, Weight)}
+    live: dict[Value, object] = {
+        value: value.data for value in op.present if isinstance(value, Weight)
+    }
     for value, array in zip(op.results, evaluate(op, live), strict=True):  # type: ignore[arg-type]
         weight = graph.weight(value.name, np.ascontiguousarray(array).reshape(array.shape))
         weight.origin = value.origin

@@ -33,7 +33,9 @@ class FoldNorms(Pass):
             if isinstance(op, BatchNorm) and (pair := _scale_and_shift(op)) is not None:
                 self._fold(op, *pair, graph, ctx)
                 changed = True
-        return graph.prune() if changed else False
+        if changed:
+            graph.prune()
+        return changed
 
     def _fold(
         self, op: BatchNorm, scale: Array, shift: Array, graph: Graph, ctx: PassContext

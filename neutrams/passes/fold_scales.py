@@ -36,7 +36,9 @@ class FoldScales(Pass):
                 or _past_bias(op, graph)
                 or self._into_weights_behind(op, graph, ctx)
             )
-        return graph.prune() if changed else False
+        if changed:
+            graph.prune()
+        return changed
 
     def _into_weights_before(self, op: Op, graph: Graph, ctx: PassContext) -> bool:
         for x, factor, inverse in _scalings(op):
@@ -88,7 +90,9 @@ class FoldScales(Pass):
         shift = behind.shift_of(vector.astype(np.float64))
         if not isinstance(behind.op, Matmul):
             return behind.shifted(shift).build(graph, x)
-        product = graph.add(behind.build(graph, x), before=behind.op, name=f"{behind.op.result.name}.product")
+        product = graph.add(
+            behind.build(graph, x), before=behind.op, name=f"{behind.op.result.name}.product"
+        )
         bias = graph.weight(f"{behind.op.result.name}.shift", shift.astype(x.type.dtype.numpy))
         return located(Add(product, bias), behind.op)
 

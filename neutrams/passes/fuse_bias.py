@@ -36,7 +36,9 @@ class FuseBias(Pass):
                 graph.replace(op, located(new, op))
                 changed = True
                 ctx.remark(op, f"is now `{new.name}` of {_operand_names(new)}")
-        return graph.prune() if changed else False
+        if changed:
+            graph.prune()
+        return changed
 
 
 def _operand_names(op: Op) -> str:

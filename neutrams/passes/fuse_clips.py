@@ -11,6 +11,7 @@ from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.activations import Clip, Relu
 from neutrams.ir.ops.elementwise import Maximum, Minimum
 from neutrams.ir.ops.pooling import MaxPool
+from neutrams.ir.ops.tensors import Reshape, Transpose
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.match import floats, located, read_once, scalar
 
@@ -21,7 +22,7 @@ class FuseClips(Pass):
 
     A chip applies one saturating activation per unit, so a chain of two costs a second unit.
     Chains whose ranges do not meet are constants, and another pass's work. An activation behind
-    a max pool moves before it, where the unit that makes the value can apply it.
+    a max pool, reshape or transpose moves before it, to the unit that makes the value.
     """
 
     name: ClassVar[str] = "fuse-clips"
@@ -37,10 +38,12 @@ class FuseClips(Pass):
             if (fused := self._fused(op, graph, ctx)) is not None:
                 graph.replace(op, located(fused, op))
                 changed = True
-            elif _hoist(op, graph):
-                ctx.remark(op, "moved before the max pool")
+            elif (mover := _hoist(op, graph)) is not None:
+                ctx.remark(op, f"moved before the `{mover.name}`")
                 changed = True
-        return graph.prune() if changed else False
+        if changed:
+            graph.prune()
+        return changed
 
     def _fused(self, op: Op, graph: Graph, ctx: PassContext) -> Op | None:
         outer = bounds(op)
@@ -56,7 +59,9 @@ class FuseClips(Pass):
         source, below, above = inner
         low, high = max(low, below), min(high, above)
         if low > high:
-            ctx.remark(op, f"not merged: its range does not meet that of `%{x.name}`", kind="missed")
+            ctx.remark(
+                op, f"not merged: its range does not meet that of `%{x.name}`", kind="missed"
+            )
             return None
         ctx.remark(op, f"merged into the clip `%{x.name}` before it")
         return _clip(source, low, high)
@@ -81,13 +86,14 @@ def _clip(x: Value, low: float, high: float) -> Op:
     return Relu(x) if (low, high) == (0.0, inf) else Clip(x, low=low, high=high)
 
 
-def _hoist(op: Op, graph: Graph) -> bool:
+def _hoist(op: Op, graph: Graph) -> Op | None:
     """Turn ``clip(max_pool(x))`` into ``max_pool(clip(x))``: a maximum is monotonic."""
-    if not isinstance(op, Clip | Relu) or not isinstance(op.x.op, MaxPool):
-        return False
-    pool = op.x.op
-    if not read_once(graph, op.x) or len(pool.results) > 1:
-        return False
-    inner = graph.add(located(replace(op, x=pool.x), op), before=pool, name=f"{op.result.name}.clip")
-    graph.replace(op, located(replace(pool, x=inner), pool))
-    return True
+    if not isinstance(op, Clip | Relu) or not read_once(graph, op.x):
+        return None
+    mover = op.x.op
+    if not isinstance(mover, MaxPool | Reshape | Transpose) or len(mover.results) > 1:
+        return None
+    name = f"{op.result.name}.clip"
+    inner = graph.add(located(replace(op, x=mover.x), op), before=mover, name=name)
+    graph.replace(op, located(replace(mover, x=inner), mover))
+    return mover

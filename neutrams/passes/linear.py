@@ -119,7 +119,7 @@ def linear(op: Op | None) -> Linear | None:
         return None
     if isinstance(op, Matmul):
         w = constant(op.b)
-        fits = w is not None and w.ndim == 2 and op.a.type.rank >= 2
+        fits = w is not None and w.ndim == 2
         return Linear(op, w.astype(np.float64), None) if w is not None and fits else None
     w, b = constant(op.w), constant(op.b)
     if w is None or (op.b is not None and b is None):

@@ -99,7 +99,9 @@ class _Reader:
         ends = token is not None and token.type == "$END"
         if ends:
             line, column = len(self.lines), len(self.lines[-1]) + 1
-        span = Span(FILE, line, column, 1 if ends or token is None else len(token), self.lines[line - 1])
+        span = Span(
+            FILE, line, column, 1 if ends or token is None else len(token), self.lines[line - 1]
+        )
         label = "the text ends too early" if ends else "this does not belong here"
         return (
             error("NT0204", "this is not a pass pipeline")

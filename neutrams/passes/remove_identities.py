@@ -10,7 +10,17 @@ from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.activations import Clip, Relu
 from neutrams.ir.ops.elementwise import Add, Div, Mul, Pow, Sub
 from neutrams.ir.ops.pooling import AveragePool, MaxPool
-from neutrams.ir.ops.tensors import Cast, Concat, Expand, Pad, Reshape, Slice, Split, Tile, Transpose
+from neutrams.ir.ops.tensors import (
+    Cast,
+    Concat,
+    Expand,
+    Pad,
+    Reshape,
+    Slice,
+    Split,
+    Tile,
+    Transpose,
+)
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.match import located, scalar
 
@@ -24,6 +34,8 @@ class RemoveIdentities(Pass):
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         changed = False
         for op in list(graph.ops):
+            if not op.results or not graph.is_read(op.result):
+                continue
             if (same := _operand_it_equals(op)) is not None:
                 ctx.remark(op, "gives back its operand; removed")
                 graph.replace_value(op.result, same)
@@ -31,7 +43,9 @@ class RemoveIdentities(Pass):
             elif (merged := _merged(op)) is not None:
                 graph.replace(op, located(merged, op))
                 changed = True
-        return graph.prune() if changed else False
+        if changed:
+            graph.prune()
+        return changed
 
 
 def _operand_it_equals(op: Op) -> Value | None:
@@ -70,7 +84,7 @@ def _candidate(op: Op) -> Value | None:
             return a if scalar(b) == 1 else b if scalar(a) == 1 else None
         case Sub(a=a, b=b) if scalar(b) == 0:
             return a
-        case (Div(a=a, b=b) | Pow(a=a, b=b)) if scalar(b) == 1:
+        case Div(a=a, b=b) | Pow(a=a, b=b) if scalar(b) == 1:
             return a
     return None
 

@@ -66,7 +66,9 @@ def _spell(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def default_pipeline(*, observer: str = "mse", weight_bits: int = 0, activation_bits: int = 0) -> str:
+def default_pipeline(
+    *, observer: str = "mse", weight_bits: int = 0, activation_bits: int = 0
+) -> str:
     """Return the pipeline from an imported graph to units that obey a target's limits.
 
     Bits of 0 stand for what the target has. A graph that is quantised already keeps its scales.

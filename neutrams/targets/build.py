@@ -38,7 +38,7 @@ def build(
 ) -> Target:
     """Check the merged layers and make the target of them.
 
-    ``name`` serves where the file states none, ``file`` is that file; ``faults`` are those already found.
+    ``name`` serves where ``file`` states none; ``faults`` are those already found.
 
     Raises:
         NeutramsError: with every independent fault.

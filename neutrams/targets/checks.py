@@ -85,7 +85,7 @@ def _neuron_faults(limits: LimitsSection, core: CoreSection, stack: Stack) -> It
         fault = fault.at(stack.where(("limits", "neurons")), f"is {limits.neurons}")
     fault = fault.at(stack.where(("core", "columns")), f"holds {fit} neurons")
     yield fault.note(
-        f"a {limits.weight_bits}-bit weight in {core.cell_bits}-bit cells, {core.coding} coding"
+        f"weights have {limits.weight_bits} bits, cells {core.cell_bits}; coding is {core.coding}"
     )
 
 
@@ -136,14 +136,18 @@ def component_faults(components: Iterable[Component], stack: Stack) -> Iterator[
 
 
 def doubts(components: Iterable[Component], stack: Stack) -> Iterator[Diagnostic]:
-    """Yield a warning for each constant so far off that its unit may be wrong."""
+    """Yield a warning for each event whose energy is so far off that its unit may be wrong."""
+    charged: dict[str, dict[str, float]] = {}
     for part in components:
         for event, energy in part.energy_pj:
-            low, high = _BELIEVABLE_PJ.get(event, _BYTE_PJ)
-            if energy == 0 or low <= energy <= high:
-                continue
-            dotted = f"costs.{part.name}.energy_pj.{event}"
-            doubt = warning("NT0309", f"`{dotted}` is hard to believe")
-            doubt = doubt.at(stack.where(tuple(dotted.split("."))), f"is {energy} pJ")
-            doubt = doubt.note(f"published designs lie well within {low:g} to {high:g} pJ")
-            yield doubt.help("check the unit: 1 pJ = 1e-12 J = 1000 fJ")
+            charged.setdefault(event, {})[part.name] = energy
+    for event, parts in charged.items():
+        total = sum(parts.values())
+        low, high = _BELIEVABLE_PJ.get(event, _BYTE_PJ)
+        if total == 0 or low <= total <= high:
+            continue
+        key = ("costs", max(parts, key=lambda name: parts[name]), "energy_pj", event)
+        doubt = warning("NT0309", f"the energy of `{event}` is hard to believe")
+        doubt = doubt.at(stack.where(key), f"one costs {total:g} pJ")
+        doubt = doubt.note(f"published designs lie well within {low:g} to {high:g} pJ")
+        yield doubt.help("check the unit: 1 pJ = 1e-12 J = 1000 fJ")

@@ -24,10 +24,10 @@ _WANTED = {
     **_TABLES,
 }
 _BOUNDS = {
-    "greater_than": "above {gt}",
-    "greater_than_equal": "at least {ge}",
-    "less_than": "below {lt}",
-    "less_than_equal": "at most {le}",
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "at most {le:g}",
     "finite_number": "finite",
     "too_short": "not empty",
     "string_too_short": "not empty",

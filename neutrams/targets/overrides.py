@@ -8,7 +8,8 @@ from typing import cast
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Place, error
 from neutrams.targets.layers import Layer, Stack, Tree
-from neutrams.targets.schema import Key, is_text
+from neutrams.targets.near import suggest
+from neutrams.targets.schema import Key, is_text, keys_at
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, str]:
@@ -41,6 +42,10 @@ def overlay(stack: Stack, overrides: Mapping[str, str]) -> tuple[Stack, list[Dia
         if (why := _misfit(stack.tree, key, value)) is not None:
             faults.append(error("NT0310", f"`{dotted}` cannot be set").at(place, why))
             continue
+        if (names := _others(stack.tree, key)) is not None:
+            fault = error("NT0310", f"there is no component `{key[1]}` to set a value of").at(place)
+            faults.append(suggest(fault, key[1], names))
+            continue
         stack = Stack((Layer(place.file, _nested(key, value), {key: place}), *stack.layers))
     return stack, faults
 
@@ -64,10 +69,21 @@ def _misfit(tree: Tree, key: Key, value: object) -> str | None:
     for depth, part in enumerate(key):
         if not isinstance(node, dict):
             return f"`{'.'.join(key[:depth])}` is a value, not a table of values"
-        node = cast(Tree, node).get(part)
+        if part not in node:
+            return None  # what it may be is the schema's business
+        node = cast(Tree, node)[part]
     if isinstance(node, dict) and "by" not in node and not isinstance(value, dict):
-        return "it is a table; set one of its keys: " + ", ".join(f"`{name}`" for name in node)
+        inner = keys_at(key) or sorted(cast(Tree, node))
+        return "it is a table; set one of its keys: " + ", ".join(f"`{name}`" for name in inner)
     return None
+
+
+def _others(tree: Tree, key: Key) -> list[str] | None:
+    """Return the components there are, if the key is of one that is not there."""
+    costs = tree.get("costs")
+    if key[0] != "costs" or len(key) < 3 or not isinstance(costs, dict) or key[1] in costs:
+        return None
+    return list(costs)
 
 
 def _nested(key: Key, value: object) -> Tree:

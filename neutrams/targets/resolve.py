@@ -9,7 +9,15 @@ from neutrams.ir.diagnostics import Diagnostic, error
 from neutrams.ir.target import Component, Limits
 from neutrams.targets.layers import Stack
 from neutrams.targets.near import suggest
-from neutrams.targets.schema import CoreSection, CostSection, Key, LimitsSection, Strict, Table
+from neutrams.targets.schema import (
+    CoreSection,
+    CostSection,
+    Key,
+    LimitsSection,
+    Strict,
+    Table,
+    machine_numbers,
+)
 
 _MM2_IN_UM2 = 1e-6
 
@@ -22,6 +30,8 @@ class Resolver:
     sections: dict[str, Strict]
     """The valid sections by name."""
     faults: list[Diagnostic] = field(default_factory=list)
+    pointless: set[tuple[str, str]] = field(default_factory=set)
+    """Components, with what their tables depend on, that are reported already."""
 
     def component(self, name: str, section: CostSection) -> Component:
         """Return the component with every number resolved; nought stands for a faulty one."""
@@ -60,34 +70,34 @@ class Resolver:
         if by is None:
             return 0.0
         if (point := str(by)) not in value.at:
-            self.faults.append(self._no_point(value, key, point))
+            self._no_point(value, key, point)
             return 0.0
         if point in value.assumed:
             assumed.append(".".join(key[2:]))
         return value.at[point]
 
     def _value(self, dotted: str, key: Key) -> int | float | None:
-        """Return a number of the machine, ``None`` (and a fault) where there is none."""
+        """Return a number of the machine; ``None`` where it is at fault, or does not exist."""
+        if dotted not in machine_numbers():
+            fault = error("NT0312", f"`{'.'.join(key)}` refers to `{dotted}`, which does not exist")
+            fault = fault.at(self.stack.where(key), "must name a number of the machine")
+            self.faults.append(suggest(fault, dotted, machine_numbers()))
+            return None
         section, _, name = dotted.partition(".")
-        found = getattr(self.sections.get(section), name, None) if name else None
-        if isinstance(found, int | float) and not isinstance(found, bool):
-            return found
-        known = [f"{s}.{n}" for s, m in self.sections.items() if s != "limits"
-                 for n, v in m if isinstance(v, int) and not isinstance(v, bool)]  # fmt: skip
-        if dotted not in known and section not in self.sections and section in _SECTIONS:
-            return None  # its section is at fault already
-        fault = error("NT0312", f"`{'.'.join(key)}` refers to `{dotted}`, which is no number here")
-        self.faults.append(suggest(fault.at(self.stack.where(key)), dotted, known))
-        return None
+        value: int | float | None = getattr(self.sections.get(section), name, None)
+        return value
 
-    def _no_point(self, table: Table, key: Key, point: str) -> Diagnostic:
-        fault = error("NT0312", f"`{'.'.join(key)}` has no value for `{table.by}` = {point}")
+    def _no_point(self, table: Table, key: Key, point: str) -> None:
+        """Note that a table lacks the machine's value: once for all tables of a component."""
+        if (key[1], table.by) in self.pointless:
+            return
+        self.pointless.add((key[1], table.by))
+        fault = error("NT0312", f"`costs.{key[1]}` says nothing for `{table.by}` = {point}")
         fault = fault.at(self.stack.where(tuple(table.by.split("."))), f"is {point}")
         fault = fault.at(self.stack.where(key), f"has values for {', '.join(table.at)}")
-        return fault.help(f"add that point, or give the number: --set {'.'.join(key)}=<number>")
-
-
-_SECTIONS = ("limits", "core", "tile", "network", "chip")
+        self.faults.append(
+            fault.help(f"add `at.{point}` to each table of `{key[1]}` that has `by`")
+        )
 
 
 def limits_of(limits: LimitsSection, core: CoreSection) -> Limits:

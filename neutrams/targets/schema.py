@@ -84,7 +84,9 @@ def _quantity_tag(value: object) -> str:
 
 
 def _count_tag(value: object) -> str:
-    return {str: "#name", list: "#names"}.get(type(value), "#number")
+    if isinstance(value, str):
+        return "#name"
+    return "#names" if isinstance(value, list) else "#number"
 
 
 Quantity = Annotated[
@@ -155,7 +157,9 @@ def is_text(path: Key) -> bool:
     """Tell whether the value at ``path`` is a string or one of a list of words."""
     model = model_at(path[:-1])
     found = model.model_fields.get(path[-1]) if model is not None else None
-    return found is not None and (found.annotation is str or get_origin(found.annotation) is Literal)
+    return found is not None and (
+        found.annotation is str or get_origin(found.annotation) is Literal
+    )
 
 
 def choices_at(path: Key) -> list[str]:
@@ -165,3 +169,13 @@ def choices_at(path: Key) -> list[str]:
     if found is None or get_origin(found.annotation) is not Literal:
         return []
     return [str(word) for word in get_args(found.annotation)]
+
+
+def machine_numbers() -> list[str]:
+    """Return the dotted keys of the machine that hold a number: what a cost may refer to."""
+    return [
+        f"{section}.{name}"
+        for section, model in SECTIONS.items()
+        for name, field in model.model_fields.items()
+        if section != "limits" and field.annotation in (int, float)
+    ]

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph, Module
 from neutrams.ir.ops.activations import Clip, Relu
-from neutrams.ir.ops.products import MatMul
+from neutrams.ir.ops.products import Matmul
 from neutrams.ir.text import parse, parse_graph, print_graph, print_module
 from neutrams.ir.types import Array, DType, symbol, tensor
 
@@ -106,7 +106,7 @@ def test_optional_operands_may_be_absent() -> None:
     graph = Graph("net")
     x = graph.input("x", tensor(DType.F32, 2, 2))
     w = graph.weight("w", np.eye(2, dtype=np.float32))
-    graph.output(graph.add(Clip(graph.add(MatMul(x, w)), low=0.0)))
+    graph.output(graph.add(Clip(graph.add(Matmul(x, w)), low=0.0)))
     assert print_graph(parse_graph(print_graph(graph))) == print_graph(graph)
 
 

@@ -104,9 +104,7 @@ def _reads(node: NodeProto) -> Iterator[str]:
         yield from (name for name in captured if name not in inner)
 
 
-def _makers(
-    nodes: Sequence[NodeProto], *, known: Collection[str], file: str
-) -> dict[str, int]:
+def _makers(nodes: Sequence[NodeProto], *, known: Collection[str], file: str) -> dict[str, int]:
     makers: dict[str, int] = {}
     for index, node in enumerate(nodes):
         for name in filter(None, node.output):

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+import numpy as np
+from onnx import GraphProto, ModelProto, NodeProto
 
-from neutrams.frontends.onnx import attributes, control, functions
+from neutrams.frontends.onnx import control, functions
+from neutrams.frontends.onnx.attributes import read_attributes
 from neutrams.frontends.onnx.builder import Builder
 from neutrams.frontends.onnx.checks import (
-    CONTROL, depth_of, ordered, place_of, unknown_ops,
+    CONTROL,
+    depth_of,
+    ordered,
+    place_of,
+    unknown_ops,
 )  # fmt: skip
-from neutrams.frontends.onnx.inputs import input_types
+from neutrams.frontends.onnx.inputs import BATCH, input_types
 from neutrams.frontends.onnx.limits import ImportLimits
 from neutrams.frontends.onnx.loading import check_versions
 from neutrams.frontends.onnx.node import Node
@@ -24,7 +30,7 @@ from neutrams.frontends.onnx.tensors import TensorReader
 from neutrams.ir.diagnostics import NeutramsError, Place, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value, Weight
-from neutrams.ir.types import Array
+from neutrams.ir.types import Array, Shape, TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class ImportOptions:
     """Inputs that become constants, such as a sampling rate."""
     batch: Mapping[str, int] = field(default_factory=dict)
     """Axes of size 1 that become the batch symbol, by input."""
-    limits: ImportLimits = ImportLimits()
+    limits: ImportLimits = field(default_factory=ImportLimits)
     finite: bool = True
     """Refuse NaN and infinite weights."""
 
@@ -66,7 +72,8 @@ class Importer:
         self.options = options
         self.where = Place(options.file or "(memory)")
         self.graph = Graph(model.graph.name or "main")
-        self.build = Builder(self.graph, limits=options.limits)
+        batch = BATCH if options.batch else ""
+        self.build = Builder(self.graph, limits=options.limits, batch=batch)
         self.reader = TensorReader(
             file=self.where.file, folder=options.folder, limits=options.limits
         )
@@ -99,15 +106,17 @@ class Importer:
 
     def walk(self, nodes: Sequence[NodeProto], scope: Scope) -> None:
         """Import the nodes of one graph or function body into ``scope``."""
+        outside = self.build.where
         for node in ordered(nodes, known=scope.names(), file=self.where.file):
-            self._count(node)
             place = place_of(node, self.where.file)
-            outside = self.build.where
-            self.build.where = place
-            self.build.hint = node.name or next(iter(node.output), "")
-            results = self._locate(place, lambda node=node: self._convert(node, scope))
-            self._bind(node, results, scope)
-            self.build.where = outside
+            self._count(place)
+            self.build.where, self.build.hint = place, next(iter(node.output), node.name)
+            try:
+                made = self._convert(node, scope, place)
+            except NeutramsError as fault:
+                raise _located(fault, place) from None
+            self._bind(node, made, scope, place)
+        self.build.where = outside
 
     def body(self, graph: GraphProto, scope: Scope, where: Place) -> list[Value]:
         """Import an inner graph, whose inputs ``scope`` binds, and return its outputs."""
@@ -137,5 +146,128 @@ class Importer:
                 .note(f"at most {self.options.limits.depth} levels are read")
             )
 
-    def _input(self, name: str, *, type: object) -> Value:
-        raise NotImplementedError
+    def _input(self, name: str, *, type: TensorType) -> Value:
+        if name not in self.options.fixed:
+            value = self.graph.input(name, type)
+            value.origin = name
+            return value
+        data = np.asarray(self.options.fixed[name]).astype(type.dtype.numpy)
+        if not _fits(data.shape, type.shape):
+            message = f"the value fixed for `{name}` has shape {list(data.shape)}"
+            where = Place(self.where.file, f"input {name}")
+            raise NeutramsError(error("NT0614", message).at(where, f"is declared `{type}`"))
+        return self._weight(name, data)
+
+    def _weight(self, name: str, data: Array, *, prefix: str = "") -> Weight:
+        weight = self.graph.weight(prefix + name, data)
+        weight.origin = name
+        return weight
+
+    def _declare(self, graph: GraphProto, scope: Scope) -> set[str]:
+        """Bind the stored tensors of a graph and return their names."""
+        if graph.sparse_initializer:
+            name = graph.sparse_initializer[0].values.name
+            raise NeutramsError(error("NT0617", f"weight `{name}` is sparse").at(self.where))
+        for tensor in graph.initializer:
+            data = self.reader.array(tensor)
+            scope.values[tensor.name] = self._weight(tensor.name, data, prefix=scope.prefix)
+        return {tensor.name for tensor in graph.initializer}
+
+    def _check_known(self, nodes: Sequence[NodeProto], opsets: Mapping[str, int]) -> None:
+        fault = unknown_ops(
+            nodes,
+            is_known=lambda node: self._is_known(node, opsets),
+            names=[*HANDLERS, *(("", name) for name in sorted(CONTROL))],
+            file=self.where.file,
+        )
+        if fault is not None:
+            raise NeutramsError(fault)
+
+    def _is_known(self, node: NodeProto, opsets: Mapping[str, int]) -> bool:
+        domain = plain_domain(node.domain)
+        version = opsets.get(domain, 1)
+        return (
+            (not domain and node.op_type in CONTROL)
+            or handler_of(node.op_type, domain=domain, version=version) is not None
+            or functions.local_function(node, self.functions) is not None
+            or functions.has_body(node, version)
+        )
+
+    def _convert(self, proto: NodeProto, scope: Scope, where: Place) -> tuple[Value, ...]:
+        node = self._node(proto, scope, where)
+        local = functions.local_function(proto, self.functions)
+        if local is None and not node.domain and proto.op_type in CONTROL:
+            return self._control(node, proto, scope)
+        handler = handler_of(proto.op_type, domain=node.domain, version=node.version)
+        if local is None and handler is not None:
+            made = handler(node, self.build)
+            return made if isinstance(made, tuple) else (made,)
+        body = local or functions.body_of(proto, node.version, node.inputs)
+        if body is None:
+            self._check_known([proto], {})
+            raise node.fault("NT0610", f"`{proto.op_type}` has no body for these inputs")
+        return functions.expand(self, body, proto, inputs=node.inputs, scope=scope, where=where)
+
+    def _control(self, node: Node, proto: NodeProto, scope: Scope) -> tuple[Value, ...]:
+        match node.op_type:
+            case "Constant":
+                return control.constant(self, node)
+            case "Identity":
+                return (node[0],)
+            case "If":
+                return control.branch(self, node, proto, scope)
+            case "Loop":
+                return control.loop(self, node, proto, scope)
+        return control.scan(self, node, proto, scope)
+
+    def _node(self, proto: NodeProto, scope: Scope, where: Place) -> Node:
+        domain = plain_domain(proto.domain)
+        return Node(
+            op_type=proto.op_type,
+            name=proto.name,
+            attrs=read_attributes(
+                proto.attribute, bound=scope.attributes, reader=self.reader, where=where
+            ),
+            version=scope.opsets.get(domain, 1),
+            inputs=tuple(
+                None if scope.lacks(name) else self.read(name, scope, where) for name in proto.input
+            ),
+            outputs=len(proto.output),
+            where=where,
+            build=self.build,
+            domain=domain,
+            output_names=tuple(proto.output),
+        )
+
+    def _bind(self, node: NodeProto, made: Sequence[Value], scope: Scope, where: Place) -> None:
+        used = max((i for i, name in enumerate(node.output, start=1) if name), default=0)
+        if used > len(made):
+            message = f"output {len(made)} of `{node.op_type}` is not supported"
+            raise NeutramsError(error("NT0610", message).at(where))
+        for name, value in zip(node.output, made, strict=False):
+            if not name:
+                continue
+            scope.values[name] = value
+            if not value.origin:
+                value.origin = name
+                self.graph.rename(value, scope.prefix + name)
+
+    def _count(self, where: Place) -> None:
+        self._nodes += 1
+        if self._nodes > self.options.limits.nodes:
+            raise NeutramsError(
+                error("NT0612", "the model has too many nodes")
+                .at(where)
+                .note(f"at most {self.options.limits.nodes}, functions and loops written out")
+            )
+
+
+def _fits(sizes: tuple[int, ...], shape: Shape) -> bool:
+    return len(sizes) == len(shape) and all(
+        not isinstance(dim, int) or dim == size for dim, size in zip(shape, sizes, strict=True)
+    )
+
+
+def _located(fault: NeutramsError, where: Place) -> NeutramsError:
+    """Return the error with a place for each diagnostic that has none."""
+    return NeutramsError(*(d if d.labels else d.at(where) for d in fault.diagnostics))

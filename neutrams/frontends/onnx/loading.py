@@ -1,11 +1,11 @@
-"""Reads ONNX files without trusting them: nothing runs, and nothing outside their folder is read."""
+"""Reads ONNX files without trusting them: nothing in them is run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
 from neutrams.frontends.onnx.limits import ImportLimits
@@ -90,7 +90,9 @@ def check_versions(model: ModelProto, where: Place) -> dict[str, int]:
     if OLDEST_OPSET <= version <= newest:
         return opsets
     diagnostic = error("NT0606", f"the model uses operator set {version}").at(where)
-    diagnostic = diagnostic.note(f"supported: {OLDEST_OPSET} to {newest}, that of onnx {onnx.__version__}")
+    diagnostic = diagnostic.note(
+        f"supported: {OLDEST_OPSET} to {newest}, that of onnx {onnx.__version__}"
+    )
     if version < OLDEST_OPSET:
         raise NeutramsError(diagnostic.help("convert it with `onnx.version_converter`"))
     raise NeutramsError(diagnostic.help("install a newer `onnx`, or export for an older set"))

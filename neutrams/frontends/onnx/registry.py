@@ -33,7 +33,7 @@ def handles(op_type: str, domain: str = "", since: int = 1) -> Callable[[Handler
 
 
 def handler_of(op_type: str, *, domain: str, version: int) -> Handler | None:
-    """Return the newest handler that is not newer than ``version``; ``None`` where there is none."""
+    """Return the newest handler not newer than ``version``, or ``None``."""
     versions = HANDLERS.get((plain_domain(domain), op_type), {})
     since = max((s for s in versions if s <= version), default=None)
     return None if since is None else versions[since]

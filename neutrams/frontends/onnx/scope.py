@@ -15,6 +15,8 @@ class Scope:
     opsets: Mapping[str, int]
     """Operator set versions by domain."""
     values: dict[str, Value] = field(default_factory=dict)
+    absent: set[str] = field(default_factory=set)
+    """Inputs of a function that its caller leaves out."""
     outer: Scope | None = None
     """The graph around an inner graph; a function sees nothing of its caller."""
     attributes: Mapping[str, AttributeProto] = field(default_factory=dict)
@@ -32,9 +34,15 @@ class Scope:
             scope = scope.outer
         return None
 
+    def lacks(self, name: str) -> bool:
+        """Say whether the name is an input that the caller of a function left out."""
+        if not name or name in self.absent:
+            return True
+        return name not in self.values and self.outer is not None and self.outer.lacks(name)
+
     def names(self) -> set[str]:
         """Every name in force."""
-        inner = set(self.values)
+        inner = set(self.values) | self.absent
         return inner if self.outer is None else inner | self.outer.names()
 
     def inner(self, prefix: str) -> Scope:

@@ -1,4 +1,4 @@
-"""Integer arithmetic on shapes: which small tensors hold sizes, symbols such as the batch among them.
+"""Integer arithmetic on shapes: what small tensors hold, symbols such as the batch among it.
 
 An exporter computes the shape of a reshape with ops (``Shape``, ``Gather``, ``Mul``, ``Concat``).
 Those ops are imported like any other; beside them, this follows the integers they hold.
@@ -7,18 +7,26 @@ Those ops are imported like any other; beside them, this follows the integers th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
 
 from neutrams.ir.op import Op
-from neutrams.ir.types import Array, Dim, Symbol, product, quotient, times
+from neutrams.ir.types import Array, Dim, Shape, Symbol, bind, product, quotient, symbol, times
 
 LARGEST = 4096
 """Elements of the largest tensor that is followed."""
 
 MOVES = frozenset(
-    f"tensor.{name}"
-    for name in "reshape transpose concat slice gather expand tile squeeze unsqueeze".split()
+    {
+        "tensor.concat",
+        "tensor.expand",
+        "tensor.gather",
+        "tensor.reshape",
+        "tensor.slice",
+        "tensor.tile",
+        "tensor.transpose",
+    }
 )
 """Ops that only move elements, so that their NumPy meaning serves arrays of dimensions."""
 
@@ -114,6 +122,42 @@ def _where(condition: Dim, a: Dim, b: Dim) -> Dim | None:
     return a if condition else b
 
 
+def insert_batch(dims: Sequence[Dim], shape: Shape, name: str) -> tuple[Dim, ...]:
+    """Return the target of a reshape that was written for a batch of one, with the batch in it.
+
+    Args:
+        dims: numbers, ``0`` for "as in ``shape``" and ``-1`` for "what is left".
+        shape: that of the value to reshape; at most one axis holds the batch.
+        name: the batch's symbol.
+
+    Returns:
+        ``dims`` with the symbol on the axis where its digit of an element's row-major number
+        falls; ``dims`` as they are where they already carry it or no axis fits.
+    """
+    axes = [i for i, d in enumerate(shape) if isinstance(d, Symbol)]
+    if len(axes) != 1 or any(isinstance(d, Symbol) for d in dims):
+        return tuple(dims)
+    ones = [bind(d, {name: 1}) for d in shape]
+    if any(d == 0 and i in (axes[0], *range(len(shape), len(dims))) for i, d in enumerate(dims)):
+        return tuple(dims)
+    full = [ones[i] if d == 0 else int(str(d)) for i, d in enumerate(dims)]
+    rest = prod(d for d in full if d != -1)
+    full = [prod(ones) // max(rest, 1) if d == -1 else d for d in full]
+    stride = prod(ones[axes[0] :])
+    fits = [i for i in range(len(full)) if _holds(full, i, stride)]
+    axis = next((i for i in fits if full[i] == 1), fits[0] if fits else None)
+    if axis is None or dims[axis] == -1:
+        return tuple(dims)
+    return (*dims[:axis], times(full[axis], symbol(name)), *dims[axis + 1 :])
+
+
+def _holds(sizes: Sequence[int], axis: int, stride: int) -> bool:
+    tail = prod(sizes[axis + 1 :])
+    if not tail or stride % tail:
+        return False
+    return sizes[axis] % (stride // tail) == 0
+
+
 _ARITHMETIC: dict[str, Callable[..., Dim | None]] = {
     "nn.add": _add,
     "nn.sub": _sub,
@@ -133,5 +177,3 @@ def _array(dims: Sequence[Dim]) -> Array:
     for index, dim in enumerate(dims):
         result[index] = dim
     return result
-
-

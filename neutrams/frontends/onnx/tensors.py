@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -73,7 +72,7 @@ class TensorReader:
     def _charge(self, tensor: TensorProto, dtype: DType, where: Place) -> int:
         if any(d < 0 for d in tensor.dims):
             raise _fault("NT0603", f"the shape {list(tensor.dims)} has a negative size", where)
-        size = math.prod(tensor.dims)
+        size: int = math.prod(tensor.dims)
         self._bytes += size * dtype.bits // 8
         if self._bytes <= self.limits.memory_bytes:
             return size
@@ -92,15 +91,15 @@ class TensorReader:
         else:
             field = onnx.helper.tensor_dtype_to_field(tensor.data_type)
             found, needed = len(getattr(tensor, field)), elements
-            per_entry = 32 // _stored_bits(tensor.data_type) if _stored_bits(tensor.data_type) < 8 else 1
+            per_entry = (
+                32 // _stored_bits(tensor.data_type) if _stored_bits(tensor.data_type) < 8 else 1
+            )
             needed, unit = -(-needed // per_entry), "entries"
         if found != needed:
             message = f"the shape {list(tensor.dims)} needs {needed} {unit}, but {found} are stored"
             raise _fault("NT0603", message, where)
 
-    def _external(
-        self, tensor: TensorProto, *, dtype: DType, elements: int, where: Place
-    ) -> Array:
+    def _external(self, tensor: TensorProto, *, dtype: DType, elements: int, where: Place) -> Array:
         entries = {entry.key: entry.value for entry in tensor.external_data}
         path = self._inside(entries.get("location", ""), where)
         bits = _stored_bits(tensor.data_type)
@@ -140,11 +139,6 @@ class TensorReader:
         if not path.is_file():
             raise _fault("NT0602", f"there is no file `{location}` beside the model", where)
         return path
-
-
-def total_bytes(tensors: Iterable[TensorProto]) -> int:
-    """Return the bytes that tensors declare, whatever they store."""
-    return sum(math.prod(t.dims) * max(_stored_bits(t.data_type), 8) // 8 for t in tensors)
 
 
 def _stored_bits(elem_type: int) -> int:

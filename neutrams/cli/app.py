@@ -1,0 +1,112 @@
+"""The program ``neutrams``: its verbs, and what the exit code says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Annotated
+
+import typer
+
+from neutrams import __version__
+from neutrams.cli import commands, inspecting
+from neutrams.ir.diagnostics import NeutramsError
+
+OURS = 70
+"""Exit code of a fault of our own (EX_SOFTWARE of sysexits.h)."""
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="neutrams",
+    help="Compile neural networks to compute-in-memory and neuromorphic chips, and simulate them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("compile")(commands.compile_)
+app.command("simulate")(commands.simulate)
+app.command("check")(commands.check)
+app.command("export")(commands.export)
+app.command("demo")(commands.demo)
+app.command("opt")(inspecting.opt)
+app.command("passes")(inspecting.passes)
+app.command("explain")(inspecting.explain)
+app.add_typer(inspecting.targets, name="targets")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"neutrams {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code.
+
+    0 done, 1 the input is at fault, 2 the command line is, 70 we are, 130 interrupted.
+    """
+    with _ExitCode() as result:
+        app(args=arguments, prog_name="neutrams")
+    return result.code
+
+
+class _ExitCode:
+    """Turns what ends a command into its exit code, and says on stderr what was wrong."""
+
+    code = 0
+
+    def __enter__(self) -> _ExitCode:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        self.code = _code_of(fault)
+        return True
+
+
+def _code_of(fault: BaseException | None) -> int:
+    match fault:
+        case None:
+            return 0
+        case SystemExit():
+            return fault.code if isinstance(fault.code, int) else int(fault.code is not None)
+        case KeyboardInterrupt():
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
+        case NeutramsError():
+            from neutrams.cli.output import show_diagnostics
+
+            show_diagnostics(fault.diagnostics)
+            return 1
+        case BrokenPipeError():
+            sys.stderr.close()
+            return 1
+        case _:
+            return _own_fault(fault)
+
+
+def _own_fault(fault: BaseException) -> int:
+    import traceback
+
+    traceback.print_exception(fault)
+    print(
+        f"\nneutrams {__version__} failed; this is a fault in neutrams, not in your input.\n"
+        "Please report it with the lines above and, if you can, the model.",
+        file=sys.stderr,
+    )
+    return OURS

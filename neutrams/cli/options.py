@@ -1,0 +1,99 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Model = Annotated[
+    str,
+    typer.Argument(help="An `.onnx` model or a graph in text (`.nt`); `-` reads ONNX from stdin."),
+]
+ProgramFile = Annotated[
+    str, typer.Argument(metavar="PROGRAM", help="A compiled `.ntp`; `-` is stdin.")
+]
+TargetName = Annotated[
+    str,
+    typer.Option("--target", "-t", help="A chip: a name of `neutrams targets`, or a `.toml` file."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a value of the chip: --set core.rows=64."
+    ),
+]
+Preprocessing = Annotated[
+    str,
+    typer.Option(
+        "--preprocess",
+        metavar="STEPS",
+        help="Done to every sample and kept in the program: "
+        "scale=1/255,mean=0.5:0.5:0.5,std=...,layout=nhwc,dtype=f32.",
+    ),
+]
+Dims = Annotated[
+    list[str] | None,
+    typer.Option("--dim", metavar="NAME=SIZE", help="Size of a symbolic dimension of the model."),
+]
+Fixed = Annotated[
+    list[str] | None,
+    typer.Option("--fix", metavar="NAME=VALUE", help="Make an input of the model a constant."),
+]
+Passes = Annotated[
+    str,
+    typer.Option("--passes", metavar="PIPELINE", help="Passes to run in place of the usual ones."),
+]
+Observer = Annotated[
+    str, typer.Option(help="How ranges are chosen: min-max, percentile or mse.", metavar="NAME")
+]
+VerifyEach = Annotated[
+    bool, typer.Option("--verify-each", help="Check structure and meaning after every pass.")
+]
+PrintAfter = Annotated[
+    str,
+    typer.Option(
+        "--print-after", metavar="PASS", help="Print the graph after a pass, or after `all`."
+    ),
+]
+Timing = Annotated[bool, typer.Option("--timing", help="Print the time of every pass.")]
+Remarks = Annotated[
+    bool, typer.Option("--remarks", help="Print what each pass did, nearly did, and why.")
+]
+Seed = Annotated[int, typer.Option(help="Fixes everything random.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Do not reuse earlier compiles.")]
+
+
+def sizes(given: list[str] | None) -> dict[str, int]:
+    """Read ``NAME=SIZE`` texts; a wrong one is a fault of the command line."""
+    found = {}
+    for text in given or []:
+        name, _, size = text.partition("=")
+        if not name or not size.isdecimal() or int(size) < 1:
+            raise typer.BadParameter(f"`{text}` is not NAME=SIZE", param_hint="--dim")
+        found[name] = int(size)
+    return found
+
+
+def constants(given: list[str] | None) -> dict[str, NDArray[Any]]:
+    """Read ``NAME=VALUE`` texts, where values are numbers."""
+    import numpy as np
+
+    found = {}
+    for text in given or []:
+        name, _, value = text.partition("=")
+        try:
+            found[name] = np.asarray(int(value) if value.lstrip("-").isdecimal() else float(value))
+        except ValueError:
+            raise typer.BadParameter(f"`{text}` is not NAME=NUMBER", param_hint="--fix") from None
+    return found
+
+
+def selected(text: str) -> bool | frozenset[str]:
+    """Read ``--print-after``: nothing, ``all``, or names joined by commas."""
+    if text in ("", "all"):
+        return text == "all"
+    return frozenset(text.split(","))

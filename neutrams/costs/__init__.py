@@ -1,0 +1,22 @@
+"""What a chip costs: area and peak power of its parts, and the energy of what happened on it.
+
+Every number comes from the target's own table; nothing here knows a constant.
+"""
+
+from neutrams.costs.area import Budget, Part, RollUp, roll_up
+from neutrams.costs.energy import Assumption, Charge, Charged, Occupancy, charge
+from neutrams.costs.peak import Peak, peak
+
+__all__ = [
+    "Assumption",
+    "Budget",
+    "Charge",
+    "Charged",
+    "Occupancy",
+    "Part",
+    "Peak",
+    "RollUp",
+    "charge",
+    "peak",
+    "roll_up",
+]

@@ -1,0 +1,153 @@
+"""Energy of a run: what happened, times what it costs, and the leakage of what was switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from neutrams.ir.diagnostics import Diagnostic, warning
+from neutrams.ir.target import Component, Machine, Place, Target
+
+_PJ = 1e-12
+_MW = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """How much of a chip is switched on; the rest is taken to be cut off from power."""
+
+    crossbars: int
+    cores: int
+    tiles: int
+    routers: int
+
+    @staticmethod
+    def whole(machine: Machine) -> Occupancy:
+        return Occupancy(machine.crossbars, machine.cores, machine.tiles, machine.routers)
+
+    def of(self, place: Place) -> int:
+        """Return how many places of one kind are switched on."""
+        match place:
+            case "crossbar":
+                return self.crossbars
+            case "core":
+                return self.cores
+            case "tile":
+                return self.tiles
+            case "router":
+                return self.routers
+            case "chip":
+                return 1
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """An assumed constant, and the energy that rests on it."""
+
+    key: str
+    """Its dotted key in the target, such as ``costs.link.energy_pj.link_flits``."""
+    value: float
+    energy_j: float
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """The energy of one component."""
+
+    component: str
+    place: Place
+    dynamic_j: float
+    static_j: float
+
+    @property
+    def energy_j(self) -> float:
+        return self.dynamic_j + self.static_j
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """The energy of a run, by component."""
+
+    parts: tuple[Charged, ...]
+    time_s: float
+    assumptions: tuple[Assumption, ...]
+    """Assumed constants that the energy rests on, the heaviest first."""
+    uncharged: tuple[str, ...]
+    """Events that occurred and that no component charges for."""
+
+    @property
+    def energy_j(self) -> float:
+        return sum(part.energy_j for part in self.parts)
+
+    @property
+    def power_w(self) -> float:
+        """Average power; nought for a run without duration."""
+        return self.energy_j / self.time_s if self.time_s else 0.0
+
+    @property
+    def assumed_j(self) -> float:
+        """The part of the energy that rests on assumed constants."""
+        return sum(assumption.energy_j for assumption in self.assumptions)
+
+    def warnings(self, target: str) -> list[Diagnostic]:
+        """Return one warning for each event that the table of ``target`` forgot."""
+        return [_forgotten(event, target) for event in self.uncharged]
+
+
+def charge(
+    target: Target,
+    counts: Mapping[str, int],
+    time_s: float,
+    *,
+    occupancy: Occupancy | None = None,
+) -> Charge:
+    """Return the energy of a run with these event counts and this duration.
+
+    Each component takes its energy an event times the count, and the static power of its
+    instances on the switched-on part of the chip (``None``: all of it) over the whole time.
+    """
+    assert time_s >= 0
+    assert all(count >= 0 for count in counts.values())
+    on = Occupancy.whole(target.machine) if occupancy is None else occupancy
+    known = {event for component in target.costs for event, _ in component.energy_pj}
+    assumptions = [
+        a for c in target.costs for a in _assumptions(c, counts, _static_j(c, on, time_s))
+    ]
+    return Charge(
+        parts=tuple(_charged(component, counts, on, time_s) for component in target.costs),
+        time_s=time_s,
+        assumptions=tuple(sorted(assumptions, key=lambda found: (-found.energy_j, found.key))),
+        uncharged=tuple(event for event, n in counts.items() if n > 0 and event not in known),
+    )
+
+
+def _charged(
+    component: Component, counts: Mapping[str, int], on: Occupancy, time_s: float
+) -> Charged:
+    dynamic_pj = sum(energy * counts.get(event, 0) for event, energy in component.energy_pj)
+    static_j = _static_j(component, on, time_s)
+    return Charged(component.name, component.place, dynamic_pj * _PJ, static_j)
+
+
+def _static_j(component: Component, on: Occupancy, time_s: float) -> float:
+    return component.static_mw * _MW * component.count * on.of(component.place) * time_s
+
+
+def _assumptions(
+    component: Component, counts: Mapping[str, int], static_j: float
+) -> list[Assumption]:
+    key = f"costs.{component.name}"
+    found = [
+        Assumption(f"{key}.energy_pj.{event}", energy, energy * counts.get(event, 0) * _PJ)
+        for event, energy in component.energy_pj
+        if component.assumes(f"energy_pj.{event}")
+    ]
+    if component.assumes("static_mw"):
+        found.append(Assumption(f"{key}.static_mw", component.static_mw, static_j))
+    return [assumption for assumption in found if assumption.energy_j > 0]
+
+
+def _forgotten(event: str, target: str) -> Diagnostic:
+    doubt = warning("NT0313", f"no component of `{target}` charges for `{event}`")
+    doubt = doubt.note("they occurred, but cost nothing in the energy given")
+    return doubt.help(f"add `energy_pj.{event}` to a component; 0.0 if another one's figure has it")

@@ -1,0 +1,43 @@
+"""The whole road: compile, check, simulate, export."""
+
+from neutrams.driver.cache import Cache
+from neutrams.driver.checker import Check, Verdict, check
+from neutrams.driver.compiler import Compiled, Options, compile, compile_model
+from neutrams.driver.exporter import export
+from neutrams.driver.npz import write_npz
+from neutrams.driver.outputs import check_writable
+from neutrams.driver.preprocess import Preprocess
+from neutrams.driver.progress import Progress
+from neutrams.driver.resources import LayerUse, Resources, resources
+from neutrams.driver.samples import Samples, load_samples
+from neutrams.driver.simulation import LayerCost, Quality, Simulation, simulate
+from neutrams.driver.sources import load_graph, load_module, load_target, save_module
+
+__all__ = [
+    "Cache",
+    "Check",
+    "Compiled",
+    "LayerCost",
+    "LayerUse",
+    "Options",
+    "Preprocess",
+    "Progress",
+    "Quality",
+    "Resources",
+    "Samples",
+    "Simulation",
+    "Verdict",
+    "check",
+    "check_writable",
+    "compile",
+    "compile_model",
+    "export",
+    "load_graph",
+    "load_module",
+    "load_samples",
+    "load_target",
+    "resources",
+    "save_module",
+    "simulate",
+    "write_npz",
+]

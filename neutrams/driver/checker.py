@@ -1,0 +1,91 @@
+"""Does a model fit a chip, and what of it runs where? Answered without calibration or placement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from neutrams.driver.compiler import Options, synthetic
+from neutrams.driver.progress import Progress, silent
+from neutrams.driver.sources import load_graph, load_target
+from neutrams.ir.graph import Graph
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.target import Target
+from neutrams.ir.types import Array
+from neutrams.passes import PassContext, PassManager, default_pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Where one op of the network will run."""
+
+    op: str
+    name: str
+    """The value it makes."""
+    place: str
+    """``crossbar`` or ``digital``."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    target: Target
+    ops: tuple[Verdict, ...]
+    crossbars: int
+    """Needed to hold every weight once."""
+    weights: int
+
+    @property
+    def smallest_tiles(self) -> int:
+        """Tiles of the smallest chip of this kind that holds the network."""
+        machine = self.target.machine
+        return max(1, -(-self.crossbars // (machine.tile.cores * machine.core.crossbars)))
+
+    @property
+    def fits(self) -> bool:
+        return self.smallest_tiles <= self.target.machine.tiles
+
+
+def check(
+    model: object,
+    target: str | Path | Target = "cim",
+    *,
+    overrides: Mapping[str, Any] | Sequence[str] | None = None,
+    dims: Mapping[str, int] | None = None,
+    fixed: Mapping[str, Array] | None = None,
+    progress: Progress | None = None,
+) -> Check:
+    """Say which ops of a model go to crossbars, which to the digital unit and why.
+
+    Ranges do not matter for that, so one made-up sample stands for calibration data.
+
+    Raises:
+        NeutramsError: the model cannot be read or holds what no chip runs (NT06xx, NT02xx).
+    """
+    chip = load_target(target, overrides)
+    tell = progress or silent
+    tell("reading the model", 0, 0)
+    graph = load_graph(model, dims=dims, fixed=fixed)
+    ctx = PassContext(target=chip, calibration=synthetic(graph, seed=Options().seed, count=1))
+    manager = PassManager(default_pipeline(observer="min-max"))
+    for index, made in enumerate(manager.passes):
+        tell(f"trying {made.name}", index, len(manager.passes))
+        PassManager([made]).run(graph, ctx)
+    units = [op for op in graph.ops if isinstance(op, Mvm)]
+    return Check(
+        target=chip,
+        ops=tuple(
+            Verdict(remark.op, remark.value, remark.kind, remark.text)
+            for remark in ctx.remarks
+            if remark.kind in ("crossbar", "digital")
+        ),
+        crossbars=sum(len(unit.table()) for unit in units),
+        weights=_weights(graph),
+    )
+
+
+def _weights(graph: Graph) -> int:
+    return sum(prod(weight.type.static_shape()) for weight in graph.weights.values())

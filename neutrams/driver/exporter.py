@@ -1,0 +1,118 @@
+"""A program as JSON and arrays: what someone with a chip needs to load it (``docs/image.md``)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neutrams.driver.npz import write_npz
+from neutrams.driver.resources import ChipFacts, numbers
+from neutrams.ir.crossbar import program as cells_of
+from neutrams.ir.files import atomic_write
+from neutrams.ir.op import Weight
+from neutrams.ir.ops.chip import Flow, Stage
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.program import Program
+from neutrams.ir.text import print_graph
+from neutrams.ir.types import Array
+
+FORMAT = 1
+
+
+def export(program: Program, out: str | Path, *, to: str = "image") -> list[Path]:
+    """Write ``OUT.json`` and ``OUT.npz`` and return their paths.
+
+    The JSON describes blocks, crossbars, routes and schedule; the arrays it names hold signed
+    integer weights and cell levels. Each file appears whole or not at all.
+
+    Raises:
+        NeutramsError: NT0020, a file cannot be written.
+    """
+    assert to == "image", to
+    arrays: dict[str, Array] = {}
+    description = describe(program, arrays)
+    base = Path(out)
+    paths = [base.with_name(base.name + suffix) for suffix in (".npz", ".json")]
+    write_npz(paths[0], arrays)
+    with atomic_write(paths[1]) as file:
+        file.write((json.dumps(description, indent=1) + "\n").encode())
+    return paths
+
+
+def describe(program: Program, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Return the JSON part of an image and put its arrays in ``arrays``."""
+    facts = ChipFacts.of(program)
+    main, machine = program.module["main"], program.target.machine
+    units = [op for op in main.ops if isinstance(op, Mvm)]
+    return {
+        "format": FORMAT,
+        "target": program.target.name,
+        "core": asdict(machine.core),
+        "crossbars_per_core": machine.core.crossbars,
+        "cores_per_tile": machine.tile.cores,
+        "units": [_unit(op, facts, arrays) for op in units],
+        "digital": [
+            {"value": name, "tiles": numbers(op.tiles).tolist()}
+            for name, op in facts.vectors.items()
+        ],
+        "tiles": _tiles(facts),
+        "routes": _routes(program, facts),
+        "schedule": [op.attributes() for op in program.module["chip"].ops if isinstance(op, Stage)],
+        "program": print_graph(main).splitlines(),
+    }
+
+
+def _unit(op: Mvm, facts: ChipFacts, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Describe a unit's blocks; cells hold levels, 0 the least conductance."""
+    assert isinstance(op.w, Weight)
+    assert op.w.data is not None
+    name = op.result.name
+    group = facts.groups[name]
+    table = op.table()
+    for index, block in enumerate(table):
+        weights = op.block_weights(op.w.data, block)
+        cells = cells_of(weights, op.encoding)
+        arrays[f"{name}/{index}/weights"] = weights
+        arrays[f"{name}/{index}/cells"] = cells.codes.astype(np.uint16)
+        arrays[f"{name}/{index}/flipped"] = cells.flipped
+    return {
+        "value": name,
+        "copies": group.copies,
+        "blocks": table.tolist(),
+        "crossbars": numbers(group.crossbars).reshape(group.copies, -1).tolist(),
+        **{key: value for key, value in op.attributes().items() if key not in ("rows", "neurons")},
+    }
+
+
+def _tiles(facts: ChipFacts) -> list[dict[str, int]]:
+    xs, ys = numbers(facts.place.x), numbers(facts.place.y)
+    return [{"x": x, "y": y} for x, y in zip(xs.tolist(), ys.tolist(), strict=True)]
+
+
+def _routes(program: Program, facts: ChipFacts) -> list[dict[str, Any]]:
+    """Flows go along the row of their source first, then along the column of their target."""
+    found: list[dict[str, Any]] = []
+    xs, ys = numbers(facts.place.x), numbers(facts.place.y)
+    for op in program.module["chip"].ops:
+        if not isinstance(op, Flow):
+            continue
+        ends = (numbers(op.source).tolist(), numbers(op.target).tolist())
+        for source, target, bits in zip(*ends, numbers(op.bits).tolist(), strict=True):
+            path = _xy((int(xs[source]), int(ys[source])), (int(xs[target]), int(ys[target])))
+            found.append({"source": source, "target": target, "bits": bits, "routers": path})
+    return found
+
+
+def _xy(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the routers from start to end, both included."""
+    (x, y), (to_x, to_y) = start, end
+    along = [(column, y) for column in _steps(x, to_x)]
+    return along + [(to_x, row) for row in _steps(y, to_y)][1:]
+
+
+def _steps(start: int, end: int) -> range:
+    return range(start, end + 1) if start <= end else range(start, end - 1, -1)

@@ -1,0 +1,206 @@
+"""What a program takes of its chip, known without running it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neutrams.costs import Occupancy, roll_up
+from neutrams.driver.layers import Layer, layers
+from neutrams.ir.op import Weight
+from neutrams.ir.ops.chip import Group, Place, Stage, Vector
+from neutrams.ir.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class LayerUse:
+    """Where one layer runs and what it holds."""
+
+    name: str
+    kind: str
+    place: str
+    """``crossbar`` or ``digital``."""
+    ops: tuple[str, ...]
+    """Names of the values its ops make."""
+    crossbars: int
+    copies: int
+    utilisation: float
+    """Part of the cells of its crossbars that hold weights; 0 where it has none."""
+    tiles: int
+    windows: int
+    start_s: float
+    finish_s: float
+    """When it runs within one inference."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentArea:
+    """One kind of part, over the tiles in use."""
+
+    name: str
+    place: str
+    area_mm2: float
+    peak_power_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a program takes of its chip.
+
+    Areas and powers are of the tiles in use and what a chip has once, unless they say ``chip``.
+    """
+
+    target: str
+    occupancy: Occupancy
+    available: Occupancy
+    utilisation: float
+    """Part of the cells of the crossbars in use that hold weights."""
+    area_mm2: float
+    chip_area_mm2: float
+    peak_power_w: float
+    chip_peak_power_w: float
+    latency_s: float
+    throughput_per_s: float
+    layers: tuple[LayerUse, ...]
+    components: tuple[ComponentArea, ...]
+    assumed: tuple[str, ...]
+    """Assumed constants that the area or the peak power rests on."""
+    bits: dict[str, int]
+    """Precision: of weights, inputs, cells and converters."""
+
+
+def resources(program: Program) -> Resources:
+    """Measure a program against its chip."""
+    target, machine = program.target, program.target.machine
+    facts = ChipFacts.of(program)
+    on = facts.occupancy(program)
+    cost = roll_up(target)
+    mine = cost.of_tiles(on.tiles)
+    uses = tuple(_use(layer, facts, program) for layer in layers(program.module["main"]))
+    cells = [use.utilisation * use.crossbars for use in uses]
+    shared = {part.component for part in cost.parts if part.place == "chip"}
+    components = tuple(
+        ComponentArea(
+            name=part.component,
+            place=part.place,
+            area_mm2=part.chip.area_mm2
+            if part.component in shared
+            else on.tiles * part.tile.area_mm2,
+            peak_power_w=part.chip.power_w
+            if part.component in shared
+            else on.tiles * part.tile.power_w,
+        )
+        for part in cost.parts
+    )
+    assumed = {f"costs.{part.component}.{key}" for part in cost.parts for key in part.assumed}
+    core, limits = machine.core, target.limits
+    return Resources(
+        target=target.name,
+        occupancy=on,
+        available=Occupancy.whole(machine),
+        utilisation=sum(cells) / on.crossbars if on.crossbars else 0.0,
+        area_mm2=mine.area_mm2,
+        chip_area_mm2=cost.chip.area_mm2,
+        peak_power_w=mine.power_w,
+        chip_peak_power_w=cost.chip.power_w,
+        latency_s=facts.latency_s,
+        throughput_per_s=facts.throughput_per_s,
+        layers=uses,
+        components=components,
+        assumed=tuple(sorted(assumed)),
+        bits={
+            "weight_bits": limits.weight_bits,
+            "input_bits": limits.input_bits,
+            "cell_bits": core.cell_bits,
+            "adc_bits": core.adc_bits,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChipFacts:
+    """A program's chip graph, by the names of the units it speaks of."""
+
+    groups: dict[str, Group]
+    vectors: dict[str, Vector]
+    stages: dict[str, Stage]
+    place: Place
+    cycle_s: float
+
+    @staticmethod
+    def of(program: Program) -> ChipFacts:
+        ops = program.module["chip"].ops
+        return ChipFacts(
+            groups={op.unit: op for op in ops if isinstance(op, Group)},
+            vectors={op.unit: op for op in ops if isinstance(op, Vector)},
+            stages={op.unit: op for op in ops if isinstance(op, Stage)},
+            place=next(op for op in ops if isinstance(op, Place)),
+            cycle_s=program.target.machine.core.read_ns * 1e-9,
+        )
+
+    @property
+    def latency_s(self) -> float:
+        return self.cycle_s * max((s.finish_cycle for s in self.stages.values()), default=0)
+
+    @property
+    def throughput_per_s(self) -> float:
+        """One inference starts as soon as the busiest stage has done with the last one."""
+        busiest = max((s.windows * s.interval_cycles for s in self.stages.values()), default=0)
+        return 1 / (self.cycle_s * busiest) if busiest else 0.0
+
+    def occupancy(self, program: Program) -> Occupancy:
+        """Return what is switched on: what holds a block or runs an op, and the routers between."""
+        machine = program.target.machine
+        crossbars = np.unique(_joined([numbers(op.crossbars) for op in self.groups.values()]))
+        per_core = machine.core.crossbars
+        on_tiles = [crossbars // (per_core * machine.tile.cores)]
+        on_tiles += [numbers(op.tiles) for op in self.vectors.values()]
+        tiles = np.unique(_joined(on_tiles))
+        routers = -(-len(tiles) // machine.network.tiles_per_router)
+        return Occupancy(len(crossbars), len(np.unique(crossbars // per_core)), len(tiles), routers)
+
+
+def numbers(value: object) -> NDArray[np.int64]:
+    """Return what a constant of a chip graph holds."""
+    assert isinstance(value, Weight)
+    assert value.data is not None
+    return value.data.astype(np.int64)
+
+
+def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def _use(layer: Layer, facts: ChipFacts, program: Program) -> LayerUse:
+    names = tuple(op.result.name for op in layer.ops)
+    stages = [facts.stages[name] for name in names if name in facts.stages]
+    group = facts.groups.get(names[0])
+    tiles = [numbers(facts.vectors[name].tiles) for name in names if name in facts.vectors]
+    held = numbers(group.crossbars) if group is not None else np.zeros(0, np.int64)
+    machine = program.target.machine
+    tiles.append(held // (machine.core.crossbars * machine.tile.cores))
+    return LayerUse(
+        name=layer.name,
+        kind=layer.kind,
+        place="crossbar" if group is not None else "digital",
+        ops=names,
+        crossbars=len(held),
+        copies=group.copies if group is not None else 0,
+        utilisation=_filled(layer, program),
+        tiles=len(np.unique(_joined(tiles))),
+        windows=max((stage.windows for stage in stages), default=0),
+        start_s=facts.cycle_s * min((stage.start_cycle for stage in stages), default=0),
+        finish_s=facts.cycle_s * max((stage.finish_cycle for stage in stages), default=0),
+    )
+
+
+def _filled(layer: Layer, program: Program) -> float:
+    if layer.unit is None:
+        return 0.0
+    table = layer.unit.table()
+    size = np.diff(table.astype(np.int64).reshape(-1, 3, 2), axis=2)[:, :, 0]
+    cells = int((size.prod(axis=1)).sum()) * program.target.columns_per_neuron
+    core = program.target.machine.core
+    return cells / (len(table) * core.rows * core.columns)

@@ -1,0 +1,209 @@
+"""Run a program on samples: what it answers, how well, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neutrams.costs import Charge, charge
+from neutrams.driver.metrics import Metric, classes, default_metric, metric_named
+from neutrams.driver.preprocess import Preprocess
+from neutrams.driver.progress import Progress, silent
+from neutrams.driver.resources import Resources, resources
+from neutrams.driver.samples import Samples, SampleSource, load_samples
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
+from neutrams.ir.graph import Graph
+from neutrams.ir.interpreter import interpret
+from neutrams.ir.program import Program
+from neutrams.ir.types import Array
+from neutrams.passes.samples import batches
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How good the outputs are, beside those of the float network."""
+
+    metric: str
+    percent: bool
+    value: float
+    float_value: float | None
+    """The same metric of the float network on the same samples; ``None`` where it was not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """What one layer did in the whole run, and its energy an inference, static power apart."""
+
+    name: str
+    energy_j: float
+    counts: dict[str, int]
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """Outputs of a run, and its figures. Energies are of one inference in a full pipeline."""
+
+    outputs: dict[str, Array]
+    samples: int
+    quality: Quality | None
+    agreement: float | None
+    """Part of the samples given the same class as by the float network."""
+    resources: Resources
+    charge: Charge
+    """Energy of one inference by component; its time is that from one to the next."""
+    counts: dict[str, int]
+    layers: tuple[LayerCost, ...]
+    """One for each of ``resources.layers``."""
+    warnings: tuple[Diagnostic, ...]
+
+    @property
+    def energy_j(self) -> float:
+        return self.charge.energy_j
+
+    @property
+    def power_w(self) -> float:
+        return self.charge.power_w
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of samples given their label's class, where that is the metric."""
+        found = self.quality is not None and self.quality.metric == "accuracy"
+        return self.quality.value if self.quality is not None and found else None
+
+
+def simulate(
+    program: Program,
+    inputs: SampleSource,
+    labels: Array | None = None,
+    *,
+    metric: str | None = None,
+    limit: int | None = None,
+    batch: int | None = None,
+    compare: bool = True,
+    progress: Progress | None = None,
+) -> Simulation:
+    """Run a program on samples, preprocessed as it says.
+
+    Args:
+        program: What :func:`neutrams.compile` made.
+        inputs: An ``.npz`` with ``x`` and, where known, ``y``; or arrays.
+        labels: What the answers should be; before any in the file.
+        metric: How to judge; see :func:`neutrams.driver.metrics.metric_named`. By default accuracy
+            where labels are class numbers, else mean squared error.
+        limit: Use only so many samples.
+        batch: Samples to run at once; by default as many as suit the memory.
+        compare: Run the float network as well, if the program holds it.
+        progress: Told how far the run is.
+
+    Raises:
+        NeutramsError: the samples do not fit (NT0520 to NT0529).
+    """
+    tell = progress or silent
+    main = program.module["main"]
+    steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
+    samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
+    judge = _judge(metric, samples)
+    from neutrams.simulator import simulate as run
+
+    result = run(
+        program, samples.inputs, batch=batch, progress=lambda n, of: tell("simulating", n, of)
+    )
+    teacher = program.module.graphs.get("float") if compare else None
+    expected = None if teacher is None else run_float(teacher, samples, tell)
+    found = resources(program)
+    total = _total([layer.counts for layer in result.layers])
+    each = 1 / found.throughput_per_s if found.throughput_per_s else found.latency_s
+    cost = charge(program.target, _share(total, samples.count), each, occupancy=found.occupancy)
+    return Simulation(
+        outputs=dict(result.outputs),
+        samples=samples.count,
+        quality=None if judge is None else _quality(judge, result.outputs, expected, samples),
+        agreement=_agreement(result.outputs, expected),
+        resources=found,
+        charge=cost,
+        counts=total,
+        layers=_layer_costs(program, found, {la.name: la.counts for la in result.layers}, samples),
+        warnings=(*cost.warnings(program.target.name), *_doubts(program, samples)),
+    )
+
+
+def run_float(graph: Graph, samples: Samples, tell: Progress) -> dict[str, Array]:
+    """Return the float network's outputs on the samples."""
+    parts: list[dict[str, Array]] = []
+    done = 0
+    for part in batches(graph, samples.inputs, limit=samples.count, size=64):
+        tell("running the float network", done, samples.count)
+        parts.append(interpret(graph, part))
+        done += len(next(iter(part.values())))
+    return {name: np.concatenate([part[name] for part in parts]) for name in graph.output_names}
+
+
+def _judge(metric: str | None, samples: Samples) -> Metric | None:
+    """Find the metric before the run, so that a wrong one costs no time."""
+    if samples.labels is None:
+        if metric is None:
+            return None
+        raise NeutramsError(
+            error("NT0525", f"`{metric}` needs labels, and the samples hold none")
+            .note(f"they came from {samples.source}")
+            .help("put them beside the inputs: np.savez(path, x=inputs, y=labels)")
+        )
+    return metric_named(metric) if metric else default_metric(samples.labels)
+
+
+def _quality(
+    judge: Metric,
+    outputs: Mapping[str, Array],
+    expected: Mapping[str, Array] | None,
+    samples: Samples,
+) -> Quality:
+    assert samples.labels is not None
+    value = judge.measure(outputs, samples.inputs, samples.labels)
+    reference = None
+    if expected is not None:
+        reference = judge.measure(expected, samples.inputs, samples.labels)
+    return Quality(judge.name, judge.percent, value, reference)
+
+
+def _agreement(outputs: Mapping[str, Array], expected: Mapping[str, Array] | None) -> float | None:
+    if expected is None:
+        return None
+    mine, theirs = classes(outputs), classes(expected)
+    return None if mine is None or theirs is None else float((mine == theirs).mean())
+
+
+def _total(counts: list[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in counts:
+        for event, count in part.items():
+            total[event] = total.get(event, 0) + count
+    return total
+
+
+def _share(counts: Mapping[str, int], samples: int) -> dict[str, int]:
+    """Return the counts of one inference; they do not depend on the data."""
+    return {event: round(count / samples) for event, count in counts.items()}
+
+
+def _layer_costs(
+    program: Program,
+    found: Resources,
+    by_op: Mapping[str, dict[str, int]],
+    samples: Samples,
+) -> tuple[LayerCost, ...]:
+    costs = []
+    for layer in found.layers:
+        counts = _total([by_op[name] for name in layer.ops if name in by_op])
+        energy = charge(program.target, counts, 0.0).energy_j / samples.count
+        costs.append(LayerCost(layer.name, energy, counts, samples.count))
+    return tuple(costs)
+
+
+def _doubts(program: Program, samples: Samples) -> list[Diagnostic]:
+    known = program.manifest.get("calibration")
+    if known or samples.labels is None or program.manifest.get("quantised"):
+        return []
+    return [warning("NT0540", "the program was calibrated with random inputs")]

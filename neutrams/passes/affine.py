@@ -1,0 +1,122 @@
+"""The affine map between the integers a chip holds and the real numbers they stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+
+import numpy as np
+
+from neutrams.ir.graph import Graph
+from neutrams.ir.op import Op, Value
+from neutrams.ir.ops.quantization import Dequantize
+from neutrams.ir.ops.quantization import Quantize as QuantizeOp
+from neutrams.ir.types import Array, DType
+from neutrams.passes.match import constant
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """``real = scale · (integer - zero)`` for integers in ``[low, high]``; one map per tensor."""
+
+    scale: float
+    """Exactly a float32."""
+    zero: int
+    low: int
+    high: int
+    dtype: DType
+
+    @staticmethod
+    def of_range(low: float, high: float, *, bits: int) -> Affine:
+        """Return the unsigned map of ``bits`` that covers a range and 0, which it holds exactly."""
+        low, high, top = min(low, 0.0), max(high, 0.0), 2**bits - 1
+        scale = np.float32((high - low) / top)
+        if not np.isfinite(scale) or scale < np.finfo(np.float32).tiny:
+            scale = np.float32(1.0)
+        zero = int(np.clip(np.rint(-low / float(scale)), 0, top))
+        return Affine(float(scale), zero, 0, top, DType.U8 if bits <= 8 else DType.U16)
+
+    @property
+    def constants(self) -> tuple[Array, Array]:
+        """The scale and zero as operands of quantise and dequantise ops."""
+        zero = np.array(self.zero, self.dtype.numpy)
+        return np.array(self.scale, np.float32), zero
+
+    def held_within(self, low: float, high: float) -> Affine:
+        """Return the map whose integers stand for numbers within ``[low, high]`` only.
+
+        Quantising never swaps two numbers, so clipping before it equals clipping after it.
+        """
+        least = self.low if low == -inf else self._place(low)
+        most = self.high if high == inf else self._place(high)
+        return replace(self, low=least, high=most)
+
+    def _place(self, x: float) -> int:
+        place = np.rint(np.float32(x) / np.float32(self.scale)) + self.zero
+        return int(np.clip(place, self.low, self.high))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Real:
+    """A float value that is known as integers: ``scale · (ints - zero)``, along ``axis``."""
+
+    ints: Value
+    scale: Array
+    """f32, one number or one for each place along ``axis``."""
+    zero: Array
+    """i64, of the shape of ``scale``."""
+    axis: int
+    op: Dequantize
+
+    @property
+    def per_tensor(self) -> bool:
+        return self.scale.size == 1
+
+    @property
+    def affine(self) -> Affine:
+        """The map; only where it is one for the whole tensor."""
+        low, high = integer_range(self.ints)
+        scale, zero = float(self.scale.reshape(-1)[0]), int(self.zero.reshape(-1)[0])
+        return Affine(scale, zero, low, high, self.ints.type.dtype)
+
+
+def real(value: Value | None) -> Real | None:
+    """Return what a value is dequantised from, by constants; ``None`` where it is not."""
+    op = value.op if value is not None else None
+    if not isinstance(op, Dequantize):
+        return None
+    scale = constant(op.scale)
+    zero = np.zeros((), np.int64) if op.zero is None else constant(op.zero)
+    if scale is None or zero is None or scale.ndim > 1:
+        return None
+    wide = np.broadcast_to(zero.astype(np.int64), scale.shape)
+    return Real(op.x, scale.astype(np.float32), wide, op.axis, op)
+
+
+def target_affine(op: QuantizeOp) -> Affine | None:
+    """Return the map that an op quantises by; ``None`` where it is not constant or per axis."""
+    scale = constant(op.scale)
+    zero = np.zeros((), np.int64) if op.zero is None else constant(op.zero)
+    if scale is None or zero is None or scale.size != 1 or zero.size != 1:
+        return None
+    low, high = integer_range(op.result)
+    low, high = max(low, int(op.low)), min(high, int(op.high))
+    value, offset = float(np.float32(scale.reshape(-1)[0])), int(zero.reshape(-1)[0])
+    return Affine(value, offset, low, high, op.result.type.dtype)
+
+
+def integer_range(value: Value) -> tuple[int, int]:
+    """Return the bounds of an integer value: its known range, else that of its type."""
+    if value.type.range is not None:
+        return int(value.type.range[0]), int(value.type.range[1])
+    info = np.iinfo(value.type.dtype.numpy)
+    return int(info.min), int(info.max)
+
+
+def insert(graph: Graph, op: Op, *, like: Op, name: str, held: Affine | None = None) -> Value:
+    """Put an op before another, at its location, and note the integers it makes."""
+    op.where = like.where
+    value = graph.add(op, before=like, name=name)
+    if held is not None:
+        value.type = value.type.with_range(held.low, held.high)
+    return value

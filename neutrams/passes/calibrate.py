@@ -1,0 +1,89 @@
+"""``calibrate``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
+from neutrams.ir.graph import Graph
+from neutrams.ir.interpreter import interpret
+from neutrams.ir.op import Value, Weight
+from neutrams.ir.ops.quantization import Quantize
+from neutrams.ir.types import Array
+from neutrams.passes.base import Pass, PassContext
+from neutrams.passes.match import floats
+from neutrams.passes.observers import Histogram, Observer, choose
+from neutrams.passes.samples import batches
+
+BATCH_BYTES = 2**26
+"""Activations of one batch take about this much at most."""
+
+
+@dataclass(frozen=True)
+class Calibrate(Pass):
+    """Write on every float value the range it takes on the calibration data.
+
+    Observers: `mse` takes the range of least squared rounding and clipping error, `min-max` all
+    that was seen, `percentile` all but the rarest on either side. A graph that is quantised
+    already states its ranges, and is left alone.
+    """
+
+    name: ClassVar[str] = "calibrate"
+    takes: ClassVar = ("nn",)
+
+    observer: Observer = "mse"
+    percentile: float = 99.99
+    """Share of numbers, counted from either side, that `percentile` covers."""
+    bits: int = 0
+    """Width that `mse` assumes; 0 for the target's input width, or 8."""
+    samples: int = 512
+    """Most samples to read."""
+
+    def run(self, graph: Graph, ctx: PassContext) -> bool:
+        if any(isinstance(op, Quantize) for op in graph.ops):
+            return False
+        seen = self._watch(graph, ctx)
+        if bad := [value for value, histogram in seen.items() if not histogram.finite]:
+            raise NeutramsError(_not_finite(bad[0]))
+        bits = self.bits or (ctx.target.limits.input_bits if ctx.target else 8)
+        for value, histogram in seen.items():
+            found = choose(histogram, self.observer, bits=bits, percentile=self.percentile)
+            value.type = value.type.with_range(*found)
+        return bool(seen)
+
+    def _watch(self, graph: Graph, ctx: PassContext) -> dict[Value, Histogram]:
+        if not ctx.calibration:
+            raise NeutramsError(
+                error("NT0207", f"`{self.name}` needs calibration data")
+                .note("activations are rounded to integers, and their ranges come from real inputs")
+                .help("give some: `--calibrate data.npz`, or `calibration=` in Python")
+            )
+        seen: dict[Value, Histogram] = {}
+
+        def watch(value: Value, array: Array) -> None:
+            if floats(value) and not isinstance(value, Weight) and array.size:
+                seen.setdefault(value, Histogram()).add(array)
+
+        size = _batch_size(graph)
+        for batch in batches(graph, ctx.calibration, limit=self.samples, size=size):
+            interpret(graph, batch, watch=watch)
+        return seen
+
+
+def _batch_size(graph: Graph) -> int:
+    """Return how many samples may run at once, by the largest value of one sample."""
+    largest = 1
+    for value in graph.values():
+        elements = 1
+        for dim in value.type.shape:
+            elements *= dim if isinstance(dim, int) else dim.factor
+        largest = max(largest, 0 if isinstance(value, Weight) else 8 * elements)
+    return max(1, min(64, BATCH_BYTES // (4 * largest)))
+
+
+def _not_finite(value: Value) -> Diagnostic:
+    assert value.op is not None, "inputs are checked before they run"
+    return error("NT0213", f"`%{value.name}` becomes NaN or infinite on the calibration data").at(
+        value.op.where, f"made by `{value.op.name}`"
+    )

@@ -1,0 +1,1 @@
+"""Rules by which ``lower-units`` turns quantised float ops into units."""

@@ -1,0 +1,181 @@
+"""``quantize``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
+from neutrams.ir.graph import Graph
+from neutrams.ir.op import Op, Value
+from neutrams.ir.ops.convolution import Conv
+from neutrams.ir.ops.elementwise import Add
+from neutrams.ir.ops.products import Matmul
+from neutrams.ir.ops.quantization import Dequantize
+from neutrams.ir.ops.quantization import Quantize as QuantizeOp
+from neutrams.ir.types import Array, DType
+from neutrams.passes.affine import Affine
+from neutrams.passes.base import Pass, PassContext
+from neutrams.passes.linear import Linear
+from neutrams.passes.match import channel_vector, located, read_once
+from neutrams.passes.quantize_plan import plan
+from neutrams.passes.weight_rounding import channel_scales
+
+BIAS_LIMIT = 2.0**30
+"""Largest bias in steps of the sum; leaves room for the sum itself in 32 bits."""
+
+
+@dataclass(frozen=True)
+class Quantize(Pass):
+    """Round what crossbars will hold and read to integers, as quantise and dequantise pairs.
+
+    Weights are symmetric with a scale for each neuron, activations unsigned with one scale a
+    tensor and an exact 0, biases 32-bit in steps of the products. What only digital units read
+    stays float, and so does the network's output. A graph that is quantised already is left alone.
+    """
+
+    name: ClassVar[str] = "quantize"
+    takes: ClassVar = ("nn",)
+
+    activation_bits: int = 0
+    """0 for the target's input width, or 8."""
+    weight_bits: int = 0
+    """0 for the target's weight width, or 8."""
+
+    def run(self, graph: Graph, ctx: PassContext) -> bool:
+        if any(isinstance(op, QuantizeOp) for op in graph.ops):
+            return False
+        bits, weight_bits = self._widths(ctx)
+        found = plan(graph, ctx)
+        if faults := [_no_range(value) for value in found.values if value.type.range is None]:
+            raise NeutramsError(*faults)
+        maps = found.maps(bits)
+        for value in found.values:
+            _insert_pair(graph, value, maps[value])
+        for item in found.linears:
+            _round_weights(graph, item, maps[found.source_of[item.op]], weight_bits)
+            ctx.remark(item.op, f"rounded to {weight_bits}-bit weights and {bits}-bit inputs")
+        if found.linears:
+            graph.prune()
+        return bool(found.linears)
+
+    def bound(self) -> float:
+        """Rounding moves outputs by a few steps of the narrower width (measured, not derived)."""
+        return min(1.0, 32 * 2.0 ** -min(self.activation_bits or 8, self.weight_bits or 8))
+
+    def _widths(self, ctx: PassContext) -> tuple[int, int]:
+        limits = ctx.target.limits if ctx.target else None
+        bits = self.activation_bits or (limits.input_bits if limits else 8)
+        weight_bits = self.weight_bits or (limits.weight_bits if limits else 8)
+        if not (2 <= weight_bits <= 8 and 1 <= bits <= 16):
+            raise NeutramsError(
+                error(
+                    "NT0212", f"cannot round to {weight_bits}-bit weights and {bits}-bit inputs"
+                ).note("weights take 2 to 8 bits, inputs 1 to 16")
+            )
+        return bits, weight_bits
+
+
+def _no_range(value: Value) -> Diagnostic:
+    fault = error("NT0211", f"the range of `%{value.name}` is not known")
+    if value.op is not None:
+        fault = fault.at(value.op.where, f"made by `{value.op.name}`")
+    return fault.help("run `calibrate` before `quantize`")
+
+
+def _insert_pair(graph: Graph, value: Value, to: Affine) -> None:
+    """Make every reader of a value read what its integers stand for."""
+    scale, zero = (
+        graph.weight(f"{value.name}.{part}", array)
+        for part, array in zip(("scale", "zero"), to.constants, strict=True)
+    )
+    to_ints = QuantizeOp(value, scale, zero, low=to.low, high=to.high, dtype=to.dtype)
+    following = _after(graph, value)
+    for_op = value.op if value.op is not None else value.users[0]
+    ints = graph.add(located(to_ints, for_op), before=following, name=f"{value.name}.q")
+    ints.type = ints.type.with_range(to.low, to.high)
+    back = graph.add(
+        located(Dequantize(ints, scale, zero), for_op), before=following, name=f"{value.name}.dq"
+    )
+    back.origin = value.origin or value.name
+    if value.type.range is not None:
+        back.type = back.type.with_range(*value.type.range)
+    graph.replace_value(value, back)
+    back.users.remove(to_ints)
+    to_ints.x = value
+    value.users.append(to_ints)
+
+
+def _after(graph: Graph, value: Value) -> Op | None:
+    position = 0 if value.op is None else graph.ops.index(value.op) + 1
+    return graph.ops[position] if position < len(graph.ops) else None
+
+
+def _round_weights(graph: Graph, item: Linear, inputs: Affine, bits: int) -> None:
+    """Put dequantised integers where the float weights and the bias stood."""
+    add, bias = _bias(graph, item)
+    matrix = item.w.T if isinstance(item.op, Matmul) else item.w.reshape(item.neurons, -1)
+    scales = channel_scales(matrix, bits)
+    if bias is not None:
+        least = np.abs(bias) / (inputs.scale * BIAS_LIMIT)
+        scales = np.maximum(scales, least.astype(np.float32))
+    axis = 1 if isinstance(item.op, Matmul) else 0
+    old = item.op.b if isinstance(item.op, Matmul) else item.op.w
+    w = _dequantized(graph, item.op, old.name, item.w, scales, bits=bits, axis=axis, dtype=DType.I8)
+    if isinstance(item.op, Matmul):
+        new: Op = replace(item.op, b=w)
+    elif bias is None:
+        new = replace(item.op, w=w)
+    else:
+        new = replace(item.op, w=w, b=_rounded_bias(graph, item, bias, inputs, scales, item.op))
+    graph.replace(item.op, located(new, item.op))
+    if add is not None and bias is not None:
+        b = _rounded_bias(graph, item, bias, inputs, scales, add)
+        graph.replace(add, located(Add(new.results[0], b), add))
+
+
+def _bias(graph: Graph, item: Linear) -> tuple[Add | None, Array | None]:
+    """Return the sum behind a matrix product that adds its bias, and the bias of either kind."""
+    result = item.op.result
+    if isinstance(item.op, Conv):
+        return None, item.b
+    if not read_once(graph, result) or not isinstance(add := result.users[0], Add):
+        return None, None
+    if add.a is not result or add.result.type.plain() != result.type.plain():
+        return None, None
+    vector = channel_vector(add.b, result.type.rank, item.axis, item.neurons)
+    return (None, None) if vector is None else (add, vector.astype(np.float64))
+
+
+def _rounded_bias(
+    graph: Graph, item: Linear, bias: Array, inputs: Affine, scales: Array, like: Op
+) -> Value:
+    steps = np.float32(inputs.scale) * scales
+    name = f"{item.op.result.name}.bias"
+    return _dequantized(graph, like, name, bias, steps, bits=32, axis=0, dtype=DType.I32)
+
+
+def _dequantized(
+    graph: Graph,
+    like: Op,
+    name: str,
+    data: Array,
+    scales: Array,
+    *,
+    bits: int,
+    axis: int,
+    dtype: DType,
+) -> Value:
+    """Add the integers nearest to ``data`` and the op that gives them back as floats."""
+    shape = tuple(-1 if place == axis else 1 for place in range(data.ndim))
+    limit = 2 ** (bits - 1) - 1
+    ints = np.clip(np.rint(data / scales.astype(np.float64).reshape(shape)), -limit, limit)
+    weight = graph.weight(f"{name}.q", ints.astype(dtype.numpy))
+    if bits < 32:
+        weight.type = weight.type.with_range(-limit, limit)
+    scale = graph.weight(f"{name}.scale", scales.astype(np.float32))
+    zero = graph.weight(f"{name}.zero", np.zeros(len(scales), dtype.numpy))
+    back = located(Dequantize(weight, scale, zero, axis=axis), like)
+    return graph.add(back, before=like, name=f"{name}.dq")

@@ -1,0 +1,136 @@
+"""Which values must be integers so that crossbars and integer units can work on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from neutrams.ir.graph import Graph
+from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.ops.convolution import Conv, ConvTranspose
+from neutrams.ir.ops.elementwise import Add, Sub
+from neutrams.ir.ops.pooling import AveragePool
+from neutrams.ir.ops.products import Matmul
+from neutrams.ir.ops.reductions import ReduceMean
+from neutrams.ir.types import DType
+from neutrams.passes.affine import Affine
+from neutrams.passes.base import PassContext
+from neutrams.passes.cones import cone
+from neutrams.passes.fuse_clips import bounds
+from neutrams.passes.linear import Linear, LinearOp, linear
+from neutrams.passes.lowering.reasons import obstacle
+from neutrams.passes.match import constant, read_once
+from neutrams.passes.movement import moved_operands
+from neutrams.passes.pooled import pools_all
+
+
+@dataclass
+class Plan:
+    """Values to quantise, those that share one scale, and the ops that get integer weights."""
+
+    values: list[Value] = field(default_factory=list)
+    """In the order in which they are made."""
+    linears: list[Linear] = field(default_factory=list)
+    source_of: dict[Op, Value] = field(default_factory=dict)
+    """The value whose integers each of ``linears`` reads."""
+    leader: dict[Value, Value] = field(default_factory=dict)
+    """Another member of a value's scale group; a value that leads its group leads itself."""
+    moved: set[Value] = field(default_factory=set)
+    """Values that only show elements of others, so that their own range says nothing new."""
+
+    def lead(self, value: Value) -> Value:
+        while self.leader[value] is not value:
+            value = self.leader[value]
+        return value
+
+    def unite(self, a: Value, b: Value) -> None:
+        self.leader[self.lead(b)] = self.lead(a)
+
+    def maps(self, bits: int) -> dict[Value, Affine]:
+        """Return the map of each value; those of one group cover all their ranges alike."""
+        ranges: dict[Value, tuple[float, float]] = {}
+        for value in self.values:
+            if value in self.moved or value.type.range is None:
+                continue
+            lead, (low, high) = self.lead(value), value.type.range
+            known = ranges.get(lead, (low, high))
+            ranges[lead] = (min(low, known[0]), max(high, known[1]))
+        return {v: Affine.of_range(*ranges[self.lead(v)], bits=bits) for v in self.values}
+
+
+def plan(graph: Graph, ctx: PassContext) -> Plan:
+    """Start at what crossbars read and walk back through everything that can stay integer."""
+    found = Plan()
+    needed: list[Value] = []
+    for op in graph.ops:
+        if not isinstance(op, Conv | ConvTranspose | Matmul):
+            continue
+        item = linear(op)
+        if (reason := stays_float(op)) or item is None:
+            ctx.remark(op, f"stays float: {reason}", kind="missed")
+            continue
+        found.linears.append(item)
+        found.source_of[op] = item.x
+        needed.append(item.x)
+    while needed:
+        value = needed.pop()
+        if value not in found.leader:
+            found.leader[value] = value
+            needed += _sources(graph, value, found)
+    for value in list(found.moved):
+        for operand in moved_operands(value.op):
+            found.unite(operand, value)
+    found.values = [value for value in graph.values() if value in found.leader]
+    return found
+
+
+def stays_float(op: LinearOp) -> str:
+    """Return why an op cannot have integer weights; empty where it can."""
+    if blocked := obstacle(op):
+        return blocked
+    if op.result.type.dtype is not DType.F32:
+        return f"it computes in {op.result.type.dtype.value}"
+    if linear(op) is None:
+        return "its weights or bias are not constant, or only their shapes are known"
+    return ""
+
+
+def fused_head(graph: Graph, value: Value) -> Value:
+    """Return the value before the activations that the unit which makes it applies itself."""
+    while (found := bounds(value.op)) is not None and read_once(graph, found[0]):
+        if found[0].op is None or isinstance(found[0], Weight):
+            break
+        value = found[0]
+    return value
+
+
+def _sources(graph: Graph, value: Value, found: Plan) -> list[Value]:
+    """Return the values that must be integers too, so that ``value`` is made from integers."""
+    if moved := moved_operands(value.op):
+        found.moved.add(value)
+        return moved
+    head = fused_head(graph, value)
+    match head.op:
+        case Conv() | Matmul() if linear(head.op) is not None:
+            return []
+        case Add(a=a, b=b) | Sub(a=a, b=b) if not _constant(a) and not _constant(b):
+            return [a, b]
+        case Add(a=Value(op=Matmul() as inner), b=b) if linear(inner) is not None and _constant(b):
+            return []
+        case AveragePool(x=x):
+            return [x]
+        case ReduceMean(x=x) if pools_all(head.op):
+            return [x]
+    function = cone(
+        value, lambda v: (v in found.leader and v is not value) or _made_by_unit(graph, v)
+    )
+    return [] if function is None else [function.source]
+
+
+def _made_by_unit(graph: Graph, value: Value) -> bool:
+    """Whether a value ends what one unit makes, activation included."""
+    head = fused_head(graph, value)
+    return head is not value and isinstance(head.op, Conv | Matmul | Add | AveragePool)
+
+
+def _constant(value: Value) -> bool:
+    return constant(value) is not None

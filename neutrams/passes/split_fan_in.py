@@ -1,0 +1,63 @@
+"""``split-fan-in``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from neutrams.ir.blocks import row_splits
+from neutrams.ir.graph import Graph
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.passes.base import Pass, PassContext
+from neutrams.passes.match import located
+
+
+@dataclass(frozen=True)
+class SplitFanIn(Pass):
+    """Cut every matrix into blocks that a crossbar holds; partial sums are merged digitally.
+
+    Every synapse is kept. Rows that need several blocks are spread over them evenly, which
+    keeps the largest sum that a converter sees small; so are neurons.
+    """
+
+    name: ClassVar[str] = "split-fan-in"
+    takes: ClassVar = ("unit",)
+    obeys_limits: ClassVar[bool] = True
+
+    rows: int = 0
+    """Most inputs of a block; 0 for what the target's units read."""
+    neurons: int = 0
+    """Most neurons of a block; 0 for what the target's units make."""
+    even: bool = True
+    """Spread rows and neurons evenly over as many blocks as are needed."""
+
+    def run(self, graph: Graph, ctx: PassContext) -> bool:
+        rows, neurons = self._limits(ctx)
+        changed = False
+        for op in list(graph.ops):
+            if isinstance(op, Mvm):
+                changed |= self._split(graph, op, rows, neurons, ctx)
+        return changed
+
+    def _limits(self, ctx: PassContext) -> tuple[int, int]:
+        if self.rows and self.neurons:
+            return self.rows, self.neurons
+        limits = ctx.need_target().limits
+        return self.rows or limits.fan_in, self.neurons or limits.neurons
+
+    def _split(self, graph: Graph, op: Mvm, rows: int, neurons: int, ctx: PassContext) -> bool:
+        held = op.outputs // op.groups
+        if self.even:
+            rows, neurons = _evenly(op.fan_in, rows), _evenly(held, neurons)
+        if (op.rows, op.neurons) == (rows, neurons):
+            return False
+        new = replace(op, rows=rows, neurons=neurons)
+        graph.replace(op, located(new, op))
+        ctx.remark(new, f"{len(new.table())} blocks, {new.splits} partial sums a neuron")
+        return True
+
+
+def _evenly(total: int, limit: int) -> int:
+    """Return the size of equal parts that fit the limit; the limit itself where one part does."""
+    parts = row_splits(total, limit)
+    return limit if parts == 1 else -(-total // parts)

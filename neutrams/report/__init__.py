@@ -1,0 +1,16 @@
+"""Results as tables for people and as JSON for machines. Nothing is printed here."""
+
+from neutrams.report.machine import check_json, resources_json, simulation_json
+from neutrams.report.people import check_text, footer, resources_text, simulation_text
+from neutrams.report.targets import target_text
+
+__all__ = [
+    "check_json",
+    "check_text",
+    "footer",
+    "resources_json",
+    "resources_text",
+    "simulation_json",
+    "simulation_text",
+    "target_text",
+]

@@ -1,0 +1,118 @@
+"""Results as JSON values. Every quantity carries its unit in its key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neutrams.driver import Check, LayerCost, LayerUse, Resources, Simulation
+
+
+def resources_json(found: Resources) -> dict[str, Any]:
+    """Return what ``compile --format json`` emits."""
+    on, whole = found.occupancy, found.available
+    return {
+        "target": found.target,
+        **found.bits,
+        "latency_s": found.latency_s,
+        "throughput_per_s": found.throughput_per_s,
+        "area_mm2": found.area_mm2,
+        "chip_area_mm2": found.chip_area_mm2,
+        "peak_power_w": found.peak_power_w,
+        "chip_peak_power_w": found.chip_peak_power_w,
+        "tiles": on.tiles,
+        "tiles_available": whole.tiles,
+        "cores": on.cores,
+        "cores_available": whole.cores,
+        "crossbars": on.crossbars,
+        "crossbars_available": whole.crossbars,
+        "utilisation": found.utilisation,
+        "layers": [_use(use) for use in found.layers],
+        "components": [
+            {
+                "name": part.name,
+                "place": part.place,
+                "area_mm2": part.area_mm2,
+                "peak_power_w": part.peak_power_w,
+            }
+            for part in found.components
+        ],
+        "assumed": [{"key": key} for key in found.assumed],
+    }
+
+
+def simulation_json(found: Simulation) -> dict[str, Any]:
+    """Return what ``simulate --format json`` emits: figures of one inference unless said."""
+    quality = found.quality
+    energy = {part.component: part for part in found.charge.parts}
+    base = resources_json(found.resources)
+    components = [
+        {
+            **part,
+            "energy_j": energy[part["name"]].energy_j,
+            "dynamic_j": energy[part["name"]].dynamic_j,
+            "static_j": energy[part["name"]].static_j,
+        }
+        for part in base["components"]
+    ]
+    layers = [
+        {**_use(use), "energy_j": cost.energy_j, "events": _each(cost, found.samples)}
+        for use, cost in zip(found.resources.layers, found.layers, strict=True)
+    ]
+    assumed = [
+        {"key": item.key, "value": item.value, "energy_j": item.energy_j}
+        for item in found.charge.assumptions
+    ]
+    return {
+        "samples": found.samples,
+        "accuracy": found.accuracy,
+        "metric": None if quality is None else quality.metric,
+        "metric_value": None if quality is None else quality.value,
+        "float_metric_value": None if quality is None else quality.float_value,
+        "agreement": found.agreement,
+        "energy_j": found.energy_j,
+        "power_w": found.power_w,
+        **base,
+        "layers": layers,
+        "components": components,
+        "events": {event: number / found.samples for event, number in found.counts.items()},
+        "assumed": assumed + base["assumed"],
+        "assumed_energy_share": found.charge.assumed_j / found.energy_j if found.energy_j else 0.0,
+        "warnings": [diagnostic.render() for diagnostic in found.warnings],
+    }
+
+
+def check_json(found: Check) -> dict[str, Any]:
+    """Return what ``check --format json`` emits."""
+    return {
+        "target": found.target.name,
+        "fits": found.fits,
+        "crossbars": found.crossbars,
+        "crossbars_available": found.target.machine.crossbars,
+        "smallest_tiles": found.smallest_tiles,
+        "tiles_available": found.target.machine.tiles,
+        "weights": found.weights,
+        "ops": [
+            {"name": op.name, "op": op.op, "place": op.place, "reason": op.reason}
+            for op in found.ops
+        ],
+    }
+
+
+def _use(use: LayerUse) -> dict[str, Any]:
+    return {
+        "name": use.name,
+        "kind": use.kind,
+        "place": use.place,
+        "crossbars": use.crossbars,
+        "copies": use.copies,
+        "utilisation": use.utilisation,
+        "tiles": use.tiles,
+        "windows": use.windows,
+        "start_s": use.start_s,
+        "finish_s": use.finish_s,
+        "ops": list(use.ops),
+    }
+
+
+def _each(cost: LayerCost, samples: int) -> dict[str, float]:
+    return {event: number / samples for event, number in cost.counts.items()}

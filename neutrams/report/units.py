@@ -1,0 +1,34 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+
+
+def quantity(value: float, unit: str) -> str:
+    """Return three significant digits with a prefix: ``quantity(2.5e-6, "s")`` is ``2.5 µs``."""
+    if not value:
+        return f"0 {unit}".rstrip()
+    for size, prefix in (*_PREFIXES, (1e-12, "p")):
+        if abs(value) >= 0.9995 * size:
+            return f"{_digits(value / size)} {prefix}{unit}".rstrip()
+    return f"{value:.3g} {unit}"
+
+
+def count(value: float) -> str:
+    """Return a whole number in groups of three, or with a prefix where it is large."""
+    return f"{value:,.0f}" if abs(value) < 1e6 else quantity(value, "")
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def area(mm2: float) -> str:
+    return f"{_digits(mm2)} mm²"
+
+
+def _digits(value: float) -> str:
+    if abs(value) >= 99.95:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) < 9.995 else f"{value:.1f}"

@@ -1,0 +1,157 @@
+"""Run a program: batches of samples through its unit graph, and what that makes happen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neutrams.ir.diagnostics import NeutramsError, error
+from neutrams.ir.graph import Graph
+from neutrams.ir.interpreter import evaluate
+from neutrams.ir.op import Value
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.program import Program
+from neutrams.ir.types import Array
+from neutrams.simulator.batching import Batching, batch_size, batches, batching, checked, count
+from neutrams.simulator.events import LayerEvents, events
+from neutrams.simulator.steps import Product, Step, steps
+from neutrams.simulator.timing import Timing, schedule
+
+Progress = Callable[[int, int], None]
+"""Called with the samples done and their number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a program made of some samples."""
+
+    outputs: dict[str, Array]
+    """By the graph's output names; the first axis counts the samples."""
+    layers: tuple[LayerEvents, ...]
+    """Events of the whole run, for each op and for the network between tiles."""
+    samples: int
+    timing: Timing
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Events of the whole run, over all layers."""
+        total: Counter[str] = Counter()
+        for layer in self.layers:
+            total.update(layer.counts)
+        return dict(total)
+
+
+def simulate(
+    program: Program,
+    inputs: Mapping[str, Array],
+    *,
+    batch: int | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Run every sample through the program's ``main`` graph and count events.
+
+    Args:
+        program: A unit graph ``main``, its ``chip`` graph and its target.
+        inputs: One array for each graph input; the first axis counts the samples. Where the
+            graph takes a fixed number of samples at once, the last run is filled up.
+        batch: Samples to run at once; by default as many as a modest amount of memory holds.
+        progress: Told of samples done.
+
+    Raises:
+        NeutramsError: NT0521 to NT0524, the inputs do not fit the graph; every fault at once.
+    """
+    graph = program.module["main"]
+    arrays = checked(graph, inputs)
+    how = batching(graph, {name: array.shape for name, array in arrays.items()})
+    size = how.fixed or batch or batch_size(graph, how)
+    total, done = count(graph, arrays, how), 0
+    runner = Runner(graph)
+    parts: list[dict[str, Array]] = []
+    for real, part in batches(graph, arrays, how, size):
+        parts.append({k: _kept(a, real, how) for k, a in runner(part).items()})
+        done += real
+        if progress is not None:
+            progress(done, total)
+    return Result(
+        outputs=_joined(graph, parts, how),
+        layers=events(program, how, inferences=-(-total // how.each)),
+        samples=total,
+        timing=schedule(program),
+    )
+
+
+class Runner:
+    """A unit graph ready to run: matrices programmed once, dead values freed at once."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._steps = steps(graph)
+        self._weights = _weights(graph)
+        self._products = {step: Product(step) for step in self._steps if _is_product(step)}
+        self._last = {value: step for step in self._steps for op in step.ops for value in op.present}
+
+    def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the graph's outputs by name; equal, bit for bit, to the interpreter's."""
+        live: dict[Value, Array] = {v: inputs[v.name] for v in self._graph.inputs}
+        live.update(self._weights)
+        outputs = set(self._graph.outputs)
+        for step in self._steps:
+            self._run(step, live)
+            for op in step.ops:
+                for value in op.present:
+                    if self._last[value] is step and value not in outputs:
+                        live.pop(value, None)
+        return dict(
+            zip(self._graph.output_names, (live[v] for v in self._graph.outputs), strict=True)
+        )
+
+    def _run(self, step: Step, live: dict[Value, Array]) -> None:
+        product = self._products.get(step)
+        if product is not None and product.ready:
+            mvm = step.ops[0]
+            assert isinstance(mvm, Mvm)
+            live[step.result] = product(live[mvm.x])
+            return
+        for op in step.ops:
+            live.update(zip(op.results, evaluate(op, live), strict=True))
+
+
+def _is_product(step: Step) -> bool:
+    mvm = step.ops[0]
+    return isinstance(mvm, Mvm) and mvm.w.op is None and hasattr(mvm.w, "data")
+
+
+def _weights(graph: Graph) -> dict[Value, Array]:
+    found: dict[Value, Array] = {}
+    for weight in graph.weights.values():
+        if weight.data is None:
+            raise NeutramsError(
+                error("NT0111", f"weight `@{weight.name}` is abstract, so nothing can run")
+                .note("only its shape is known; that serves estimates")
+                .help("compile from a model that holds its numbers")
+            )
+        found[weight] = weight.data
+    return found
+
+
+def _kept(array: Array, real: int, how: Batching) -> Array:
+    """Drop what a filled-up run gave for samples that are not there."""
+    return array[:real] if how.fixed and array.ndim and len(array) == how.fixed else array
+
+
+def _joined(
+    graph: Graph, parts: list[dict[str, Array]], how: Batching
+) -> dict[str, Array]:
+    joined = {}
+    for value, name in zip(graph.outputs, graph.output_names, strict=True):
+        axis = 0 if how.fixed else how.carries(value.type)
+        if axis is None:
+            joined[name] = parts[0][name]
+        elif not value.type.rank:
+            joined[name] = np.stack([part[name] for part in parts])
+        else:
+            joined[name] = np.concatenate([part[name] for part in parts], axis=axis)
+    return joined

@@ -1,0 +1,129 @@
+"""What the simulator runs as one: a matrix product with the merging and rescaling behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neutrams.ir.graph import Graph
+from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.ops.unit import Reduce, Rescale
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.types import Array
+from neutrams.simulator.matrix import Matrix
+from neutrams.simulator.unfold import rescale
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """Ops that run as one; the last one's result is all that is kept."""
+
+    ops: tuple[Op, ...]
+
+    @property
+    def result(self) -> Value:
+        return self.ops[-1].result
+
+
+def steps(graph: Graph) -> list[Step]:
+    """Group ops: ``unit.mvm``, then its only reader ``unit.reduce``, then ``unit.rescale``."""
+    taken: set[Op] = set()
+    found = []
+    for op in graph.ops:
+        if op in taken:
+            continue
+        chain = _chain(graph, op) if isinstance(op, Mvm) else (op,)
+        taken.update(chain)
+        found.append(Step(chain))
+    return found
+
+
+class Product:
+    """A chain that starts with a ``unit.mvm``, ready for batches of any size."""
+
+    def __init__(self, step: Step) -> None:
+        mvm, *rest = step.ops
+        assert isinstance(mvm, Mvm)
+        assert isinstance(mvm.w, Weight)
+        assert mvm.w.data is not None
+        self._matrix = Matrix(mvm, mvm.w.data)
+        self._mvm = mvm
+        self._result = step.result
+        self._reduce = rest[0] if rest and isinstance(rest[0], Reduce) else None
+        self._rescale = rest[1] if len(rest) > 1 and isinstance(rest[1], Rescale) else None
+
+    @property
+    def ready(self) -> bool:
+        return self._matrix.ready
+
+    def __call__(self, x: Array) -> Array:
+        """Return the result of the last op for an input of the first."""
+        seen, op = self._matrix.samples(x), self._mvm
+        splits = 1 if self._reduce is not None else op.splits
+        windows = int(self._matrix.geometry(x)[:, 4].prod())
+        dtype = self._result.type.dtype.numpy
+        out = np.empty((splits, len(seen), op.outputs, windows), dtype)
+        for part, sums in self._matrix.sums(x, merged=self._reduce is not None):
+            if self._rescale is not None:
+                self._rescaled(sums[0], self._rescale, out[0, part])
+                continue
+            if self._reduce is not None:
+                sums = sums + _vector(self._reduce.bias, op.outputs)[:, None]
+            apart = sums.reshape(splits, op.outputs, -1, windows)
+            out[:, part] = apart.transpose(0, 2, 1, 3)
+        shape = self._shape(x)
+        return out.reshape(splits, *shape) if self._reduce is None else out.reshape(shape)
+
+    def _rescaled(self, sums: Array, op: Rescale, out: Array) -> None:
+        assert self._reduce is not None
+        assert isinstance(op.scale, Weight)
+        assert op.scale.data is not None
+        neurons = self._mvm.outputs
+        rescale(
+            sums,
+            _vector(self._reduce.bias, neurons),
+            np.ascontiguousarray(np.broadcast_to(op.scale.data.astype(np.float32), neurons)),
+            np.float32(op.zero),
+            np.float32(op.low),
+            np.float32(op.high),
+            out,
+        )
+
+    def _shape(self, x: Array) -> tuple[int, ...]:
+        if not self._mvm.kernel:
+            return (*x.shape[:-1], self._mvm.outputs)
+        rank = len(self._mvm.kernel)
+        out = self._matrix.geometry(x)[3 - rank :, 4]
+        return (len(x), self._mvm.outputs, *map(int, out))
+
+
+def _chain(graph: Graph, op: Mvm) -> tuple[Op, ...]:
+    if not isinstance(op.w, Weight):
+        return (op,)
+    axis = 1 if op.kernel else op.result.type.rank - 2
+    rank = op.result.type.rank - 1
+    reduce = _only_reader(graph, op.result)
+    if not isinstance(reduce, Reduce) or reduce.axis % rank != axis or not _constant(reduce.bias):
+        return (op,)
+    last = _only_reader(graph, reduce.result)
+    if not isinstance(last, Rescale) or not isinstance(last.scale, Weight):
+        return (op, reduce)
+    fits = last.axis % rank == axis or last.scale.type.rank == 0
+    return (op, reduce, last) if fits and last.x is reduce.result else (op, reduce)
+
+
+def _only_reader(graph: Graph, value: Value) -> Op | None:
+    is_output = any(value is output for output in graph.outputs)
+    return value.users[0] if len(value.users) == 1 and not is_output else None
+
+
+def _constant(value: Value | None) -> bool:
+    return value is None or isinstance(value, Weight)
+
+
+def _vector(bias: Value | None, neurons: int) -> Array:
+    if not isinstance(bias, Weight):
+        return np.zeros(neurons, np.int64)
+    assert bias.data is not None
+    return bias.data.astype(np.int64)

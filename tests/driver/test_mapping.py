@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from neutrams import targets
+from neutrams.driver.mapping import balance, chip_graph, map_units
+from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.graph import Graph
+from neutrams.ir.ops.chip import Group, Vector
+from neutrams.ir.ops.unit import Reduce, Rescale
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.target import Target
+from neutrams.ir.types import DType, symbol, tensor
+
+
+def chip(tiles: int = 4, cores: int = 1, crossbars: int = 2) -> Target:
+    cim = targets.load("cim")
+    machine = cim.machine
+    return dataclasses.replace(
+        cim,
+        machine=dataclasses.replace(
+            machine,
+            core=dataclasses.replace(machine.core, crossbars=crossbars),
+            tile=dataclasses.replace(machine.tile, cores=cores),
+            network=dataclasses.replace(machine.network, columns=4, rows=4, tiles_per_router=1),
+            tiles=tiles,
+        ),
+    )
+
+
+def two_layers(fan_in: int = 8, rows: int = 4) -> Graph:
+    """Two matrix products of 8 → 4 → 2, the rows of the first cut in two."""
+    graph = Graph("main", "unit")
+    x = graph.input("x", tensor(DType.U8, symbol("N"), fan_in))
+    for name, inputs, outputs in (("a", fan_in, 4), ("b", 4, 2)):
+        w = graph.weight(f"{name}.w", np.ones((outputs, inputs), np.int8))
+        scale = graph.weight(f"{name}.s", np.float32(1) * np.ones((), np.float32))
+        sums = graph.add(Mvm(x, w, rows=rows, neurons=4), name=f"{name}.mvm")
+        total = graph.add(Reduce(sums), name=f"{name}.sum")
+        x = graph.add(Rescale(total, scale, dtype=DType.U8, low=0, high=255), name=name)
+    graph.output(x)
+    return graph
+
+
+def test_the_slowest_unit_gets_the_next_copy() -> None:
+    blocks, windows = np.array([1, 2, 4]), np.array([100, 30, 1])
+    assert balance(blocks, windows, budget=0).tolist() == [1, 1, 1]
+    assert balance(blocks, windows, budget=3).tolist() == [4, 1, 1]
+    assert balance(blocks, windows, budget=5).tolist() == [4, 2, 1]
+
+
+def test_copies_stop_at_the_number_of_windows() -> None:
+    assert balance(np.array([1]), np.array([3]), budget=50).tolist() == [3]
+
+
+def test_every_block_has_a_crossbar_of_its_own() -> None:
+    graph = two_layers()
+    mapping = map_units(graph, chip(), replicate=False)
+    held = np.concatenate(
+        [op.crossbars.data for op in chip_graph(graph, mapping).ops if isinstance(op, Group)]  # type: ignore[attr-defined]
+    )
+    assert sorted(held.tolist()) == [0, 1, 2]
+
+
+def test_every_digital_op_has_a_tile() -> None:
+    graph = two_layers()
+    made = chip_graph(graph, map_units(graph, chip(), replicate=False))
+    units = {op.unit for op in made.ops if isinstance(op, Vector)}
+    assert units == {"a.sum", "a", "b.sum", "b"}
+
+
+def test_only_what_leaves_a_tile_is_sent() -> None:
+    graph = two_layers()
+    one_tile = map_units(graph, chip(crossbars=4), replicate=False).traffic
+    assert one_tile.bits.sum() == 0
+    apart = map_units(graph, chip(crossbars=1), replicate=False).traffic
+    flows = {
+        (int(s), int(t)): int(b)
+        for s, t, b in zip(apart.source, apart.target, apart.bits, strict=True)
+    }
+    partial_sums = 4 * 32
+    activations = 4 * 8
+    assert flows == {(1, 0): partial_sums, (0, 2): activations}
+
+
+def test_a_network_that_does_not_fit_says_what_would() -> None:
+    with pytest.raises(NeutramsError, match="smallest chip") as fault:
+        map_units(two_layers(), chip(tiles=1, crossbars=2))
+    assert fault.value.diagnostics[0].code == "NT0401"
+
+
+def test_the_same_seed_gives_the_same_places() -> None:
+    graph = two_layers(fan_in=64)
+    first, second = (map_units(graph, chip(tiles=16, crossbars=2), seed=3) for _ in range(2))
+    assert (first.placement.x == second.placement.x).all()
+    assert (first.placement.y == second.placement.y).all()

@@ -1,0 +1,85 @@
+"""Kernels compile on their first call, call each other, and mean the same uncompiled."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from neutrams.ir.kernel import kernel, prange
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@kernel
+def doubled(value: int) -> int:
+    """Twice the value."""
+    return 2 * value
+
+
+@kernel
+def doubled_sum(values: NDArray[np.int64]) -> int:
+    total = 0
+    for value in values:
+        total += doubled(value)
+    return total
+
+
+@kernel(parallel=True)
+def double_all(values: NDArray[np.int64], result: NDArray[np.int64]) -> None:
+    for index in prange(len(values)):
+        result[index] = doubled(values[index])
+
+
+def test_a_kernel_calls_a_kernel() -> None:
+    values = np.arange(10)
+    assert doubled_sum(values) == doubled_sum.py_func(values) == 90
+
+
+def test_a_parallel_kernel_fills_an_array() -> None:
+    values, result, plain = np.arange(10), np.zeros(10, np.int64), np.zeros(10, np.int64)
+    double_all(values, result)
+    double_all.py_func(values, plain)
+    assert np.array_equal(result, 2 * values)
+    assert np.array_equal(plain, 2 * values)
+
+
+def test_a_kernel_keeps_its_documentation() -> None:
+    assert doubled.__doc__ == "Twice the value."
+
+
+def test_a_function_without_a_file_cannot_be_cached_but_runs() -> None:
+    scope: dict[str, object] = {}
+    exec("def tripled(value): return 3 * value", scope)
+    tripled = scope["tripled"]
+    assert callable(tripled)
+    assert kernel(tripled)(4) == 12
+
+
+MODULE = """
+import sys
+from neutrams.ir.kernel import kernel
+
+@kernel
+def doubled(value: int) -> int:
+    return 2 * value
+
+print("numba" in sys.modules, doubled(21), "numba" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("disabled", ["0", "1"])
+def test_decorating_loads_no_numba(tmp_path: Path, disabled: str) -> None:
+    module = tmp_path / "module.py"
+    module.write_text(MODULE, encoding="utf-8")
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": disabled, "PYTHONPATH": paths}
+    run = subprocess.run(
+        [sys.executable, module], env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "False 42 True\n"
