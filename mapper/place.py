@@ -11,6 +11,7 @@ from neutrams.ir.traffic import Mesh, Placement, Traffic
 from .anneal import Sites, anneal
 from .curve import Order, routers_along
 from .fit import mesh_settings
+from .metrics import weighted_hops
 from .neighbours import Neighbours, neighbours
 
 
@@ -33,8 +34,8 @@ def place(
         traffic: Nodes and what flows between them.
         mesh: Where to put them.
         seed: Of the random moves.
-        moves: Exchanges to try; 0 keeps the curve. By default as many as suit the size of the
-            problem: under a second for hundreds of nodes, a few seconds for thousands.
+        moves: Exchanges to try at most; 0 keeps the curve. By default as many as suit the size
+            of the problem: under a second for hundreds of nodes, a few seconds for thousands.
         start: Curve along which the nodes are laid first.
         per_router: Nodes that share a router of the mesh.
 
@@ -47,11 +48,19 @@ def place(
     graph = neighbours(traffic)
     first = _along(start, mesh, per_router)[: traffic.nodes]
     sites = Sites.of(first, mesh=mesh, per_router=per_router)
-    if len(graph.partner) and mesh.slots > 1:
-        attempts = max(1, min(16, 512 // count))
-        effort = attempts * _moves(graph, count) if moves is None else moves
-        sites = _best(sites, graph, effort, attempts, np.random.default_rng(seed))
-    return Placement(mesh, sites.x.astype(np.int32), sites.y.astype(np.int32))
+    gap = weighted_hops(traffic, _placement(sites)) - _least_cost(graph, per_router)
+    attempts = max(1, min(16, 512 // count))
+    effort = attempts * _moves(graph, count) if moves is None else moves
+    return _placement(_best(sites, graph, effort, attempts, gap, np.random.default_rng(seed)))
+
+
+def _placement(sites: Sites) -> Placement:
+    return Placement(sites.mesh, sites.x.astype(np.int32), sites.y.astype(np.int32))
+
+
+def _least_cost(graph: Neighbours, per_router: int) -> int:
+    """A lower bound: two nodes on routers of their own are at least one hop apart."""
+    return int(graph.bits.sum()) // 2 if per_router == 1 else 0
 
 
 def _too_small(traffic: Traffic, mesh: Mesh, per_router: int) -> Diagnostic:
@@ -77,11 +86,21 @@ def _moves(graph: Neighbours, sites: int) -> int:
 
 
 def _best(
-    sites: Sites, graph: Neighbours, moves: int, attempts: int, rng: np.random.Generator
+    sites: Sites,
+    graph: Neighbours,
+    moves: int,
+    attempts: int,
+    gap: int,
+    rng: np.random.Generator,
 ) -> Sites:
-    """Anneal several times (one run is short) and keep the best; a tie keeps the first."""
+    """Anneal several times (one run is short) and keep the best; a tie keeps the first.
+
+    ``gap`` is how far the cost of ``sites`` is above a lower bound; none is left at the optimum.
+    """
     best, lowest = sites, 0
     for attempt in range(attempts):
+        if lowest + gap == 0:
+            break
         share = moves * (attempt + 1) // attempts - moves * attempt // attempts
         found, change = anneal(sites, graph, share, rng)
         if change < lowest:

@@ -116,19 +116,10 @@ def batches(
     graph: Graph, inputs: Mapping[str, Array], how: Batching, size: int
 ) -> Iterator[tuple[int, dict[str, Array]]]:
     """Yield the samples in turn, and how many of them count; a last fixed batch is filled up."""
-    axes = {
-        value.name: 0 if how.fixed and value.type.rank else how.carries(value.type)
-        for value in graph.inputs
-    }
     total = count(graph, inputs, how)
     for low in range(0, total, size):
         real = min(size, total - low)
-        places = np.arange(low, low + (how.fixed or real)).clip(max=total - 1)
-        part = {}
-        for name, array in inputs.items():
-            axis = axes[name]
-            part[name] = array if axis is None else _taken(array, places, axis)
-        yield real, part
+        yield real, {v.name: _part(v, inputs[v.name], how, low, real) for v in graph.inputs}
 
 
 def count(graph: Graph, inputs: Mapping[str, Array], how: Batching) -> int:
@@ -140,10 +131,17 @@ def count(graph: Graph, inputs: Mapping[str, Array], how: Batching) -> int:
     return 1
 
 
-def _taken(array: Array, places: Array, axis: int) -> Array:
-    if axis == 0 and places[-1] - places[0] == len(places) - 1:
-        return array[places[0] : places[-1] + 1]
-    return np.take(array, places, axis=axis)
+def _part(value: Value, array: Array, how: Batching, low: int, real: int) -> Array:
+    """Return one batch of an input; an input without samples is shared by all batches."""
+    if not how.fixed:
+        axis = how.carries(value.type)
+        if axis is None:
+            return array
+        return array[(slice(None),) * axis + (slice(low, low + real),)]
+    if not value.type.rank or value.type.shape[0] == len(array):
+        return array
+    places = np.arange(low, low + how.fixed).clip(max=len(array) - 1)
+    return array[places]
 
 
 def _fault(value: Value, array: Array, sizes: dict[Symbol, int]) -> Diagnostic | None:
@@ -155,7 +153,7 @@ def _fault(value: Value, array: Array, sizes: dict[Symbol, int]) -> Diagnostic |
     for axis, (dim, size) in enumerate(zip(type.shape, array.shape, strict=False)):
         if isinstance(dim, Symbol):
             fits = fits and sizes.setdefault(dim, size) == size
-        elif axis or len(value.type.shape) == 0:
+        elif axis:
             fits = fits and dim == size
     if not fits:
         return error("NT0522", f"the array for input `{name}` has the wrong shape").note(given)

@@ -18,9 +18,10 @@ class Layer:
 
     @property
     def name(self) -> str:
-        """The name of its last value, which is what the model calls the layer's result."""
-        last = self.ops[-1].result
-        return last.origin or last.name
+        """What the model calls the layer's result, where that is known."""
+        made = [op.result for op in (self.ops[0], self.ops[-1])]
+        known = [value.origin for value in made if value.origin]
+        return known[0] if known else made[-1].name.removesuffix(".q")
 
     @property
     def unit(self) -> Mvm | None:

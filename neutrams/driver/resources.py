@@ -12,6 +12,7 @@ from neutrams.driver.layers import Layer, layers
 from neutrams.ir.op import Weight
 from neutrams.ir.ops.chip import Group, Place, Stage, Vector
 from neutrams.ir.program import Program
+from neutrams.simulator import Usage, usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,11 @@ def resources(program: Program) -> Resources:
     on = facts.occupancy(program)
     cost = roll_up(target)
     mine = cost.of_tiles(on.tiles)
-    uses = tuple(_use(layer, facts, program) for layer in layers(program.module["main"]))
-    cells = [use.utilisation * use.crossbars for use in uses]
+    fills = usage(program)
+    uses = tuple(_use(layer, facts, program, fills) for layer in layers(program.module["main"]))
+    cells, capacity = (
+        sum(getattr(fill, key) for fill in fills.values()) for key in ("cells", "capacity")
+    )
     shared = {part.component for part in cost.parts if part.place == "chip"}
     components = tuple(
         ComponentArea(
@@ -100,7 +104,7 @@ def resources(program: Program) -> Resources:
         target=target.name,
         occupancy=on,
         available=Occupancy.whole(machine),
-        utilisation=sum(cells) / on.crossbars if on.crossbars else 0.0,
+        utilisation=cells / capacity if capacity else 0.0,
         area_mm2=mine.area_mm2,
         chip_area_mm2=cost.chip.area_mm2,
         peak_power_w=mine.power_w,
@@ -173,7 +177,7 @@ def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
-def _use(layer: Layer, facts: ChipFacts, program: Program) -> LayerUse:
+def _use(layer: Layer, facts: ChipFacts, program: Program, fills: dict[str, Usage]) -> LayerUse:
     names = tuple(op.result.name for op in layer.ops)
     stages = [facts.stages[name] for name in names if name in facts.stages]
     group = facts.groups.get(names[0])
@@ -188,19 +192,9 @@ def _use(layer: Layer, facts: ChipFacts, program: Program) -> LayerUse:
         ops=names,
         crossbars=len(held),
         copies=group.copies if group is not None else 0,
-        utilisation=_filled(layer, program),
+        utilisation=fills[names[0]].share if names[0] in fills else 0.0,
         tiles=len(np.unique(_joined(tiles))),
         windows=max((stage.windows for stage in stages), default=0),
         start_s=facts.cycle_s * min((stage.start_cycle for stage in stages), default=0),
         finish_s=facts.cycle_s * max((stage.finish_cycle for stage in stages), default=0),
     )
-
-
-def _filled(layer: Layer, program: Program) -> float:
-    if layer.unit is None:
-        return 0.0
-    table = layer.unit.table()
-    size = np.diff(table.astype(np.int64).reshape(-1, 3, 2), axis=2)[:, :, 0]
-    cells = int((size.prod(axis=1)).sum()) * program.target.columns_per_neuron
-    core = program.target.machine.core
-    return cells / (len(table) * core.rows * core.columns)

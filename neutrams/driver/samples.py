@@ -63,7 +63,7 @@ def load_samples(
         for value in graph.inputs
         for name, fault in _faults(value, shaped[value.name], len(graph.inputs))
     ]
-    counts = {name: len(array) for name, array in shaped.items() if array.ndim}
+    counts = _counts(graph, shaped)
     if not faults and len(set(counts.values())) > 1:
         text = ", ".join(f"{name}: {count}" for name, count in counts.items())
         faults.append(error("NT0522", f"inputs hold different numbers of samples ({text})"))
@@ -141,6 +141,13 @@ def _by_input(arrays: dict[str, Array], graph: Graph, place: str) -> dict[str, A
         .note(f"they hold {held}")
         .help("`x` is the input of a network with one; with several, use their names")
     )
+
+
+def _counts(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
+    """Count samples; an array of an input's own fixed shape serves all samples of the others."""
+    shared = {v.name for v in graph.inputs if arrays[v.name].shape == v.type.shape}
+    counted = [v.name for v in graph.inputs if arrays[v.name].ndim and v.name not in shared]
+    return {name: len(arrays[name]) for name in counted or arrays if arrays[name].ndim}
 
 
 def _faults(value: Value, array: Array, inputs: int) -> list[tuple[str, Diagnostic]]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from neutrams.ir.ops.chip import Stage
 from neutrams.ir.program import Program
+from neutrams.simulator import schedule
 
 
 def add_schedule(program: Program) -> None:
     """Add one ``chip.stage`` for each scheduled op."""
-    from neutrams.simulator import schedule
-
     chip = program.module["chip"]
     for stage in schedule(program).stages:
         chip.insert(

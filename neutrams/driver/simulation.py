@@ -19,6 +19,7 @@ from neutrams.ir.interpreter import interpret
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
 from neutrams.passes.samples import batches
+from neutrams.simulator import simulate as run
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Simulation:
     """Energy of one inference by component; its time is that from one to the next."""
     counts: dict[str, int]
     layers: tuple[LayerCost, ...]
-    """One for each of ``resources.layers``."""
+    """One for each of ``resources.layers``, then the network between tiles and the chip's pins."""
     warnings: tuple[Diagnostic, ...]
 
     @property
@@ -106,8 +107,6 @@ def simulate(
     steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
     samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
     judge = _judge(metric, samples)
-    from neutrams.simulator import simulate as run
-
     result = run(
         program, samples.inputs, batch=batch, progress=lambda n, of: tell("simulating", n, of)
     )
@@ -194,11 +193,14 @@ def _layer_costs(
     by_op: Mapping[str, dict[str, int]],
     samples: Samples,
 ) -> tuple[LayerCost, ...]:
+    groups = [(layer.name, layer.ops) for layer in found.layers]
+    claimed = {name for _, ops in groups for name in ops}
+    groups += [(name, (name,)) for name in by_op if name not in claimed]
     costs = []
-    for layer in found.layers:
-        counts = _total([by_op[name] for name in layer.ops if name in by_op])
+    for name, ops in groups:
+        counts = _total([by_op[op] for op in ops if op in by_op])
         energy = charge(program.target, counts, 0.0).energy_j / samples.count
-        costs.append(LayerCost(layer.name, energy, counts, samples.count))
+        costs.append(LayerCost(name, energy, counts, samples.count))
     return tuple(costs)
 
 

@@ -8,7 +8,8 @@ from math import inf
 import numpy as np
 
 from neutrams.ir.graph import Graph
-from neutrams.ir.op import Op, Value
+from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.ops.elementwise import Where
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.quantization import Quantize as QuantizeOp
 from neutrams.ir.types import Array, DType
@@ -80,6 +81,11 @@ class Real:
         return Affine(scale, zero, low, high, self.ints.type.dtype)
 
 
+def is_quantized(graph: Graph) -> bool:
+    """Whether some value of a graph is rounded to integers already."""
+    return any(isinstance(op, QuantizeOp | Dequantize) for op in graph.ops)
+
+
 def real(value: Value | None) -> Real | None:
     """Return what a value is dequantised from, by constants; ``None`` where it is not."""
     op = value.op if value is not None else None
@@ -106,9 +112,17 @@ def target_affine(op: QuantizeOp) -> Affine | None:
 
 
 def integer_range(value: Value) -> tuple[int, int]:
-    """Return the bounds of an integer value: its known range, else that of its type."""
+    """Return the bounds of an integer value: known, or seen from how it is made, or its type's."""
     if value.type.range is not None:
         return int(value.type.range[0]), int(value.type.range[1])
+    if isinstance(value.op, QuantizeOp):
+        return value.op.low, value.op.high
+    if isinstance(value.op, Where):
+        sides = [constant(side) for side in (value.op.a, value.op.b)]
+        if all(side is not None for side in sides):
+            return min(int(s.min()) for s in sides), max(int(s.max()) for s in sides)
+    if isinstance(value, Weight) and value.data is not None and value.data.size:
+        return int(value.data.min()), int(value.data.max())
     info = np.iinfo(value.type.dtype.numpy)
     return int(info.min), int(info.max)
 

@@ -9,8 +9,8 @@ from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.op import Value, Weight
-from neutrams.ir.ops.quantization import Quantize
 from neutrams.ir.types import Array
+from neutrams.passes.affine import is_quantized
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.match import floats
 from neutrams.passes.observers import Histogram, Observer, choose
@@ -41,7 +41,7 @@ class Calibrate(Pass):
     """Most samples to read."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
-        if any(isinstance(op, Quantize) for op in graph.ops):
+        if is_quantized(graph):
             return False
         seen = self._watch(graph, ctx)
         if bad := [value for value, histogram in seen.items() if not histogram.finite]:

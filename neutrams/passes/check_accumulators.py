@@ -9,7 +9,8 @@ import numpy as np
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph
-from neutrams.ir.ops.unit_mvm import Mvm, Reduce
+from neutrams.ir.ops.unit import Reduce
+from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.passes.affine import integer_range
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.match import constant

@@ -14,7 +14,7 @@ from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.tensors import Reshape, Transpose
 from neutrams.ir.types import bind
 from neutrams.passes.base import Pass, PassContext
-from neutrams.passes.match import constant, located
+from neutrams.passes.match import constant, located, name_of
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ def _fold(op: Op, graph: Graph) -> None:
         value: value.data for value in op.present if isinstance(value, Weight)
     }
     for value, array in zip(op.results, evaluate(op, live), strict=True):  # type: ignore[arg-type]
-        weight = graph.weight(value.name, np.ascontiguousarray(array).reshape(array.shape))
+        name = value.name
+        graph.rename(value, f"{name}.old")
+        weight = graph.weight(name, np.ascontiguousarray(array).reshape(array.shape))
         weight.origin = value.origin
         graph.replace_value(value, weight)
 
@@ -91,7 +93,7 @@ def _move_inside(op: Op, graph: Graph) -> Op | None:
             moved, axis = data.reshape(op.result.type.static_shape()), inner.axis
         case _:
             return None
-    weight = graph.weight(inner.x.name, np.ascontiguousarray(moved))
+    weight = graph.weight(name_of(graph, inner.x, inner), np.ascontiguousarray(moved))
     if inner.x.type.range is not None:
         weight.type = weight.type.with_range(*inner.x.type.range)
     return located(replace(inner, x=weight, axis=axis), inner)

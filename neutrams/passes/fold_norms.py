@@ -14,15 +14,15 @@ from neutrams.ir.ops.products import Matmul
 from neutrams.ir.types import Array
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.linear import Linear, linear
-from neutrams.passes.match import constant, located, read_once
+from neutrams.passes.match import constant, located, name_of, read_once
 
 
 @dataclass(frozen=True)
 class FoldNorms(Pass):
     """Fold each batch norm into the weights before it, or turn it into a scale and a shift.
 
-    ``y = s (x - m) / sqrt(v + e) + b`` is ``a x + c`` with constants for each channel; `fold-scales`
-    moves such a pair into the weights behind it where that is exact.
+    ``y = s (x - m) / sqrt(v + e) + b`` is ``a x + c`` with constants for each channel, and
+    `fold-scales` moves such a pair into the weights behind it where that is exact.
     """
 
     name: ClassVar[str] = "fold-norms"
@@ -47,7 +47,8 @@ class FoldNorms(Pass):
             return
         folded = before.outputs_scaled(scale)
         if isinstance(before.op, Matmul):
-            product = graph.add(folded.build(graph), before=op, name=before.op.result.name)
+            name = name_of(graph, op.x, op)
+            product = graph.add(folded.build(graph), before=op, name=name)
             bias = graph.weight(f"{op.result.name}.shift", shift.astype(np.float32))
             graph.replace(op, located(Add(product, bias), op))
         else:

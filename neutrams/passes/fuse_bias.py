@@ -13,7 +13,7 @@ from neutrams.ir.ops.elementwise import Add, Sub
 from neutrams.ir.ops.products import Matmul
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.linear import linear
-from neutrams.passes.match import channel_vector, constant, floats, located, read_once
+from neutrams.passes.match import channel_vector, constant, floats, located, name_of, read_once
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def _ordered(op: Add | Sub, graph: Graph) -> Op | None:
     """Return a subtracted constant as an added one, a constant on the left on the right."""
     right = constant(op.b)
     if isinstance(op, Sub):
-        return None if right is None else Add(op.a, graph.weight(f"{op.b.name}.negated", -right))
+        return None if right is None else Add(op.a, graph.weight(name_of(graph, op.b, op), -right))
     return Add(op.b, op.a) if right is None and constant(op.a) is not None else None
 
 
@@ -68,5 +68,6 @@ def _merged(op: Add | Sub, graph: Graph) -> Op | None:
         case Add(a=Value(op=Add(a=source, b=first)) as inner, b=second):
             x, y = constant(first), constant(second)
             if x is not None and y is not None and read_once(graph, inner):
-                return Add(source, graph.weight(first.name, (x + y).astype(x.dtype)))
+                total = graph.weight(name_of(graph, second, op), (x + y).astype(x.dtype))
+                return Add(source, total)
     return None

@@ -11,7 +11,7 @@ from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.convolution import Conv, ConvTranspose
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.types import Array
-from neutrams.passes.match import constant, located
+from neutrams.passes.match import constant, located, name_of
 
 LinearOp = Conv | ConvTranspose | Matmul
 
@@ -86,13 +86,13 @@ class Linear:
         source = self.x if x is None else x
         dtype = source.type.dtype.numpy
         old = self.op.b if isinstance(self.op, Matmul) else self.op.w
-        w = graph.weight(old.name, self.w.astype(dtype))
+        w = graph.weight(name_of(graph, old, self.op), self.w.astype(dtype))
         if isinstance(self.op, Matmul):
             return located(replace(self.op, a=source, b=w), self.op)
         before = self.op.b
         bias = before
         if self.b is not None:
-            name = before.name if before is not None else f"{old.name}.bias"
+            name = f"{w.name}.bias" if before is None else name_of(graph, before, self.op)
             bias = graph.weight(name, self.b.astype(dtype))
         return located(replace(self.op, x=source, w=w, b=bias), self.op)
 

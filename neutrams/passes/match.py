@@ -21,7 +21,7 @@ def scalar(value: Value | None) -> float | None:
 
 
 def channel_vector(value: Value, rank: int, axis: int, size: int) -> Array | None:
-    """Return ``[size]`` numbers of a constant that broadcasts to ``rank`` and varies along ``axis``.
+    """Return ``[size]`` numbers of a constant that, broadcast to ``rank``, varies along ``axis``.
 
     ``None`` where the value is not constant or varies along another axis.
     """
@@ -43,6 +43,19 @@ def read_once(graph: Graph, value: Value) -> bool:
 
 def floats(value: Value) -> bool:
     return value.type.dtype.is_float
+
+
+def name_of(graph: Graph, old: Value, reader: Op) -> str:
+    """Return the name of a value for the one that replaces it; ``reader`` is replaced as well.
+
+    Where nothing else reads the old value, and so it goes, the name is free at once.
+    """
+    name = old.name
+    if old.op is None and any(old is value for value in graph.inputs):
+        return name
+    if all(user is reader for user in old.users):
+        graph.rename(old, f"{name}.old")
+    return name
 
 
 def located(op: Op, like: Op) -> Op:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.ops.indexing import Gather
 from neutrams.ir.ops.pooling import MaxPool
+from neutrams.ir.ops.reductions import ReduceMax
+from neutrams.ir.ops.spatial import DepthToSpace, Resize, SpaceToDepth
 from neutrams.ir.ops.tensors import Concat, Expand, Pad, Reshape, Slice, Split, Tile, Transpose
 from neutrams.passes.match import constant, floats
 
@@ -15,7 +18,11 @@ def moved_operands(op: Op | None) -> list[Value]:
     match op:
         case Concat(parts=parts) if not any(isinstance(part, Weight) for part in parts):
             return list(parts)
-        case MaxPool(x=x) if len(op.results) == 1:
+        case MaxPool(x=x) | ReduceMax(x=x) | DepthToSpace(x=x) | SpaceToDepth(x=x):
+            return [x]
+        case Gather(x=x, indices=indices) if isinstance(indices, Weight):
+            return [x]
+        case Resize(x=x, mode="nearest", coordinates=how) if how != "tf_crop_and_resize":
             return [x]
         case Reshape(x=x) | Transpose(x=x) | Slice(x=x) | Split(x=x) | Expand(x=x) | Tile(x=x):
             return [x]

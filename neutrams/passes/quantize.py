@@ -16,7 +16,7 @@ from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.quantization import Quantize as QuantizeOp
 from neutrams.ir.types import Array, DType
-from neutrams.passes.affine import Affine
+from neutrams.passes.affine import Affine, is_quantized
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.linear import Linear
 from neutrams.passes.match import channel_vector, located, read_once
@@ -45,7 +45,7 @@ class Quantize(Pass):
     """0 for the target's weight width, or 8."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
-        if any(isinstance(op, QuantizeOp) for op in graph.ops):
+        if is_quantized(graph):
             return False
         bits, weight_bits = self._widths(ctx)
         found = plan(graph, ctx)

@@ -33,6 +33,13 @@ class RemoveIdentities(Pass):
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         changed = False
+        while self._sweep(graph, ctx):
+            graph.prune()
+            changed = True
+        return changed
+
+    def _sweep(self, graph: Graph, ctx: PassContext) -> bool:
+        changed = False
         for op in list(graph.ops):
             if not op.results or not graph.is_read(op.result):
                 continue
@@ -43,8 +50,6 @@ class RemoveIdentities(Pass):
             elif (merged := _merged(op)) is not None:
                 graph.replace(op, located(merged, op))
                 changed = True
-        if changed:
-            graph.prune()
         return changed
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -22,15 +24,16 @@ def footer(written: str, reused: tuple[str, ...]) -> RenderableType:
 
 def resources_text(found: Resources) -> list[RenderableType]:
     """Return what ``compile`` shows: where layers run, and what the network takes of the chip."""
-    return [_layer_table(found.layers, None, found), Text(), _facts(_resource_rows(found)), Text()]
+    return [_layer_table(found.layers, {}, ()), Text(), _facts(_resource_rows(found)), Text()]
 
 
 def simulation_text(found: Simulation) -> list[RenderableType]:
     """Return what ``simulate`` shows."""
     rows = [*_quality_rows(found), *_cost_rows(found), *_resource_rows(found.resources)]
-    costs = dict(zip(found.resources.layers, found.layers, strict=True))
+    uses = len(found.resources.layers)
+    costs = dict(zip(found.resources.layers, found.layers[:uses], strict=True))
     return [
-        _layer_table(found.resources.layers, costs, found.resources),
+        _layer_table(found.resources.layers, costs, found.layers[uses:]),
         Text(),
         _component_table(found),
         Text(),
@@ -64,9 +67,12 @@ def check_text(found: Check) -> list[RenderableType]:
 
 
 def _layer_table(
-    uses: tuple[LayerUse, ...], costs: dict[LayerUse, LayerCost] | None, found: Resources
+    uses: tuple[LayerUse, ...],
+    costs: dict[LayerUse, LayerCost],
+    others: tuple[LayerCost, ...],
 ) -> Table:
-    heads = [
+    """Return one row a layer; with costs also conversions and energy, ``others`` at the end."""
+    places = [
         "layer",
         "does",
         "runs on",
@@ -74,39 +80,45 @@ def _layer_table(
         ">copies",
         ">cells used",
         ">windows",
-        ">done at",
+        ">done",
     ]
-    table = _table(*heads, *([">conversions", ">energy", ">share"] if costs else []))
-    most = sum(cost.energy_j for cost in costs.values()) if costs else 0.0
+    table = _table(*places, *([">conversions", ">energy", ">share"] if costs else []))
+    total = sum(cost.energy_j for cost in (*costs.values(), *others))
     for use in uses:
-        cells: list[RenderableType] = [
-            Text(use.name, overflow="ellipsis", no_wrap=True),
-            use.kind,
-            Text("crossbars", style="cyan") if use.crossbars else Text("digital", style="dim"),
-            count(use.crossbars) if use.crossbars else "",
-            count(use.copies) if use.crossbars else "",
-            percent(use.utilisation) if use.crossbars else "",
-            count(use.windows) if use.windows else "",
-            quantity(use.finish_s, "s"),
-        ]
-        if costs:
-            cost = costs[use]
-            conversions = cost.counts.get("adc_conversions", 0) / cost.samples
-            share = cost.energy_j / most if most else 0.0
-            cells += [
-                count(conversions) if conversions else "",
-                quantity(cost.energy_j, "J"),
-                percent(share),
-            ]
-        table.add_row(*cells)
+        table.add_row(*_place_cells(use), *(_cost_cells(costs[use], total) if costs else []))
+    for cost in others:
+        empty = [""] * (len(places) - 2)
+        name = Text(_OTHERS.get(cost.name, cost.name), style="dim")
+        table.add_row(name, "", *empty, *_cost_cells(cost, total))
     return table
+
+
+_OTHERS = {"network": "between tiles", "io": "on, off chip"}
+
+
+def _place_cells(use: LayerUse) -> list[RenderableType]:
+    held = (
+        [count(use.crossbars), count(use.copies), percent(use.utilisation), count(use.windows)]
+        if use.crossbars
+        else [""] * 4
+    )
+    place = Text("crossbars", style="cyan") if use.crossbars else Text("digital", style="dim")
+    name = Text(use.name, overflow="ellipsis", no_wrap=True)
+    return [name, use.kind, place, *held, quantity(use.finish_s, "s")]
+
+
+def _cost_cells(cost: LayerCost, total: float) -> list[RenderableType]:
+    conversions = cost.counts.get("adc_conversions", 0) / cost.samples
+    share = percent(cost.energy_j / total) if total else ""
+    return [count(conversions) if conversions else "", quantity(cost.energy_j, "J"), share]
 
 
 def _component_table(found: Simulation) -> Table:
     table = _table("component", "of each", ">energy", ">share", ">static", ">area", ">share")
     areas = {part.name: part.area_mm2 for part in found.resources.components}
     energy, whole = found.energy_j or 1.0, found.resources.area_mm2 or 1.0
-    for part in sorted(found.charge.parts, key=lambda part: -part.energy_j):
+    parts = [p for p in found.charge.parts if p.energy_j or areas[p.component]]
+    for part in sorted(parts, key=lambda part: -part.energy_j):
         mm2 = areas[part.component]
         table.add_row(
             part.component,
@@ -216,7 +228,8 @@ def _facts(rows: list[Row]) -> Table:
 
 def _table(*heads: str) -> Table:
     """Return a table; a head that begins with ``>`` is of a column of numbers."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 1), header_style="dim")
     for head in heads:
-        table.add_column(head.lstrip(">"), justify="right" if head.startswith(">") else "left")
+        justify: Literal["left", "right"] = "right" if head.startswith(">") else "left"
+        table.add_column(head.lstrip(">"), justify=justify, no_wrap=True, overflow="fold")
     return table

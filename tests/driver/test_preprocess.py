@@ -29,7 +29,17 @@ def test_order_is_scale_mean_std() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["size=3", "scale", "scale=a", "scale=1:2", "scale=1/0", "std=0", "layout=hwc", "dtype=i8", "mean=nan"],
+    [
+        "size=3",
+        "scale",
+        "scale=a",
+        "scale=1:2",
+        "scale=1/0",
+        "std=0",
+        "layout=hwc",
+        "dtype=i8",
+        "mean=nan",
+    ],
 )
 def test_wrong_texts(text: str) -> None:
     with pytest.raises(NeutramsError) as fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from neutrams.frontends.onnx.dequantised import moved_before
 from neutrams.frontends.onnx.limits import ImportLimits
 from neutrams.frontends.onnx.shapes import shape_value
 from neutrams.ir.diagnostics import NeutramsError, Place, error
@@ -47,6 +48,8 @@ class Builder:
             self.check_size(value.type, self.where)
         if op.name not in KEPT and all(isinstance(v, Weight) for v in op.present):
             return self._fold(op)
+        if (moved := moved_before(op, self.add)) is not None:
+            return self.add_all(moved)
         dims = shape_value(op, [None if v is None else self._known(v) for v in op.operands])
         if dims is not None and all(isinstance(d, int) for d in dims.flat):
             return (self.constant(dims.astype(op.result.type.dtype.numpy)),)

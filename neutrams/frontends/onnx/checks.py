@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from onnx import AttributeProto, GraphProto, NodeProto
+from onnx import IR_VERSION, AttributeProto, GraphProto, NodeProto, checker
 
+from neutrams.frontends.onnx.registry import plain_domain
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Place, error
 
 CONTROL = frozenset({"Constant", "Identity", "If", "Loop", "Scan"})
@@ -57,6 +58,29 @@ def depth_of(graph: GraphProto, *, limit: int) -> int:
         deepest += 1
         level = [inner for outer in level for node in outer.node for inner in subgraphs(node)]
     return deepest
+
+
+def check_schema(node: NodeProto, *, opset: int, where: Place) -> None:
+    """Compare a node of the standard operator set with the definition of its operator.
+
+    Nodes with inner graphs, and those of function bodies whose attributes are bound at the call,
+    are left to what imports them.
+
+    Raises:
+        NeutramsError: NT0611, inputs, outputs or attributes are not as defined.
+    """
+    if plain_domain(node.domain) or any(True for _ in subgraphs(node)):
+        return
+    if any(attribute.ref_attr_name for attribute in node.attribute):
+        return
+    context = checker.C.CheckerContext()
+    context.ir_version, context.opset_imports = IR_VERSION, {"": opset}
+    try:
+        checker.check_node(node, context)
+    except checker.ValidationError as fault:
+        message = f"`{node.op_type}` is not used as operator set {opset} defines it"
+        reason = str(fault).splitlines()[0]
+        raise NeutramsError(error("NT0611", message).at(where).note(reason)) from None
 
 
 def unknown_ops(

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import onnx
 from onnx import GraphProto, ModelProto, NodeProto
 
 from neutrams.frontends.onnx import control, functions
 from neutrams.frontends.onnx.attributes import read_attributes
 from neutrams.frontends.onnx.builder import Builder
 from neutrams.frontends.onnx.checks import (
+    check_schema,
     CONTROL,
     depth_of,
     ordered,
@@ -196,6 +198,8 @@ class Importer:
     def _convert(self, proto: NodeProto, scope: Scope, where: Place) -> tuple[Value, ...]:
         node = self._node(proto, scope, where)
         local = functions.local_function(proto, self.functions)
+        if local is None and onnx.defs.has(proto.op_type, node.domain):
+            check_schema(proto, opset=node.version, where=where)
         if local is None and not node.domain and proto.op_type in CONTROL:
             return self._control(node, proto, scope)
         handler = handler_of(proto.op_type, domain=node.domain, version=node.version)

@@ -1,4 +1,4 @@
-"""Convolutions and matrix products on crossbars: ``unit.mvm``, ``unit.reduce``, ``unit.rescale``."""
+"""Products by constant matrices: ``unit.mvm`` on crossbars, then ``unit.reduce``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from neutrams.ir.ops.convolution import Conv
 from neutrams.ir.ops.elementwise import Add
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.quantization import Dequantize
-from neutrams.ir.ops.unit_mvm import Mvm, Reduce, Rescale
+from neutrams.ir.ops.unit import Reduce, Rescale
+from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, DType
 from neutrams.passes.affine import Affine, Real, insert, integer_range, real

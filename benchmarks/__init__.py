@@ -1,0 +1,1 @@
+"""Measurements: ``make bench``, or one of them: ``python -m benchmarks.bench_startup``."""

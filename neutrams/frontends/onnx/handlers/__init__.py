@@ -1,0 +1,1 @@
+"""Handlers of the ONNX operators, one module a family; ``registry.load_handlers`` imports all."""

@@ -1,0 +1,20 @@
+"""Run compiled programs: outputs bit for bit, event counts, timing."""
+
+from __future__ import annotations
+
+from neutrams.simulator.events import LayerEvents
+from neutrams.simulator.run import Result, simulate
+from neutrams.simulator.timing import StageTime, Timing, schedule, schedule_graph
+from neutrams.simulator.usage import Usage, usage
+
+__all__ = [
+    "LayerEvents",
+    "Result",
+    "StageTime",
+    "Timing",
+    "Usage",
+    "schedule",
+    "schedule_graph",
+    "simulate",
+    "usage",
+]

@@ -1,0 +1,124 @@
+"""How much work a tile's vector unit has with one op, by class of work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.ops.unit import Reduce
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.types import bind
+
+Sizes = Mapping[str, int]
+
+_TABLES = frozenset(
+    "nn.acos nn.acosh nn.asin nn.asinh nn.atan nn.atanh nn.celu nn.cos nn.cosh nn.elu nn.erf nn.exp"
+    " nn.gelu nn.log nn.mish nn.reciprocal nn.selu nn.sigmoid nn.sin nn.sinh nn.softplus"
+    " nn.softsign nn.sqrt nn.swish nn.tan nn.tanh unit.lut".split()
+)
+"""Functions read from a table: one look-up an element."""
+
+_MIXED: dict[str, tuple[int, int]] = {
+    "unit.add": (3, 0),  # two scalings and a sum
+    "nn.div": (1, 1),  # a reciprocal and a product
+    "nn.pow": (1, 2),  # a logarithm, a product and an exponential
+    "nn.softmax": (3, 1),  # maximum, difference, sum of exponentials, its reciprocal shared
+    "nn.log_softmax": (4, 1),
+    "nn.hardmax": (2, 0),
+    "nn.batch_norm": (2, 0),
+    "nn.layer_norm": (6, 0),  # sum, difference, square, sum, scale, shift; roots are few
+    "nn.instance_norm": (6, 0),
+    "nn.group_norm": (6, 0),
+    "nn.rms_norm": (4, 0),
+    "nn.lp_norm": (3, 0),
+    "nn.lrn": (4, 1),
+    "nn.quantize": (2, 0),
+    "nn.dequantize": (2, 0),
+    "nn.hard_sigmoid": (2, 0),
+    "nn.hard_swish": (3, 0),
+    "nn.leaky_relu": (2, 0),
+    "nn.prelu": (2, 0),
+    "nn.clip": (1, 0),
+}
+"""Vector operations and look-ups for each result element, where they are not (1, 0)."""
+
+
+def work(op: Op, sizes: Sizes) -> dict[str, int]:
+    """Return ``vector_ops``, ``lookups`` and ``pool_ops`` of a digital op; moves have none.
+
+    A multiplication with an addition counts as one vector operation.
+    """
+    results = sum(elements(value, sizes) for value in op.results)
+    family, _, kind = op.name.partition(".")
+    if family == "tensor" or isinstance(op, Mvm):
+        return {}
+    if isinstance(op, Reduce):
+        return _reduce(op, results, sizes)
+    if kind.endswith("_pool"):
+        return {"pool_ops": results * prod(getattr(op, "kernel", ()))}
+    if (products := _products(op, results, sizes)) is not None:
+        return products
+    if op.name in _TABLES:
+        return {"lookups": results}
+    if kind.startswith(("reduce_", "arg", "topk")):
+        return {"vector_ops": sum(elements(v, sizes) for v in _inputs(op))}
+    vector, lookups = _MIXED.get(op.name, (1, 0))
+    return {"vector_ops": vector * results, "lookups": lookups * results}
+
+
+def traffic(op: Op, sizes: Sizes) -> dict[str, int]:
+    """Return what a digital op reads from and writes to its tile's buffer.
+
+    Sums stream from the output registers of cores through merging and rescaling; a reshape moves
+    nothing; constants stay in the vector unit.
+    """
+    if op.name in ("tensor.reshape", "tensor.shape"):
+        return {}
+    read = sum(_bytes(v, sizes) for v in dict.fromkeys(_inputs(op)) if not streams(v))
+    written = sum(_bytes(v, sizes) for v in op.results if not streams(v))
+    return {"buffer_read_bytes": read, "buffer_write_bytes": written}
+
+
+def streams(value: Value) -> bool:
+    """Say whether a value goes straight to its reader, without a stop in the buffer."""
+    return isinstance(value.op, Mvm) or (isinstance(value.op, Reduce) and len(value.users) == 1)
+
+
+def elements(value: Value, sizes: Sizes) -> int:
+    return bind(value.type.elements, dict(sizes))
+
+
+def _reduce(op: Reduce, results: int, sizes: Sizes) -> dict[str, int]:
+    merged = elements(op.partials, sizes) - results
+    return {"reduce_adds": merged, "vector_ops": 0 if op.bias is None else results}
+
+
+def _products(op: Op, results: int, sizes: Sizes) -> dict[str, int] | None:
+    operands = [v for v in op.operands if v is not None]
+    if op.name == "nn.matmul":
+        return {"vector_ops": results * bind(operands[0].type.shape[-1], dict(sizes))}
+    if op.name == "nn.conv":
+        weights = operands[1].type.shape
+        return {"vector_ops": results * prod(bind(d, dict(sizes)) for d in weights[1:])}
+    if op.name == "nn.conv_transpose":
+        weights = operands[1].type.shape
+        taps = prod(bind(d, dict(sizes)) for d in weights[1:])
+        return {"vector_ops": elements(operands[0], sizes) * taps}
+    if op.name == "nn.einsum":
+        return {"vector_ops": results * max(elements(v, sizes) for v in operands)}
+    if op.name in ("nn.lstm", "nn.gru", "nn.rnn"):
+        steps = bind(operands[0].type.shape[0], dict(sizes))
+        batch = bind(operands[0].type.shape[1], dict(sizes))
+        macs = steps * batch * sum(elements(v, sizes) for v in operands[1:3])
+        gates = {"nn.lstm": 5, "nn.gru": 3, "nn.rnn": 1}[op.name]
+        return {"vector_ops": macs, "lookups": gates * elements(op.results[0], sizes)}
+    return None
+
+
+def _inputs(op: Op) -> list[Value]:
+    return [value for value in op.present if not isinstance(value, Weight)]
+
+
+def _bytes(value: Value, sizes: Sizes) -> int:
+    return elements(value, sizes) * value.type.dtype.numpy.itemsize

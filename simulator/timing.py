@@ -1,0 +1,216 @@
+"""When each op runs: a pipeline of layers, windows streaming from one to the next.
+
+All times are in cycles of one crossbar read. A matrix works on a window for ``phases`` cycles and
+its result lies in the buffer ``pipeline_cycles`` later; copies share the windows. A tile's vector
+unit divides its lanes among the ops of the tile. An op may start when the first rows that its
+first window sees are there, and ends after the last row has come and its last windows are done.
+Nothing depends on the data, so the schedule is fixed. Time on the network is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from neutrams.ir.graph import Graph
+from neutrams.ir.op import Op, Value
+from neutrams.ir.ops.chip import Group, Vector
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.program import Program
+from neutrams.ir.target import Target
+from neutrams.ir.types import bind
+from neutrams.ir.windows import filled
+from neutrams.simulator.batching import batching
+from neutrams.simulator.digital import Sizes, work
+from neutrams.simulator.events import constant
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """When one op runs within one inference."""
+
+    unit: str
+    """Name of the op's first result."""
+    op: str
+    windows: int
+    """Rounds it works through: windows of one inference shared among copies; 1 if digital."""
+    start_cycle: int
+    interval_cycles: int
+    """Cycles from one round to the next; for a digital op, from one inference to the next, as
+    the other ops of its tiles allow."""
+    finish_cycle: int
+    busy_cycles: float
+    """Cycles of work in one inference."""
+    alone_cycles: float
+    """Cycles it takes when all of its input is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The schedule of one inference, and what follows for a stream of them."""
+
+    stages: tuple[StageTime, ...]
+    cycle_s: float
+
+    @property
+    def latency_s(self) -> float:
+        """From the first input to the last output of one inference."""
+        return self.cycle_s * max((stage.finish_cycle for stage in self.stages), default=0)
+
+    @property
+    def layer_by_layer_s(self) -> float:
+        """The same where each op waits for all of its input."""
+        return self.cycle_s * sum(stage.alone_cycles for stage in self.stages)
+
+    @property
+    def period_s(self) -> float:
+        """From one inference to the next: what the busiest stage takes."""
+        periods = (stage.windows * stage.interval_cycles for stage in self.stages)
+        return self.cycle_s * max(periods, default=0)
+
+    @property
+    def throughput_per_s(self) -> float:
+        return 1 / self.period_s if self.period_s else 0.0
+
+    @property
+    def crossbar_busy(self) -> float:
+        """Share of the time that crossbars read, all matrices counted alike, in a full stream."""
+        busy = [stage.busy_cycles for stage in self.stages if stage.op == Mvm.name]
+        period = self.period_s / self.cycle_s if self.cycle_s else 0.0
+        return float(np.mean(busy)) / period if busy and period else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Flow:
+    """How a value comes about: evenly from ``first`` to ``last``, row after row."""
+
+    first: float
+    last: float
+
+
+def schedule(program: Program) -> Timing:
+    """Return the schedule of a mapped program; see :func:`schedule_graph`."""
+    chip = program.module.graphs.get("chip")
+    ops = chip.ops if chip is not None else []
+    copies = {op.unit: op.copies for op in ops if isinstance(op, Group)}
+    tiles = {op.unit: tuple(constant(op.tiles)) for op in ops if isinstance(op, Vector)}
+    return schedule_graph(program.target, program.module["main"], copies=copies, tiles=tiles)
+
+
+def schedule_graph(
+    target: Target,
+    graph: Graph,
+    *,
+    copies: Mapping[str, int] | None = None,
+    tiles: Mapping[str, Sequence[int]] | None = None,
+) -> Timing:
+    """Return the schedule of one inference of a unit graph.
+
+    Args:
+        target: The chip.
+        graph: A unit graph; a symbolic batch stands for one sample.
+        copies: Times each matrix is held, by the name of its result; 1 where not said.
+        tiles: Tiles whose vector units run each digital op, by the name of its first result;
+            where not said, one tile of its own.
+    """
+    sizes = batching(graph).one()
+    core = target.machine.core
+    busy = {op: _vector_cycles(op, target, sizes, tiles or {}) for op in graph.ops}
+    periods = _periods(busy, tiles or {})
+    flows: dict[Value, _Flow] = {}
+    stages = []
+    for op in graph.ops:
+        if isinstance(op, Mvm):
+            rounds = ceil(bind(op.windows, sizes) / (copies or {}).get(op.result.name, 1))
+            interval = op.encoding.phases
+            depth = float(interval + core.pipeline_cycles)
+            stage, flow = _stage(op, flows, rounds, float(interval), depth, interval)
+        else:
+            stage, flow = _stage(op, flows, 1, busy[op], busy[op], ceil(periods[op]))
+        flows.update(dict.fromkeys(op.results, flow))
+        stages.append(stage)
+    return Timing(tuple(stages), core.read_ns * 1e-9)
+
+
+def _stage(
+    op: Op, flows: Mapping[Value, _Flow], rounds: int, step: float, depth: float, interval: int
+) -> tuple[StageTime, _Flow]:
+    """Place one op after what it reads: ``rounds`` of ``step`` cycles, each done after ``depth``."""
+    head, tail = _reach(op)
+    sources = [flows[v] for v in op.present if v in flows]
+    start = max((f.first + head * (f.last - f.first) for f in sources), default=0.0)
+    alone = (rounds - 1) * step + depth
+    left = max(ceil(rounds * tail), 1)
+    last_in = max((f.last for f in sources), default=0.0)
+    remaining = (left - 1) * step + depth if isinstance(op, Mvm) else alone * tail
+    finish = max(start + alone, last_in + remaining)
+    first = start + (depth if isinstance(op, Mvm) else alone * tail)
+    stage = StageTime(
+        unit=op.results[0].name,
+        op=op.name,
+        windows=rounds,
+        start_cycle=int(start),
+        interval_cycles=interval,
+        finish_cycle=ceil(finish),
+        busy_cycles=rounds * step,
+        alone_cycles=alone,
+    )
+    return stage, _Flow(min(first, finish), finish)
+
+
+def _reach(op: Op) -> tuple[float, float]:
+    """Return the share of its input an op needs to start, and the share of its work that needs
+    the last of it.
+
+    Rows are those of the first spatial axis, or the places a matrix product runs over.
+    """
+    kernel: tuple[int, ...] = getattr(op, "kernel", ())
+    if kernel and op.present:
+        return _window_reach(op, kernel)
+    if isinstance(op, Mvm):
+        places = op.x.type.shape[1:-1]
+        count = int(np.prod([d for d in places if isinstance(d, int)], dtype=np.int64))
+        return 1 / max(count, 1), 1 / max(count, 1)
+    mixed = op.mixes()
+    streams = mixed is not None and not any(mixed)
+    if streams or op.name in ("unit.reduce", "tensor.reshape", "unit.lut"):
+        return 0.0, 0.0
+    return 1.0, 1.0
+
+
+def _window_reach(op: Op, kernel: tuple[int, ...]) -> tuple[float, float]:
+    x = next(iter(op.present)).type.shape
+    _, pads, dilations = filled(
+        len(kernel), (), getattr(op, "pads", ()), getattr(op, "dilations", ())
+    )
+    height = x[2] if isinstance(x[2], int) else 1
+    out = op.result.type.shape[-len(kernel)]
+    needed = (kernel[0] - 1) * dilations[0] + 1 - pads[0]
+    return min(max(needed, 1) / height, 1.0), 1 / out if isinstance(out, int) else 1.0
+
+
+def _vector_cycles(
+    op: Op, target: Target, sizes: Sizes, tiles: Mapping[str, Sequence[int]]
+) -> float:
+    """Return read cycles of vector work on each of an op's tiles."""
+    if isinstance(op, Mvm):
+        return 0.0
+    tile = target.machine.tile
+    share = max(len(tiles.get(op.results[0].name, ())), 1)
+    clocks = sum(work(op, sizes).values()) / (tile.vector_lanes * share)
+    return clocks / tile.clock_ghz / target.machine.core.read_ns
+
+
+def _periods(busy: Mapping[Op, float], tiles: Mapping[str, Sequence[int]]) -> dict[Op, float]:
+    """Return for each op the vector work of its fullest tile, over all ops of that tile."""
+    load: dict[int, float] = {}
+    for op, cycles in busy.items():
+        for tile in tiles.get(op.results[0].name, ()):
+            load[tile] = load.get(tile, 0.0) + cycles
+    return {
+        op: max((load[tile] for tile in tiles.get(op.results[0].name, ())), default=cycles)
+        for op, cycles in busy.items()
+    }
