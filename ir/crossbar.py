@@ -109,7 +109,7 @@ def convert(sums: Ints, e: Encoding, shift: int) -> Ints:
     if not e.adc_bits:
         return sums
     rounded = sums + (1 << shift >> 1) >> shift
-    return np.minimum(rounded, e.code_max) << shift
+    return np.asarray(np.minimum(rounded, e.code_max) << shift)
 
 
 def multiply(x: Array, weights: Array, e: Encoding) -> Ints:

@@ -141,7 +141,7 @@ def _part(value: Value, array: Array, how: Batching, low: int, real: int) -> Arr
     if not value.type.rank or value.type.shape[0] == len(array):
         return array
     places = np.arange(low, low + how.fixed).clip(max=len(array) - 1)
-    return array[places]
+    return np.take(array, places, axis=0)
 
 
 def _fault(value: Value, array: Array, sizes: dict[Symbol, int]) -> Diagnostic | None:

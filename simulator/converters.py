@@ -61,8 +61,8 @@ class Block:
 def narrow(e: Encoding, rows: int) -> bool:
     """Say whether the kernels' 32-bit sums hold those of a block of so many rows."""
     largest = rows * e.cell_max * e.digit_max
-    reach = max(largest, e.code_max << max(e.shift, e.unit_shift)) + (1 << max(e.shift, 1))
-    return reach * 2 ** (e.phases * e.dac_bits) < 2**31
+    reach = largest + (1 << max(e.shift, e.unit_shift))
+    return reach << e.phases * e.dac_bits < 2**31
 
 
 def plan(weights: Array, e: Encoding, *, values: bool, wide: bool = False) -> Block | None:
@@ -161,7 +161,8 @@ def _terms(rows: int, e: Encoding) -> tuple[NDArray[np.int32], NDArray[np.uint32
 def _worth(e: Encoding) -> NDArray[np.int32]:
     """Return each phase's weight; an even number of phases, the last perhaps never driven."""
     phases = e.phases + e.phases % 2
-    return np.left_shift(1, np.minimum(np.arange(phases), e.phases - 1) * e.dac_bits, dtype=np.int32)
+    lowest_bits = np.minimum(np.arange(phases), e.phases - 1) * e.dac_bits
+    return (1 << lowest_bits).astype(np.int32)
 
 
 def _limits(e: Encoding, *, values: bool) -> NDArray[np.int32]:

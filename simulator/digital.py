@@ -13,9 +13,35 @@ from neutrams.ir.types import bind
 Sizes = Mapping[str, int]
 
 _TABLES = frozenset(
-    "nn.acos nn.acosh nn.asin nn.asinh nn.atan nn.atanh nn.celu nn.cos nn.cosh nn.elu nn.erf nn.exp"
-    " nn.gelu nn.log nn.mish nn.reciprocal nn.selu nn.sigmoid nn.sin nn.sinh nn.softplus"
-    " nn.softsign nn.sqrt nn.swish nn.tan nn.tanh unit.lut".split()
+    (
+        "nn.acos",
+        "nn.acosh",
+        "nn.asin",
+        "nn.asinh",
+        "nn.atan",
+        "nn.atanh",
+        "nn.celu",
+        "nn.cos",
+        "nn.cosh",
+        "nn.elu",
+        "nn.erf",
+        "nn.exp",
+        "nn.gelu",
+        "nn.log",
+        "nn.mish",
+        "nn.reciprocal",
+        "nn.selu",
+        "nn.sigmoid",
+        "nn.sin",
+        "nn.sinh",
+        "nn.softplus",
+        "nn.softsign",
+        "nn.sqrt",
+        "nn.swish",
+        "nn.tan",
+        "nn.tanh",
+        "unit.lut",
+    )
 )
 """Functions read from a table: one look-up an element."""
 

@@ -107,7 +107,6 @@ def constant(value: Value) -> NDArray[np.int64]:
     return value.data.astype(np.int64)
 
 
-
 def _distinct_rows(
     table: Array, rows: NDArray[np.int64], group: Group | None, crossbars: int
 ) -> int:

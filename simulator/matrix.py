@@ -67,9 +67,7 @@ class Matrix:
             block = plan(held, e, values=self.scaled, wide=wide)
             if block is not None:
                 group_lo, group_hi, row_lo, row_hi = map(int, entry[:4])
-                inputs = slice(
-                    group_lo * op.fan_in + row_lo, (group_hi - 1) * op.fan_in + row_hi
-                )
+                inputs = slice(group_lo * op.fan_in + row_lo, (group_hi - 1) * op.fan_in + row_hi)
                 split = row_lo // op.rows if op.rows else 0
                 found.append(Placed(inputs, op.columns_of(entry), split, block))
         return tuple(found)
@@ -136,7 +134,7 @@ class Matrix:
     def _product(self, columns: Array, rows: slice) -> Array:
         op = self.op
         grouped = columns.reshape(op.groups, op.fan_in, -1)[:, rows]
-        product = np.matmul(self._numbers[:, :, rows], grouped)
+        product: Array = np.matmul(self._numbers[:, :, rows], grouped)
         return product.reshape(op.outputs, -1)
 
     @cached_property

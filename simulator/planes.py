@@ -109,9 +109,9 @@ def convert_block(
 
 
 @kernel
-def phase_drive(words: Words, bit: int, digits: int, n: int) -> int:
+def phase_drive(words: Words, bit: int, digits: int, n: int) -> np.int64:
     """Return the sum of all rows' digits in one phase of one window."""
-    driven = 0
+    driven = np.int64(0)
     for digit in range(digits):
         for word in range(words.shape[1]):
             driven += np.int64(popcount(words[bit + digit, word, n])) << digit
@@ -119,10 +119,10 @@ def phase_drive(words: Words, bit: int, digits: int, n: int) -> int:
 
 
 @kernel
-def unit_value(driven: int, limits: I32) -> int:
+def unit_value(driven: np.int64, limits: I32) -> np.int64:
     """Return what the unit column's converter gives, or gets wrong."""
-    code = min((driven + limits[3]) & limits[4], np.int64(limits[5]))
-    return code - (driven & limits[6])
+    code = min(np.int64((driven + limits[3]) & limits[4]), np.int64(limits[5]))
+    return np.int64(code - (driven & limits[6]))
 
 
 @kernel

@@ -91,7 +91,9 @@ class Runner:
         self._steps = steps(graph)
         self._weights = _weights(graph)
         self._products = {step: Product(step) for step in self._steps if _is_product(step)}
-        self._last = {value: step for step in self._steps for op in step.ops for value in op.present}
+        self._last = {
+            value: step for step in self._steps for op in step.ops for value in op.present
+        }
 
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the graph's outputs by name; equal, bit for bit, to the interpreter's."""
@@ -142,9 +144,7 @@ def _kept(array: Array, real: int, how: Batching) -> Array:
     return array[:real] if how.fixed and array.ndim and len(array) == how.fixed else array
 
 
-def _joined(
-    graph: Graph, parts: list[dict[str, Array]], how: Batching
-) -> dict[str, Array]:
+def _joined(graph: Graph, parts: list[dict[str, Array]], how: Batching) -> dict[str, Array]:
     joined = {}
     for value, name in zip(graph.outputs, graph.output_names, strict=True):
         axis = 0 if how.fixed else how.carries(value.type)

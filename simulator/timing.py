@@ -138,7 +138,7 @@ def schedule_graph(
 def _stage(
     op: Op, flows: Mapping[Value, _Flow], rounds: int, step: float, depth: float, interval: int
 ) -> tuple[StageTime, _Flow]:
-    """Place one op after what it reads: ``rounds`` of ``step`` cycles, each done after ``depth``."""
+    """Place one op after what it reads: ``rounds``, one each ``step``, done after ``depth``."""
     head, tail = _reach(op)
     sources = [flows[v] for v in op.present if v in flows]
     start = max((f.first + head * (f.last - f.first) for f in sources), default=0.0)

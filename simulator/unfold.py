@@ -14,7 +14,9 @@ Floats = NDArray[np.floating[Any]]
 
 
 @kernel
-def unfold(x: Ints, offset: int, outside: int, geometry: NDArray[np.int64], columns: Floats) -> None:
+def unfold(
+    x: Ints, offset: int, outside: int, geometry: NDArray[np.int64], columns: Floats
+) -> None:
     """Write what every row is driven with, for each window of some samples.
 
     Args:
@@ -24,7 +26,7 @@ def unfold(x: Ints, offset: int, outside: int, geometry: NDArray[np.int64], colu
         geometry: ``[3, 5]`` for each spatial axis kernel, stride, begin padding, dilation, windows.
         columns: ``[channels × kernel, samples × windows]`` result.
     """
-    samples, channels, depth, height, width = x.shape
+    samples, channels, depth, height = x.shape[:4]
     planes, rows, cells = geometry[0, 4], geometry[1, 4], geometry[2, 4]
     beyond = outside + offset
     row = 0
@@ -51,9 +53,7 @@ def unfold(x: Ints, offset: int, outside: int, geometry: NDArray[np.int64], colu
 
 
 @kernel
-def copy_line(
-    seen: Ints, offset: int, beyond: int, left: int, stride: int, part: Floats
-) -> None:
+def copy_line(seen: Ints, offset: int, beyond: int, left: int, stride: int, part: Floats) -> None:
     """Copy every ``stride``-th element from ``left`` on; fill places outside."""
     width, count = seen.shape[0], part.shape[0]
     first = min(count, max(0, (-left + stride - 1) // stride))
@@ -81,7 +81,7 @@ def rescale(
     high: np.float32,
     out: Ints,
 ) -> None:
-    """Write ``clip(rint(f32(sums + bias) × scale) + zero, low, high)`` as ``unit.rescale`` means it.
+    """Write ``clip(rint(f32(sums + bias) × scale) + zero, low, high)``, as ``unit.rescale`` does.
 
     Args:
         sums: ``[neurons, samples × windows]`` integers, of any type that holds them exactly.

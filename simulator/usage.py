@@ -41,7 +41,7 @@ def usage(program: Program) -> dict[str, Usage]:
             continue
         table = op.table()
         rows, neurons = used(table)
-        groups = np.diff(table[:, :2].astype(np.int64), axis=1)[:, 0]
+        groups = (table[:, 1] - table[:, 0]).astype(np.int64)
         count = copies.get(op.result.name, 1)
         cells = int((rows * neurons // groups).sum()) * op.encoding.columns_per_neuron
         capacity = len(table) * core.rows * core.columns

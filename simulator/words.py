@@ -14,12 +14,14 @@ def popcount(word: np.uint32) -> np.uint32:
     return np.uint32(int(word).bit_count())
 
 
-@intrinsic
-def _ctpop(_: Any, word: Any) -> Any:
+def _count_ones(_: Any, word: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])
 
     return word(word), generate
+
+
+_ctpop: Any = intrinsic(_count_ones)
 
 
 @overload(popcount)

@@ -84,7 +84,7 @@ def resampled(
     places = np.floor(points).astype(np.int64)[:, None] + np.arange(1 - reach, reach + 1)
     distance = np.abs(places - points[:, None]) / widen
     weights = np.maximum(0, 1 - distance) if mode == "linear" else _cubic(distance, a)
-    if exclude_outside or antialias:
+    if exclude_outside:
         weights = weights * ((places >= 0) & (places < where.size))
     if exclude_outside or widen > 1:
         weights = weights / weights.sum(axis=1, keepdims=True)

@@ -31,13 +31,12 @@ class DepthToSpace(Unary):
     mode: str = attr(default="DCR")
 
     def infer(self) -> TensorType:
-        n, c, h, w = (size_of(self, d, "an image size") if i else d
-                      for i, d in enumerate(want_rank(self, self.x, 4, 4)))  # fmt: skip
+        n, *rest = want_rank(self, self.x, 4, 4)
+        c, h, w = (size_of(self, d, "an image size") for d in rest)
+        s = self.block
         want(self, self.mode in ("DCR", "CRD"), f"no mode `{self.mode}`")
-        square = self.block * self.block
-        assert isinstance(c, int) and isinstance(h, int) and isinstance(w, int)
-        want(self, square > 0 and c % square == 0, f"{c} channels do not fill blocks of {square}")
-        return self.x.type.with_shape((n, c // square, h * self.block, w * self.block))
+        want(self, s > 0 and c % (s * s) == 0, f"{c} channels do not fill blocks of {s} × {s}")
+        return self.x.type.with_shape((n, c // (s * s), h * s, w * s))
 
     def evaluate(self, x: Array) -> Array:
         n, c, h, w = x.shape
@@ -54,21 +53,24 @@ class DepthToSpace(Unary):
 
 @digital("tensor.space_to_depth")
 class SpaceToDepth(Unary):
-    """``block × block`` pixels stacked as channels, the place in the block first."""
+    """``block × block`` pixels stacked as channels: the inverse of :class:`DepthToSpace`."""
 
     block: int = attr()
+    mode: str = attr(default="DCR")
 
     def infer(self) -> TensorType:
         n, *rest = want_rank(self, self.x, 4, 4)
         c, h, w = (size_of(self, d, "an image size") for d in rest)
         s = self.block
+        want(self, self.mode in ("DCR", "CRD"), f"no mode `{self.mode}`")
         want(self, s > 0 and h % s == 0 == w % s, f"blocks of {s} do not tile {h} × {w}")
         return self.x.type.with_shape((n, c * s * s, h // s, w // s))
 
     def evaluate(self, x: Array) -> Array:
         n, c, h, w = x.shape
         s = self.block
-        y = x.reshape(n, c, h // s, s, w // s, s).transpose(0, 3, 5, 1, 2, 4)
+        order = (0, 3, 5, 1, 2, 4) if self.mode == "DCR" else (0, 1, 3, 5, 2, 4)
+        y = x.reshape(n, c, h // s, s, w // s, s).transpose(order)
         return y.reshape(n, c * s * s, h // s, w // s)
 
     def mixes(self) -> Mixes:

@@ -32,7 +32,7 @@ class Reduce(Op):
         total = partials.sum(axis=0, dtype=np.int64)
         if bias is not None:
             total = total + along(bias, self.axis, total.ndim)
-        return total.astype(partials.dtype)
+        return np.asarray(total, partials.dtype)
 
     def mixes(self) -> Mixes:
         return (frozenset({0}), NONE)

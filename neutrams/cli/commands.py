@@ -85,7 +85,7 @@ def compile_(
 def _tell(compiled: Compiled, *, remarks: bool) -> None:
     from neutrams.cli.output import say, show_diagnostics
 
-    show_diagnostics(compiled.warnings)
+    show_diagnostics(d for d in compiled.warnings if remarks or d.severity != "note")
     if remarks:
         for remark in compiled.remarks:
             say(str(remark))

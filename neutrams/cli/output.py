@@ -21,7 +21,7 @@ from rich.text import Text
 
 from neutrams.ir.diagnostics import Diagnostic
 
-PLAIN_WIDTH = 110
+PLAIN_WIDTH = 120
 """Columns of what goes to a file or a pipe."""
 
 

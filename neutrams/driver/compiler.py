@@ -244,6 +244,7 @@ def _manifest(model: object, graph: Graph, steps: Preprocess, run: _Run) -> dict
         "calibration": None
         if samples is None
         else {"samples": samples.count, "sha256": arrays_digest(sorted(samples.inputs.items()))},
+        "quantised": _is_quantised(graph),
         "preprocess": steps.to_manifest(),
         "pipeline": print_pipeline(run.passes),
         "replicate": run.options.replicate,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op
 from neutrams.ir.ops.unit import Lut, Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
+
+
+_SUFFIX = re.compile(r"\.(q|sum|mvm)(_\d+)?$")
+"""What lowering appends to the name of a value it makes an integer twin of."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,7 +26,7 @@ class Layer:
         """What the model calls the layer's result, where that is known."""
         made = [op.result for op in (self.ops[0], self.ops[-1])]
         known = [value.origin for value in made if value.origin]
-        return known[0] if known else made[-1].name.removesuffix(".q")
+        return known[0] if known else _SUFFIX.sub("", made[-1].name)
 
     @property
     def unit(self) -> Mvm | None:

@@ -70,14 +70,13 @@ def load_graph(
         return clone(model, name=model.name)
     if isinstance(model, (str, Path)) and Path(model).suffix == ".nt":
         return load_module(Path(model)).main
-    source: Any = model
-    example = None
+    examples = None
     if not isinstance(model, (str, Path)) and calibration is not None:
-        example = _example(calibration, preprocess or Preprocess())
-    return load_model(source, example=example, dims=dims, fixed=fixed, remarks=notes)
+        examples = _examples(calibration, preprocess or Preprocess())
+    return load_model(model, examples=examples, dims=dims, fixed=fixed, remarks=notes)
 
 
-def _example(calibration: SampleSource, steps: Preprocess) -> tuple[Array, ...]:
+def _examples(calibration: SampleSource, steps: Preprocess) -> tuple[Array, ...]:
     arrays = load_arrays(calibration)
     return tuple(steps.apply(array[:1]) for name, array in arrays.items() if name != "y")
 

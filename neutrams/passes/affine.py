@@ -32,7 +32,7 @@ class Affine:
         """Return the unsigned map of ``bits`` that covers a range and 0, which it holds exactly."""
         low, high, top = min(low, 0.0), max(high, 0.0), 2**bits - 1
         scale = np.float32((high - low) / top)
-        if not np.isfinite(scale) or scale < np.finfo(np.float32).tiny:
+        if not np.isfinite(scale) or scale < 1e-20:
             scale = np.float32(1.0)
         zero = int(np.clip(np.rint(-low / float(scale)), 0, top))
         return Affine(float(scale), zero, 0, top, DType.U8 if bits <= 8 else DType.U16)
@@ -118,9 +118,9 @@ def integer_range(value: Value) -> tuple[int, int]:
     if isinstance(value.op, QuantizeOp):
         return value.op.low, value.op.high
     if isinstance(value.op, Where):
-        sides = [constant(side) for side in (value.op.a, value.op.b)]
-        if all(side is not None for side in sides):
-            return min(int(s.min()) for s in sides), max(int(s.max()) for s in sides)
+        a, b = constant(value.op.a), constant(value.op.b)
+        if a is not None and b is not None:
+            return int(min(a.min(), b.min())), int(max(a.max(), b.max()))
     if isinstance(value, Weight) and value.data is not None and value.data.size:
         return int(value.data.min()), int(value.data.max())
     info = np.iinfo(value.type.dtype.numpy)

@@ -141,7 +141,7 @@ def _cut_below(histogram: Histogram, limits: NDArray[np.float64]) -> NDArray[np.
     moments = [np.concatenate([[0.0], np.cumsum(n * c**power)]) for power in (0, 1, 2)]
     at = np.searchsorted(c, limits)
     zeroth, first, second = (moment[at] for moment in moments)
-    return np.maximum(second - 2 * limits * first + limits**2 * zeroth, 0)
+    return np.asarray(np.maximum(second - 2 * limits * first + limits**2 * zeroth, 0))
 
 
 def _mirrored(histogram: Histogram) -> Histogram:

@@ -30,7 +30,7 @@ def parse_pipeline(text: str) -> list[Pass]:
         tree = _grammar().parse(text)
     except UnexpectedInput as fault:
         raise NeutramsError(reader.syntax_error(fault)) from None
-    passes = [reader.read(child) for child in tree.children]
+    passes = [reader.read(child) for child in tree.children if isinstance(child, Tree)]
     if reader.faults:
         raise NeutramsError(*reader.faults)
     return [made for made in passes if made is not None]

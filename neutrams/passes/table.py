@@ -39,7 +39,7 @@ class PassInfo:
 def pass_class(name: str) -> type[Pass]:
     """Return the class of a pass that is in the table."""
     module = import_module(f"neutrams.passes.{name.replace('-', '_')}")
-    found = getattr(module, PASSES[name])
+    found: type[Pass] = getattr(module, PASSES[name])
     assert issubclass(found, Pass), f"{found} is no pass"
     assert found.name == name, f"{name}: table and class disagree"
     return found

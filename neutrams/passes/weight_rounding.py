@@ -9,6 +9,8 @@ from neutrams.ir.types import Array
 
 SHRINK = np.linspace(1.0, 0.3, 71)
 """Shares of the largest weight that a scale may cover."""
+LEAST = 1e-20
+"""Least scale, so that its product with an input's scale is still a normal float32."""
 
 
 def channel_scales(matrix: Array, bits: int) -> NDArray[np.float32]:
@@ -32,4 +34,4 @@ def channel_scales(matrix: Array, bits: int) -> NDArray[np.float32]:
 
 
 def _as_scale(scale: Array) -> NDArray[np.float32]:
-    return np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)
+    return np.maximum(scale, LEAST).astype(np.float32)

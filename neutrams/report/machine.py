@@ -54,9 +54,11 @@ def simulation_json(found: Simulation) -> dict[str, Any]:
         }
         for part in base["components"]
     ]
+    places = [_use(use) for use in found.resources.layers]
+    places += [{"name": cost.name} for cost in found.layers[len(places) :]]
     layers = [
-        {**_use(use), "energy_j": cost.energy_j, "events": _each(cost, found.samples)}
-        for use, cost in zip(found.resources.layers, found.layers, strict=True)
+        {**place, "energy_j": cost.energy_j, "events": _each(cost, found.samples)}
+        for place, cost in zip(places, found.layers, strict=True)
     ]
     assumed = [
         {"key": item.key, "value": item.value, "energy_j": item.energy_j}

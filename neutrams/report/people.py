@@ -12,6 +12,7 @@ from neutrams.driver import Check, LayerCost, LayerUse, Quality, Resources, Simu
 from neutrams.report.units import area, count, percent, quantity
 
 SHOWN_ASSUMPTIONS = 4
+NAME_WIDTH = 24
 
 
 def footer(written: str, reused: tuple[str, ...]) -> RenderableType:
@@ -72,17 +73,8 @@ def _layer_table(
     others: tuple[LayerCost, ...],
 ) -> Table:
     """Return one row a layer; with costs also conversions and energy, ``others`` at the end."""
-    places = [
-        "layer",
-        "does",
-        "runs on",
-        ">crossbars",
-        ">copies",
-        ">cells used",
-        ">windows",
-        ">done",
-    ]
-    table = _table(*places, *([">conversions", ">energy", ">share"] if costs else []))
+    places = ["layer", "does", "on", ">crossbars", ">copies", ">used", ">rounds", ">done"]
+    table = _table(*places, *([">ADC reads", ">energy", ">share"] if costs else []))
     total = sum(cost.energy_j for cost in (*costs.values(), *others))
     for use in uses:
         table.add_row(*_place_cells(use), *(_cost_cells(costs[use], total) if costs else []))
@@ -103,8 +95,13 @@ def _place_cells(use: LayerUse) -> list[RenderableType]:
         else [""] * 4
     )
     place = Text("crossbars", style="cyan") if use.crossbars else Text("digital", style="dim")
-    name = Text(use.name, overflow="ellipsis", no_wrap=True)
-    return [name, use.kind, place, *held, quantity(use.finish_s, "s")]
+    return [Text(_short(use.name)), use.kind, place, *held, quantity(use.finish_s, "s")]
+
+
+def _short(name: str) -> str:
+    """Return a name of at most ``NAME_WIDTH``; both ends tell names of one network apart."""
+    half = NAME_WIDTH // 2
+    return name if len(name) <= NAME_WIDTH else f"{name[:half]}…{name[1 - half :]}"
 
 
 def _cost_cells(cost: LayerCost, total: float) -> list[RenderableType]:
@@ -228,8 +225,8 @@ def _facts(rows: list[Row]) -> Table:
 
 def _table(*heads: str) -> Table:
     """Return a table; a head that begins with ``>`` is of a column of numbers."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 1), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for head in heads:
         justify: Literal["left", "right"] = "right" if head.startswith(">") else "left"
-        table.add_column(head.lstrip(">"), justify=justify, no_wrap=True, overflow="fold")
+        table.add_column(head.lstrip(">"), justify=justify, no_wrap=True, overflow="ellipsis")
     return table

@@ -76,8 +76,9 @@ def loop(importer: Importer, node: Node, proto: NodeProto, scope: Scope) -> Resu
     scanned: list[list[Value]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
     count = 0
     while going and (trips is None or count < trips):
-        number = importer.build.constant(np.array(count, np.int64))
-        flag = importer.build.constant(np.array(True))
+        name = f"{node.output_names[0]}.{count}"
+        number = importer.build.constant(np.array(count, np.int64), f"{name}.round")
+        flag = importer.build.constant(np.array(True), f"{name}.go")
         made = _round(importer, node, body, scope, [number, flag, *carried], count)
         going = _decided(importer, made[0])
         carried = made[1 : 1 + len(carried)]
@@ -141,6 +142,7 @@ def _round(
     if len(values) != len(body.input):
         message = f"the body takes {len(body.input)} inputs, but is given {len(values)}"
         raise node.fault("NT0611", message)
+    importer.count(node.where)
     inner = scope.inner(f"{node.output_names[0]}.{count}/")
     inner.values.update((v.name, value) for v, value in zip(body.input, values, strict=True))
     return importer.body(body, inner, node.where)

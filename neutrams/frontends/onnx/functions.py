@@ -69,8 +69,8 @@ def expand(
     inputs: Sequence[Value | None],
     scope: Scope,
     where: Place,
-) -> tuple[Value, ...]:
-    """Import the body of a function in place of a call and return its outputs."""
+) -> tuple[Value | None, ...]:
+    """Import the body of a function in place of a call and return the outputs that are used."""
     opsets = {plain_domain(o.domain): o.version for o in function.opset_import}
     inner = Scope(
         {**scope.opsets, **opsets},
@@ -87,7 +87,8 @@ def expand(
         else:
             inner.values[name] = value
     importer.walk(function.node, inner)
-    return tuple(importer.read(name, inner, where) for name in function.output)
+    wanted = zip(function.output, node.output, strict=False)
+    return tuple(importer.read(name, inner, where) if used else None for name, used in wanted)
 
 
 def _schema(node: NodeProto, version: int) -> Any:

@@ -111,8 +111,9 @@ class Importer:
         outside = self.build.where
         for node in ordered(nodes, known=scope.names(), file=self.where.file):
             place = place_of(node, self.where.file)
-            self._count(place)
-            self.build.where, self.build.hint = place, next(iter(node.output), node.name)
+            self.count(place)
+            self.build.where = place
+            self.build.hint = scope.prefix + next(iter(node.output), node.name)
             try:
                 made = self._convert(node, scope, place)
             except NeutramsError as fault:
@@ -195,7 +196,9 @@ class Importer:
             or functions.has_body(node, version)
         )
 
-    def _convert(self, proto: NodeProto, scope: Scope, where: Place) -> tuple[Value, ...]:
+    def _convert(
+        self, proto: NodeProto, scope: Scope, where: Place
+    ) -> tuple[Value | None, ...]:
         node = self._node(proto, scope, where)
         local = functions.local_function(proto, self.functions)
         if local is None and onnx.defs.has(proto.op_type, node.domain):
@@ -243,20 +246,27 @@ class Importer:
             output_names=tuple(proto.output),
         )
 
-    def _bind(self, node: NodeProto, made: Sequence[Value], scope: Scope, where: Place) -> None:
+    def _bind(
+        self, node: NodeProto, made: Sequence[Value | None], scope: Scope, where: Place
+    ) -> None:
         used = max((i for i, name in enumerate(node.output, start=1) if name), default=0)
         if used > len(made):
             message = f"output {len(made)} of `{node.op_type}` is not supported"
             raise NeutramsError(error("NT0610", message).at(where))
         for name, value in zip(node.output, made, strict=False):
-            if not name:
+            if not name or value is None:
                 continue
             scope.values[name] = value
             if not value.origin:
                 value.origin = name
                 self.graph.rename(value, scope.prefix + name)
 
-    def _count(self, where: Place) -> None:
+    def count(self, where: Place) -> None:
+        """Count a node, or a round of a loop.
+
+        Raises:
+            NeutramsError: NT0612, there are too many.
+        """
         self._nodes += 1
         if self._nodes > self.options.limits.nodes:
             raise NeutramsError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,10 @@ from neutrams.passes.affine import Affine, Real, insert, integer_range, real
 from neutrams.passes.match import channel_vector, constant, read_once
 
 I32_MAX = 2**31 - 1
+COARSE = 2048
+"""Sums that reach fewer steps than this cannot take a bias that falls between two steps."""
+EXACT_STEP = 1e-3
+"""A bias this near to a step was meant to be one; float32 cannot say."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,8 +37,6 @@ class Product:
     x: Real
     weights: Array
     """``[neurons, inputs of a neuron]`` i64 without zero points."""
-    declared: tuple[int, int]
-    """Bounds that the weights keep by their type."""
     scale: Array
     """``[neurons]`` f32: what one step of the integer sum stands for."""
     bias: Array
@@ -44,6 +47,20 @@ class Product:
         """Axis of the result along which the neurons lie."""
         return 1 if isinstance(self.op, Conv) else self.op.result.type.rank - 1
 
+    @property
+    def bias_is_fine(self) -> bool:
+        """Whether rounding the bias to steps of the sum moves no sum by more than 1 in 4096.
+
+        Where few narrow inputs meet narrow weights, a step may be as large as an activation.
+        """
+        steps = self.bias / self.scale
+        if np.abs(steps - np.rint(steps)).max(initial=0) < EXACT_STEP:
+            return True
+        low, high = integer_range(self.x.ints)
+        zero = int(self.x.zero.reshape(-1)[0])
+        reach = np.abs(self.weights).sum(axis=1) * max(high - zero, zero - low)
+        return bool(reach.max(initial=0) >= COARSE)
+
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
@@ -51,7 +68,8 @@ class Encoding:
 
     input_bits: int
     weight_bits: int
-    crossbar: dict[str, int | bool | str]
+    crossbar: dict[str, Any]
+    """Cells and converters, by the names of a ``unit.mvm``'s attributes."""
 
     @staticmethod
     def of(target: Target | None) -> Encoding:
@@ -111,9 +129,7 @@ def _product(
     flat = matrix.T if isinstance(op, Matmul) else matrix.reshape(neurons, -1)
     zero = np.broadcast_to(w.zero.reshape(-1), (neurons,))
     scale = np.broadcast_to(x.scale.reshape(-1) * w.scale.reshape(-1), (neurons,))
-    low, high = integer_range(w.ints)
-    declared = (low - int(zero.max()), high - int(zero.min()))
-    return Product(op, last, x, flat - zero[:, None], declared, scale, bias)
+    return Product(op, last, x, flat - zero[:, None], scale, bias)
 
 
 def _bias(value: Value | None, rank: int, neurons: int) -> Array | None:
@@ -159,31 +175,38 @@ def multiply(graph: Graph, found: Product, encoding: Encoding, before: Op) -> Va
     offset = -min(integer_range(found.x.ints)[0], 0)
     name = op.result.name
     w = graph.weight(f"{name}.weights", found.weights.astype(np.int8))
-    geometry = _geometry(op, zero)
     mvm = Mvm(
         found.x.ints,
         w,
         input_offset=offset,
         input_bits=input_bits(found.x),
         weight_bits=_weight_bits(found, encoding),
-        **geometry,
-        **encoding.crossbar,  # type: ignore[arg-type]
+        **_geometry(op, zero),
+        **encoding.crossbar,
     )
     mvm.where = op.where
     partials = graph.add(mvm, before=before, name=f"{name}.mvm")
     partials.origin = name
-    steps = np.rint(found.bias / found.scale) - (offset + zero) * found.weights.sum(axis=1)
+    steps = -(offset + zero) * found.weights.sum(axis=1)
+    if found.bias_is_fine:
+        steps = steps + np.rint(found.bias / found.scale)
     wide = partials.type.dtype is DType.I64 or np.abs(steps).max(initial=0) > I32_MAX
     bias = graph.weight(f"{name}.bias", steps.astype(np.int64 if wide else np.int32))
     return insert(graph, Reduce(partials, bias, axis=found.axis), like=before, name=f"{name}.sum")
 
 
 def dequantized(graph: Graph, found: Product, sums: Value) -> Op:
-    """Return the op that turns integer sums into the real numbers they stand for."""
+    """Return the op that gives the real numbers that integer sums stand for, bias included."""
     name = found.op.result.name
     scale = graph.weight(f"{name}.scale", np.array(found.scale, np.float32))
     zero = graph.weight(f"{name}.zero", np.zeros(len(found.scale), sums.type.dtype.numpy))
-    return Dequantize(sums, scale, zero, axis=found.axis)
+    back = Dequantize(sums, scale, zero, axis=found.axis)
+    if found.bias_is_fine:
+        return back
+    product = insert(graph, back, like=found.last, name=f"{name}.product")
+    shape = (-1, *(1,) * (sums.type.rank - 1 - found.axis))
+    shift = graph.weight(f"{name}.shift", found.bias.astype(np.float32).reshape(shape))
+    return Add(product, shift)
 
 
 def rescaled(graph: Graph, sums: Real, to: Affine) -> Op | None:
@@ -200,7 +223,8 @@ def rescaled(graph: Graph, sums: Real, to: Affine) -> Op | None:
     )
 
 
-def _geometry(op: Conv | Matmul, zero: int) -> dict[str, int | tuple[int, ...]]:
+def _geometry(op: Conv | Matmul, zero: int) -> dict[str, Any]:
+    """Return the attributes of a ``unit.mvm`` that say which window it reads."""
     if isinstance(op, Matmul):
         return {}
     kernel = tuple(int(dim) for dim in op.w.type.static_shape()[2:])
@@ -215,10 +239,7 @@ def _geometry(op: Conv | Matmul, zero: int) -> dict[str, int | tuple[int, ...]]:
 
 
 def _weight_bits(found: Product, encoding: Encoding) -> int:
-    """Return the fewest bits that hold all weights their type allows, within the target's."""
-    low, high = found.declared
-    for bits in range(2, encoding.weight_bits):
-        least, most = encoding.weight_limits(bits)
-        if least <= low and high <= most:
-            return bits
-    return encoding.weight_bits
+    """Return the fewest bits that hold all weights."""
+    low, high = int(found.weights.min(initial=0)), int(found.weights.max(initial=0))
+    bits = max(2, high.bit_length() + 1, (-low - (not encoding.differential)).bit_length() + 1)
+    return min(bits, encoding.weight_bits)

@@ -12,6 +12,7 @@ from neutrams.ir.ops.pooling import AveragePool
 from neutrams.ir.ops.quantization import Quantize
 from neutrams.ir.ops.reductions import ReduceMean
 from neutrams.ir.ops.tensors import Concat, Reshape
+from neutrams.ir.types import Array
 from neutrams.passes.affine import Affine, Real, insert, integer_range, real, target_affine
 from neutrams.passes.cones import cone
 from neutrams.passes.match import located
@@ -123,9 +124,7 @@ def requantized(graph: Graph, op: Quantize) -> Op | None:
         return None
     moved: list[Value] = []
     for part in parts.parts:
-        each = located(
-            Quantize(part, op.scale, op.zero, low=op.low, high=op.high, dtype=op.dtype), op
-        )
+        each = Quantize(part, op.scale, op.zero, low=op.low, high=op.high, dtype=op.dtype)
         value = insert(graph, each, like=op, name=f"{part.name}.q", held=to)
         table = looked_up(graph, each)
         if table is not None:
@@ -135,9 +134,10 @@ def requantized(graph: Graph, op: Quantize) -> Op | None:
     return Concat(tuple(moved), axis=parts.axis)
 
 
-def _rounded(numbers: np.ndarray, to: Affine) -> np.ndarray:
+def _rounded(numbers: Array, to: Affine) -> Array:
     steps = np.rint(numbers.astype(np.float32) / np.float32(to.scale)) + to.zero
-    return np.clip(np.nan_to_num(steps), to.low, to.high).astype(to.dtype.numpy)
+    held: Array = np.clip(np.nan_to_num(steps), to.low, to.high).astype(to.dtype.numpy)
+    return held
 
 
 def _ratio(x: Real, to: Affine) -> float:

@@ -50,7 +50,8 @@ def _on_integers(graph: Graph, op: Op, sources: list[Real]) -> Op:
             ints, zero = sources[0].ints, sources[0].zero.item()
             filler = graph.weight(f"{op.result.name}.zero", np.array(zero, ints.type.dtype.numpy))
             return replace(op, x=ints, value=filler)
-    return replace(op, x=sources[0].ints)  # type: ignore[call-arg]
+    moved: Op = replace(op, x=sources[0].ints)  # type: ignore[type-var]
+    return moved
 
 
 def _dequantize_instead(graph: Graph, op: Op, old: Value, ints: Value, source: Real) -> None:

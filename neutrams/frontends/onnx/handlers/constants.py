@@ -88,7 +88,9 @@ def range_of(node: Node, build: Builder) -> Value:
         raise node.fault("NT0610", "a step of 0 never reaches the limit")
     count = max(0, int(np.ceil((float(limit) - float(start)) / float(delta))))
     _check(TensorType(DType.of(start.dtype), (count,)), build)
-    return build.constant((start + np.arange(count).astype(start.dtype) * delta).astype(start.dtype))
+    return build.constant(
+        (start + np.arange(count).astype(start.dtype) * delta).astype(start.dtype)
+    )
 
 
 @handles("EyeLike")

@@ -1,130 +1,89 @@
-"""Convolutions, transposed ones and those of integers with zero points."""
+"""Convolutions and their transposes."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
 from neutrams.frontends.onnx.builder import Builder
-from neutrams.frontends.onnx.handlers.geometry import geometry, halves, numbers, whole
+from neutrams.frontends.onnx.handlers.arguments import as_type, choice, reshaped, window
 from neutrams.frontends.onnx.node import Node
 from neutrams.frontends.onnx.registry import handles
 from neutrams.ir.op import Value
 from neutrams.ir.ops.convolution import Conv, ConvTranspose
 from neutrams.ir.ops.elementwise import Sub
-from neutrams.ir.ops.tensors import Cast, Reshape
 from neutrams.ir.types import DType
+from neutrams.ir.windows import filled
 
 
 @handles("Conv")
 def conv(node: Node, build: Builder) -> Value:
-    return convolve(node, node[0], node[1], node.get(2), build)
+    return convolved(node, build, node[0], node[1], node.get(2))
 
 
 @handles("ConvInteger")
 def conv_integer(node: Node, build: Builder) -> Value:
-    """Zero points are taken off first, so pads stand for the zero point of ``x``."""
-    x = shifted(node[0], node.get(2), build)
-    zero = node.get(3)
-    if zero is not None and zero.type.rank == 1 and zero.type.elements != 1:
-        rank = node[1].type.rank
-        zero = build.add(Reshape(zero, shape=(*zero.type.shape, *(1,) * (rank - 1))))
-    return convolve(node, x, shifted(node[1], zero, build), None, build)
+    """Integers less their zero points, convolved; ``w``'s may differ from filter to filter."""
+    x, w = as_type(build, node[0], DType.I32), as_type(build, node[1], DType.I32)
+    if (zero := node.get(2)) is not None:
+        x = build.add(Sub(x, as_type(build, reshaped(build, zero, ()), DType.I32)))
+    if (zero := node.get(3)) is not None:
+        shape = (-1, *(1,) * (w.type.rank - 1)) if zero.type.rank else ()
+        shape = tuple(zero.type.shape[0] if d == -1 else d for d in shape)
+        w = build.add(Sub(w, as_type(build, reshaped(build, zero, shape), DType.I32)))
+    return convolved(node, build, x, w, None)
 
 
-def convolve(node: Node, x: Value, w: Value, b: Value | None, build: Builder) -> Value:
-    """Add the convolution whose attributes a node holds."""
-    kernel = kernel_of(node, x, w)
-    shape = geometry(node, x.type.shape[2:], kernel)
+def convolved(node: Node, build: Builder, x: Value, w: Value, b: Value | None) -> Value:
+    """Add a convolution with the window attributes of the node."""
+    kernel = w.type.static_shape()[2:]
+    if tuple(node.attr("kernel_shape", kernel)) != kernel:
+        raise node.fault("NT0611", f"`kernel_shape` differs from the weights' {list(kernel)}")
+    strides, pads, dilations = window(node, x.type.shape[2:], kernel)
     return build.add(
-        Conv(
-            x,
-            w,
-            b,
-            strides=shape.strides,
-            pads=shape.pads,
-            dilations=shape.dilations,
-            groups=_groups(node),
-        )
+        Conv(x, w, b, strides=strides, pads=pads, dilations=dilations, groups=node.attr("group", 1))
     )
 
 
 @handles("ConvTranspose")
 def conv_transpose(node: Node, build: Builder) -> Value:
     x, w = node[0], node[1]
-    kernel = kernel_of(node, x, w)
+    kernel = w.type.static_shape()[2:]
+    sizes = x.type.shape[2:]
     rank = len(kernel)
-    strides = numbers(node, "strides", rank, default=1)
-    dilations = numbers(node, "dilations", rank, default=1)
-    extra = numbers(node, "output_padding", rank, default=0, low=0)
-    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    strides, pads, dilations = filled(
+        rank, node.attr("strides", ()), node.attr("pads", ()), node.attr("dilations", ())
+    )
+    extra = tuple(node.attr("output_padding", (0,) * rank))
+    auto = choice(node, "auto_pad", "NOTSET", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+    if "output_shape" in node.attrs or auto.startswith("SAME"):
+        known = [d for d in sizes if isinstance(d, int)]
+        if len(known) != rank:
+            raise node.fault("NT0610", "an output shape is asked for, but a size is unknown")
+        wanted = node.attr("output_shape", [d * s for d, s in zip(known, strides, strict=True)])
+        full = [
+            (d - 1) * s + (k - 1) * e + 1 + o
+            for d, s, k, e, o in zip(known, strides, kernel, dilations, extra, strict=True)
+        ]
+        pads, extra = _fitted(full, wanted, extra, upper=auto == "SAME_UPPER")
+    elif auto == "VALID":
+        pads = (0,) * (2 * rank)
     return build.add(
         ConvTranspose(
-            x,
-            w,
-            node.get(2),
-            strides=strides,
-            pads=_transposed_pads(node, x, strides=strides, spans=spans, extra=extra),
-            dilations=dilations,
-            output_pads=extra,
-            groups=_groups(node),
+            x, w, node.get(2), strides=strides, pads=pads, dilations=dilations,
+            output_pads=extra, groups=node.attr("group", 1),
         )
-    )
+    )  # fmt: skip
 
 
-def kernel_of(node: Node, x: Value, w: Value) -> tuple[int, ...]:
-    """Return the spatial sizes of filters.
-
-    Raises:
-        NeutramsError: NT0610, fewer than one spatial dimension; NT0611, ``kernel_shape`` or the
-            rank of ``x`` contradicts the filters; NT0102, a size is a symbol.
-    """
-    if x.type.rank < 3 or w.type.rank != x.type.rank:
-        raise node.fault("NT0610", f"filters `{w.type}` do not slide over `{x.type}`")
-    kernel = tuple(whole(node, size) for size in w.type.shape[2:])
-    stated = tuple(node.attr("kernel_shape", kernel))
-    if stated != kernel:
-        raise node.fault("NT0611", f"`kernel_shape` is {list(stated)}, the filters' {list(kernel)}")
-    return kernel
-
-
-def shifted(x: Value, zero: Value | None, build: Builder) -> Value:
-    """Return integers less their zero point, as i32."""
-    wide = build.add(Cast(x, dtype=DType.I32))
-    if zero is None:
-        return wide
-    known = build.const_of(zero)
-    if known is not None and not np.any(known):
-        return wide
-    return build.add(Sub(wide, build.add(Cast(zero, dtype=DType.I32))))
-
-
-def _groups(node: Node) -> int:
-    groups = int(node.attr("group", 1))
-    if groups < 1:
-        raise node.fault("NT0610", f"`group` = {groups} is not positive")
-    return groups
-
-
-def _transposed_pads(
-    node: Node, x: Value, *, strides: tuple[int, ...], spans: list[int], extra: tuple[int, ...]
-) -> tuple[int, ...]:
-    """Return what is cut off the result; ``output_shape`` and ``auto_pad`` ask for a size."""
-    rank = len(spans)
-    mode = node.attr("auto_pad", "NOTSET") or "NOTSET"
-    if mode not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
-        raise node.fault("NT0610", f"`auto_pad` = `{mode}` is not supported")
-    wanted = tuple(node.attr("output_shape", ()))[-rank:]
-    if not wanted and mode in ("NOTSET", "VALID"):
-        given = mode == "NOTSET"
-        return numbers(node, "pads", 2 * rank, default=0, low=0) if given else (0,) * (2 * rank)
-    sizes = [whole(node, size) for size in x.type.shape[2:]]
-    if not wanted:
-        wanted = tuple(size * step for size, step in zip(sizes, strides, strict=True))
-    full = [
-        (size - 1) * step + span + more
-        for size, step, span, more in zip(sizes, strides, spans, extra, strict=True)
-    ]
-    totals = [have - want for have, want in zip(full, wanted, strict=True)]
-    if len(wanted) != rank or min(totals) < 0:
-        raise node.fault("NT0610", f"an output of sizes {list(wanted)} is not supported")
-    return halves(totals, upper=mode != "SAME_LOWER")
+def _fitted(
+    full: Sequence[int], wanted: Sequence[int], extra: tuple[int, ...], *, upper: bool
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return pads and output pads that turn the full sizes into the wanted ones."""
+    begins, ends, outs = [], [], []
+    for have, want, out in zip(full, wanted, extra, strict=True):
+        total = max(have - want, 0)
+        small, large = total // 2, total - total // 2
+        begins.append(small if upper else large)
+        ends.append(large if upper else small)
+        outs.append(out + max(want - have, 0))
+    return (*begins, *ends), tuple(outs)

@@ -8,7 +8,7 @@ from functools import reduce
 import numpy as np
 
 from neutrams.frontends.onnx.builder import Builder
-from neutrams.frontends.onnx.handlers.arguments import as_type, broadcast_pair, choice, scalar_like
+from neutrams.frontends.onnx.handlers.arguments import broadcast_pair, choice, scalar_like
 from neutrams.frontends.onnx.node import Node
 from neutrams.frontends.onnx.registry import handles
 from neutrams.frontends.onnx.tensors import dtype_of
@@ -70,6 +70,11 @@ _VARIADIC: dict[str, Callable[[Value, Value], Op]] = {
 }
 
 
+def every(node: Node) -> tuple[Value, ...]:
+    """Return all inputs of a node that takes any number of them, at least one."""
+    return tuple(node[i] for i in range(max(len(node), 1)))
+
+
 def _unary(make: Callable[[Value], Op]) -> Callable[[Node, Builder], Value]:
     return lambda node, build: build.add(make(node[0]))
 
@@ -80,8 +85,7 @@ def _binary(make: Callable[[Value, Value], Op]) -> Callable[[Node, Builder], Val
 
 def _variadic(make: Callable[[Value, Value], Op]) -> Callable[[Node, Builder], Value]:
     def handler(node: Node, build: Builder) -> Value:
-        parts = [node[i] for i in range(max(len(node), 1))]
-        return reduce(lambda a, b: build.add(make(a, b)), parts)
+        return reduce(lambda a, b: build.add(make(a, b)), every(node))
 
     return handler
 
@@ -103,8 +107,6 @@ def mean(node: Node, build: Builder) -> Value:
 @handles("Mod")
 def mod(node: Node, build: Builder) -> Value:
     truncated = bool(node.attr("fmod", 0))
-    if node[0].type.dtype.is_float and not truncated:
-        raise node.fault("NT0611", "`Mod` of floats needs `fmod` = 1")
     return build.add(two.Mod(node[0], node[1], truncated=truncated))
 
 
@@ -149,16 +151,6 @@ def _clipped(build: Builder, x: Value, low: float, high: float) -> Value:
     if low == -np.inf and high == np.inf:
         return x
     return build.add(Clip(x, low=float(low), high=float(high)))
-
-
-@handles("CastLike")
-def cast_like(node: Node, build: Builder) -> Value:
-    return as_type(build, node[0], node[1].type.dtype)
-
-
-@handles("Cast")
-def cast(node: Node, build: Builder) -> Value:
-    return as_type(build, node[0], dtype_of(node.required("to"), node.where))
 
 
 @handles("BitCast")

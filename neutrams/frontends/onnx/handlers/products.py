@@ -1,18 +1,16 @@
-"""Matrix products; ``Gemm`` becomes a matrix product and an addition."""
+"""Matrix products."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from neutrams.frontends.onnx.builder import Builder
-from neutrams.frontends.onnx.handlers.convolution import shifted
-from neutrams.frontends.onnx.handlers.elementwise import every
+from neutrams.frontends.onnx.handlers.arguments import as_type, reshaped, scalar_like
 from neutrams.frontends.onnx.node import Node
 from neutrams.frontends.onnx.registry import handles
 from neutrams.ir.op import Value
-from neutrams.ir.ops.elementwise import Add, Mul
+from neutrams.ir.ops.elementwise import Add, Mul, Sub
 from neutrams.ir.ops.products import Einsum, Matmul
-from neutrams.ir.ops.tensors import Reshape, Transpose
+from neutrams.ir.ops.tensors import Transpose
+from neutrams.ir.types import DType
 
 
 @handles("MatMul")
@@ -22,44 +20,36 @@ def matmul(node: Node, build: Builder) -> Value:
 
 @handles("Gemm")
 def gemm(node: Node, build: Builder) -> Value:
-    """``alpha * a @ b + beta * c``; factors of constants go into the constants."""
+    """``alpha * A' B' + beta * C``; a factor goes into ``B`` where that is a constant."""
     a, b, c = node[0], node[1], node.get(2)
-    if a.type.rank != 2 or b.type.rank != 2:
-        raise node.fault("NT0610", f"`Gemm` multiplies matrices, not `{a.type}` and `{b.type}`")
-    a = transposed(a, build) if node.attr("transA", 0) else a
-    b = transposed(b, build) if node.attr("transB", 0) else b
-    result = build.add(Matmul(a, scaled(node, b, "alpha", build)))
-    if c is None or node.attr("beta", 1.0) == 0:
-        return result
-    return build.add(Add(result, scaled(node, c, "beta", build)))
+    alpha, beta = float(node.attr("alpha", 1.0)), float(node.attr("beta", 1.0))
+    a = build.add(Transpose(a, permutation=(1, 0))) if node.attr("transA", 0) else a
+    b = build.add(Transpose(b, permutation=(1, 0))) if node.attr("transB", 0) else b
+    if alpha != 1:
+        b = build.add(Mul(b, scalar_like(build, alpha, b)))
+    y = build.add(Matmul(a, b))
+    if c is None or beta == 0:
+        return y
+    if beta != 1:
+        c = build.add(Mul(c, scalar_like(build, beta, c)))
+    return build.add(Add(y, c))
 
 
 @handles("MatMulInteger")
 def matmul_integer(node: Node, build: Builder) -> Value:
-    """Zero points of ``a`` may be one a row, those of ``b`` one a column."""
-    rows = node.get(2)
-    if rows is not None and rows.type.rank == 1 and rows.type.elements != 1:
-        rows = build.add(Reshape(rows, shape=(*rows.type.shape, 1)))
-    a = shifted(node[0], rows, build)
-    return build.add(Matmul(a, shifted(node[1], node.get(3), build)))
+    """Zero points are scalars, or vectors: of ``a`` by row, of ``b`` by column."""
+    a, b = as_type(build, node[0], DType.I32), as_type(build, node[1], DType.I32)
+    if (zero := node.get(2)) is not None:
+        if zero.type.rank == 1:
+            shape = (*zero.type.shape, 1) if zero.type.shape != (1,) else ()
+            zero = reshaped(build, zero, shape)
+        a = build.add(Sub(a, as_type(build, zero, DType.I32)))
+    if (zero := node.get(3)) is not None:
+        b = build.add(Sub(b, as_type(build, zero, DType.I32)))
+    return build.add(Matmul(a, b))
 
 
 @handles("Einsum")
 def einsum(node: Node, build: Builder) -> Value:
-    equation = str(node.required("equation")).replace(" ", "")
-    return build.add(Einsum(tuple(every(node)), equation=equation))
-
-
-def transposed(x: Value, build: Builder) -> Value:
-    """Return a matrix with its axes swapped."""
-    return build.add(Transpose(x, permutation=(1, 0)))
-
-
-def scaled(node: Node, x: Value, name: str, build: Builder) -> Value:
-    """Return ``x`` times the factor that an attribute holds, 1 where it is not set."""
-    factor = float(node.attr(name, 1.0))
-    if factor == 1:
-        return x
-    if not x.type.dtype.is_float and not factor.is_integer():
-        raise node.fault("NT0610", f"`{name}` = {factor:g} is not supported for integers")
-    return build.add(Mul(x, build.constant(np.array(factor, x.type.dtype.numpy))))
+    parts = tuple(node[i] for i in range(len(node)))
+    return build.add(Einsum(parts, equation=str(node.required("equation"))))

@@ -8,7 +8,6 @@ from typing import cast
 import numpy as np
 
 from neutrams.frontends.onnx.builder import Builder
-from neutrams.frontends.onnx.handlers.elementwise import every
 from neutrams.frontends.onnx.handlers.geometry import whole
 from neutrams.frontends.onnx.handlers.symbolic import expanded
 from neutrams.frontends.onnx.node import Node
@@ -76,7 +75,7 @@ def transpose(node: Node, build: Builder) -> Value:
 
 @handles("Concat")
 def concat(node: Node, build: Builder) -> Value:
-    parts = every(node)
+    parts = [node[i] for i in range(max(len(node), 1))]
     axis = front(node, [int(node.required("axis"))], parts[0].type.rank)[0]
     return parts[0] if len(parts) == 1 else build.add(ops.Concat(tuple(parts), axis=axis))
 
@@ -140,8 +139,9 @@ def tile(node: Node, build: Builder) -> Value:
     shape, repeats = node[0].type.shape, node.dims(1)
     if len(repeats) != len(shape):
         raise node.fault("NT0611", f"{len(repeats)} repeats are given for {len(shape)} axes")
-    wide = [r if isinstance(r, Symbol) and d == 1 else d for d, r in zip(shape, repeats)]
-    rest = [1 if w != d else whole(node, r) for d, r, w in zip(shape, repeats, wide)]
+    pairs = list(zip(shape, repeats, strict=True))
+    wide = [r if isinstance(r, Symbol) and d == 1 else d for d, r in pairs]
+    rest = [1 if w != d else whole(node, r) for (d, r), w in zip(pairs, wide, strict=True)]
     x = expanded(node, node[0], wide, build)
     return x if set(rest) <= {1} else build.add(ops.Tile(x, repeats=tuple(rest)))
 

@@ -1,0 +1,183 @@
+"""The kernels give, bit for bit, what the interpreter gives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neutrams.ir.graph import Graph, Module
+from neutrams.ir.interpreter import interpret
+from neutrams.ir.ops.unit import Reduce, Rescale
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.program import Program
+from neutrams.ir.types import Array, DType, TensorType, symbol
+from neutrams.simulator import simulate
+from neutrams.targets import load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@st.composite
+def encodings(draw: st.DrawFn) -> dict[str, Any]:
+    bits = draw(st.integers(1, 9))
+    return {
+        "input_bits": bits,
+        "input_offset": draw(st.sampled_from([0, 2 ** (bits - 1)])),
+        "weight_bits": draw(st.integers(2, 8)),
+        "cell_bits": draw(st.integers(1, 4)),
+        "dac_bits": draw(st.integers(1, 3)),
+        "adc_bits": draw(st.integers(0, 9)),
+        "coding": draw(st.sampled_from(["offset", "differential"])),
+        "column_flip": draw(st.booleans()),
+        "adc_mode": draw(st.sampled_from(["clip", "scale"])),
+        "rows": draw(st.sampled_from([0, 3, 20, 150])),
+        "neurons": draw(st.sampled_from([0, 2, 20])),
+        "groups": draw(st.integers(1, 3)),
+    }
+
+
+@st.composite
+def geometries(draw: st.DrawFn) -> dict[str, Any]:
+    rank = draw(st.integers(0, 3))
+
+    def numbers(low: int, high: int, count: int) -> tuple[int, ...]:
+        return tuple(draw(st.lists(st.integers(low, high), min_size=count, max_size=count)))
+
+    if not rank:
+        return {}
+    return {
+        "kernel": numbers(1, 3, rank),
+        "strides": numbers(1, 3, rank),
+        "pads": numbers(0, 2, 2 * rank),
+        "dilations": numbers(1, 2, rank),
+    }
+
+
+def network(
+    encoding: dict[str, Any], geometry: dict[str, Any], readers: int, seed: int
+) -> tuple[Program, Array]:
+    """One matrix product with 0 to 2 of the ops that may be fused into it, and an input."""
+    rng = np.random.default_rng(seed)
+    rank, groups = len(geometry.get("kernel", ())), encoding["groups"]
+    channels, neurons = (
+        int(rng.integers(1, 60 if not rank else 5)),
+        groups * int(rng.integers(1, 6)),
+    )
+    fan_in = channels * int(np.prod(geometry.get("kernel", ())))
+    shape = (3, groups * channels, *rng.integers(5, 8, rank)) if rank else (3, 2, groups * channels)
+    top = 2 ** encoding["input_bits"]
+    x = rng.integers(0, top, shape) * (rng.random(shape) < rng.random()) - encoding["input_offset"]
+    half = 2 ** (encoding["weight_bits"] - 1)
+    w = rng.integers(-half + 1, half, (neurons, fan_in)).astype(np.int8)
+    graph = Graph("main", "unit")
+    source = graph.input("x", TensorType(DType.I16, (symbol("N"), *map(int, shape[1:]))))
+    outside = {"pad_value": -encoding["input_offset"] + top // 2} if rank else {}
+    axis = 1 if rank else 2
+    y = graph.add(Mvm(source, graph.weight("w", w), **encoding, **geometry, **outside))
+    if readers:
+        bias = rng.integers(-99, 99, neurons).astype(np.int32)
+        y = graph.add(Reduce(y, graph.weight("b", bias) if seed % 2 else None, axis=axis))
+    if readers > 1:
+        scale = (rng.random(neurons if seed % 4 < 2 else ()) * 0.1).astype(np.float32)
+        rescale = Rescale(y, graph.weight("s", np.asarray(scale)), axis=axis, zero=3, low=-100)
+        y = graph.add(rescale)
+    graph.output(y, "y")
+    return Program(Module([graph]), load("cim")), x.astype(np.int16)
+
+
+@settings(deadline=None, max_examples=150)
+@given(encodings(), geometries(), st.integers(0, 2), st.integers(0, 1000))
+def test_matrix_products(
+    encoding: dict[str, Any], geometry: dict[str, Any], readers: int, seed: int
+) -> None:
+    program, x = network(encoding, geometry, readers, seed)
+    expected = interpret(program.module["main"], {"x": x})["y"]
+    found = simulate(program, {"x": x}, batch=3).outputs["y"]
+    assert found.dtype == expected.dtype
+    assert (found == expected).all()
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        {},
+        {"adc_bits": 0},
+        {"adc_bits": 6},
+        {"adc_bits": 6, "adc_mode": "scale"},
+        {"adc_bits": 5, "coding": "differential"},
+        {"adc_bits": 9, "dac_bits": 2},
+    ],
+)
+def test_networks(build_net: Any, encoding: dict[str, Any]) -> None:
+    program = build_net(**encoding)
+    x = np.random.default_rng(0).integers(0, 256, (7, 1, 12, 12)).astype(np.uint8)
+    expected = interpret(program.module["main"], {"x": x})["scores"]
+    assert (simulate(program, {"x": x}).outputs["scores"] == expected).all()
+    assert len(np.unique(expected)) > 10
+
+
+def test_sixteen_bit_networks() -> None:
+    """ISAAC's own widths, whose sums need 64-bit integers."""
+    rng = np.random.default_rng(0)
+    for adc_bits in (8, 7):
+        graph = Graph("main", "unit")
+        x = graph.input("x", TensorType(DType.U16, (symbol("N"), 300)))
+        w = rng.integers(-(2**15), 2**15, (20, 300)).astype(np.int16)
+        y = graph.add(
+            Mvm(
+                x, graph.weight("w", w), rows=128, neurons=16, input_bits=16, weight_bits=16,
+                adc_bits=adc_bits, column_flip=True,
+            )
+        )  # fmt: skip
+        graph.output(graph.add(Reduce(y)), "y")
+        program = Program(Module([graph]), load("isaac"))
+        data = rng.integers(0, 2**16, (4, 300)).astype(np.uint16)
+        expected = interpret(graph, {"x": data})["y"]
+        assert (simulate(program, {"x": data}).outputs["y"] == expected).all()
+        exact = data.astype(np.int64) @ w.T.astype(np.int64)
+        assert (expected == exact).all() == (adc_bits == 8)
+
+
+def test_kernels_mean_the_same_uncompiled(tmp_path: Path) -> None:
+    """A lossy and a lossless network give the same sums with Numba's compiler off."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import numpy as np\n"
+        "from neutrams.ir.graph import Graph, Module\n"
+        "from neutrams.ir.ops.unit import Reduce, Rescale\n"
+        "from neutrams.ir.ops.unit_mvm import Mvm\n"
+        "from neutrams.ir.program import Program\n"
+        "from neutrams.ir.types import DType, symbol, tensor\n"
+        "from neutrams.simulator import simulate\n"
+        "from neutrams.targets import load\n"
+        "rng = np.random.default_rng(0)\n"
+        "for adc_bits, mode in ((0, 'clip'), (4, 'clip'), (4, 'scale')):\n"
+        "    g = Graph('main', 'unit')\n"
+        "    x = g.input('x', tensor(DType.U8, symbol('N'), 2, 5, 5))\n"
+        "    w = rng.integers(-128, 128, (4, 18)).astype(np.int8)\n"
+        "    y = g.add(Mvm(x, g.weight('w', w), kernel=(3, 3), pads=(1, 1, 0, 0), rows=10,\n"
+        "                  adc_bits=adc_bits, adc_mode=mode, column_flip=True))\n"
+        "    y = g.add(Reduce(y, axis=1))\n"
+        "    s = g.weight('s', np.array(0.01, np.float32))\n"
+        "    g.output(g.add(Rescale(y, s, axis=1)), 'y')\n"
+        "    data = rng.integers(0, 256, (2, 2, 5, 5)).astype(np.uint8)\n"
+        "    out = simulate(Program(Module([g]), load('cim')), {'x': data}).outputs['y']\n"
+        "    print(out.ravel().tolist())\n"
+    )
+    printed = []
+    for disabled in ("0", "1"):
+        variables = {**os.environ, "NUMBA_DISABLE_JIT": disabled, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, str(script)], env=variables, capture_output=True, text=True, check=True
+        )
+        printed.append(done.stdout)
+    assert printed[0] == printed[1]
+    assert printed[0].count("\n") == 3
