@@ -76,13 +76,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "resnet50.onnx"
         onnx.save(Net(seed=0).model(), str(path))
-        seconds, program = timed(
-            lambda: neutrams.compile(
-                path,
-                calibration=images,
-                overrides={"chip.tiles": 4096, "network.columns": 64, "network.rows": 64},
-            )
-        )
+        seconds, program = timed(lambda: neutrams.compile(path, calibration=images))
         show("compile ResNet-50, 4 calibration images", seconds, "s", limit=60)
         show("  peak memory", peak_gb(), "GB", limit=6)
         seconds, _ = timed(lambda: program.save(Path(folder) / "resnet50.ntp"))

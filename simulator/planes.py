@@ -1,8 +1,9 @@
 """Kernels over bit planes: what lossy converters make of column sums.
 
 Inputs and cells are cut into bits, 32 rows to a word. The sum of a column in one phase is then a
-few ANDs and population counts; conversion and shift-and-add follow on the spot. Arithmetic stays
-in 32-bit lanes, without shifts by variable amounts, so that compilers make full vectors of it.
+few ANDs and population counts; conversion and shift-and-add follow on the spot. Loops run along
+windows, in 32-bit lanes and without shifts by variable amounts, so that compilers make full
+vectors of them.
 """
 
 from __future__ import annotations
@@ -41,140 +42,166 @@ def pack(drive: NDArray[Any], words: Words) -> None:
 def convert_block(
     words: Words,
     digits: int,
-    worth: I32,
+    worth: Sums,
     cells: Words,
     terms: I32,
     ups: Words,
     limits: I32,
     starts: I32,
-    neurons: I32,
     gains: Sums,
     unit_gains: Sums,
     out: Sums,
 ) -> None:
-    """Add to ``out`` ``[windows, neurons]`` what the converters of one block contribute.
+    """Add to ``out`` ``[neurons, windows]`` what the converters of one block contribute.
 
     Args:
-        words: ``[bits, words, windows]`` from :func:`pack`; an even number of phases.
+        words: ``[digits × phases, words, windows]`` from :func:`pack`.
         digits: bits of a phase.
         worth: ``[phases]`` what one unit of a phase's sum is worth.
-        cells: ``[pairs, 8, columns]`` planes of the cells: two quads of words in each pair.
+        cells: ``[columns, pairs, 8]`` planes of the cells: two quads of words in each pair.
         terms: ``[pairs, 2, 2]`` digit and first word that each quad of ``cells`` meets.
         ups: ``[pairs, 2]`` what a common one in each quad is worth.
         limits: half, keep, most of a column's converter; the same of the unit column's; -1 where
             errors are wanted and 0 where values are; largest weighted drive without any error;
             largest level of a cell.
-        starts: ``[slices + 1]`` first column of each slice.
-        neurons: ``[columns]`` neuron of each column.
+        starts: ``[neurons + 1]`` first column of each neuron.
         gains: ``[columns]`` what a column's sum is worth to its neuron.
         unit_gains: ``[neurons]`` what the unit column's sum is worth to each neuron.
         out: result, added to.
     """
-    pairs, _, columns = cells.shape
-    sums = np.zeros((2, columns), np.int32)
-    total = np.zeros(columns, np.int32)
-    for n in range(words.shape[2]):
-        total[:] = 0
-        unit = np.int64(0)
-        for phase in range(0, worth.shape[0], 2):
-            first = phase_drive(words, phase * digits, digits, n)
-            second = phase_drive(words, (phase + 1) * digits, digits, n)
-            if max(first, second) * limits[8] <= limits[7]:
+    windows = words.shape[2]
+    unit = np.zeros(windows, out.dtype)
+    active = np.zeros(windows, np.int64)
+    dense = np.zeros((digits, words.shape[1], windows), np.uint32)
+    part = np.zeros(windows, out.dtype)
+    sums = np.zeros(windows, np.int32)
+    for phase in range(worth.shape[0]):
+        seen = words[phase * digits : (phase + 1) * digits]
+        count = drive_unit(seen, limits, worth[phase], unit, active)
+        if count == 0:
+            continue
+        few = count < windows - windows // 4
+        if few:
+            gather(seen, active[:count], dense)
+        for neuron in range(starts.shape[0] - 1):
+            first, last = starts[neuron], starts[neuron + 1]
+            if first == last:
                 continue
-            unit += unit_value(first, limits) * worth[phase]
-            unit += unit_value(second, limits) * worth[phase + 1]
-            if columns == 0:
-                continue
-            if pairs > 1:
-                sums[:] = 0
-            for pair in range(pairs):
-                add_pair(
-                    words[:, :, n],
-                    phase * digits,
-                    digits,
-                    terms[pair],
-                    ups[pair],
-                    cells[pair],
-                    sums,
-                    total,
-                    pair == pairs - 1,
-                    limits,
-                    worth[phase],
-                    worth[phase + 1],
-                )
-        fold(total, starts, neurons, gains, out[n])
-        if unit != 0:
-            for neuron in range(unit_gains.shape[0]):
-                out[n, neuron] += unit * unit_gains[neuron]
+            row = part[:count] if few else out[neuron]
+            if few:
+                row[:] = 0
+            for column in range(first, last):
+                held = cells[column]
+                gain = gains[column] * worth[phase]
+                if few:
+                    add_column(dense[:, :, :count], held, terms, ups, limits, gain, sums, row)
+                else:
+                    add_column(seen, held, terms, ups, limits, gain, sums, row)
+            if few:
+                scatter(row, active[:count], out[neuron])
+    if unit.any():
+        for neuron in range(unit_gains.shape[0]):
+            add_scaled(unit, unit_gains[neuron], out[neuron])
 
 
 @kernel
-def phase_drive(words: Words, bit: int, digits: int, n: int) -> np.int64:
-    """Return the sum of all rows' digits in one phase of one window."""
-    driven = np.int64(0)
-    for digit in range(digits):
-        for word in range(words.shape[1]):
-            driven += np.int64(popcount(words[bit + digit, word, n])) << digit
-    return driven
+def drive_unit(seen: Words, limits: I32, worth: int, unit: Sums, active: NDArray[np.int64]) -> int:
+    """Convert the unit column of one phase; list the windows in which any column may err."""
+    count = 0
+    for n in range(unit.shape[0]):
+        driven = np.int64(0)
+        for digit in range(seen.shape[0]):
+            for word in range(seen.shape[1]):
+                driven += np.int64(popcount(seen[digit, word, n])) << digit
+        if driven * limits[8] > limits[7]:
+            active[count] = n
+            count += 1
+        code = min(np.int64((driven + limits[3]) & limits[4]), np.int64(limits[5]))
+        unit[n] += np.int64(code - (driven & limits[6])) * worth
+    return count
 
 
 @kernel
-def unit_value(driven: np.int64, limits: I32) -> np.int64:
-    """Return what the unit column's converter gives, or gets wrong."""
-    code = min(np.int64((driven + limits[3]) & limits[4]), np.int64(limits[5]))
-    return np.int64(code - (driven & limits[6]))
+def gather(seen: Words, active: NDArray[np.int64], dense: Words) -> None:
+    """Move the words of some windows together."""
+    for digit in range(seen.shape[0]):
+        for word in range(seen.shape[1]):
+            source, into = seen[digit, word], dense[digit, word]
+            for i in range(active.shape[0]):
+                into[i] = source[active[i]]
+
+
+@kernel
+def scatter(part: Sums, active: NDArray[np.int64], out: Sums) -> None:
+    """Add to some windows."""
+    for i in range(active.shape[0]):
+        out[active[i]] += part[i]
+
+
+@kernel
+def add_scaled(values: Sums, gain: int, out: Sums) -> None:
+    """Add a multiple of one vector to another."""
+    for n in range(out.shape[0]):
+        out[n] += values[n] * gain
+
+
+@kernel
+def add_column(
+    seen: Words,
+    cells: Words,
+    terms: I32,
+    ups: Words,
+    limits: I32,
+    gain: int,
+    sums: I32,
+    out: Sums,
+) -> None:
+    """Add one column in one phase to its neuron: all pairs of quads, the last one converted."""
+    last = cells.shape[0] - 1
+    for pair in range(last):
+        add_pair(seen, cells[pair], terms[pair], ups[pair], sums, pair == 0, out.shape[0])
+    held, low, high = cells[last], ups[last, 0], ups[last, 1]
+    left, right = seen[terms[last, 0, 0]], seen[terms[last, 1, 0]]
+    at, to = terms[last, 0, 1], terms[last, 1, 1]
+    a, b, c, d = left[at], left[at + 1], left[at + 2], left[at + 3]
+    e, f, g, h = right[to], right[to + 1], right[to + 2], right[to + 3]
+    half, keep, most, minus = limits[0], limits[1], limits[2], limits[6]
+    k0, k1, k2, k3 = held[0], held[1], held[2], held[3]
+    k4, k5, k6, k7 = held[4], held[5], held[6], held[7]
+    if last == 0:
+        for n in range(out.shape[0]):
+            one = ones(a[n] & k0, b[n] & k1, c[n] & k2, d[n] & k3)
+            two = ones(e[n] & k4, f[n] & k5, g[n] & k6, h[n] & k7)
+            total = weigh(one, low, two, high)
+            code = min(np.int32(np.int32(total + half) & keep), most)
+            out[n] += np.int32(code - np.int32(total & minus)) * gain
+    else:
+        for n in range(out.shape[0]):
+            one = ones(a[n] & k0, b[n] & k1, c[n] & k2, d[n] & k3)
+            two = ones(e[n] & k4, f[n] & k5, g[n] & k6, h[n] & k7)
+            total = np.int32(sums[n] + weigh(one, low, two, high))
+            code = min(np.int32(np.int32(total + half) & keep), most)
+            out[n] += np.int32(code - np.int32(total & minus)) * gain
 
 
 @kernel
 def add_pair(
-    words: Words,
-    bit: int,
-    digits: int,
-    terms: I32,
-    ups: Words,
-    cells: Words,
-    sums: I32,
-    total: I32,
-    last: bool,
-    limits: I32,
-    worth_first: np.int32,
-    worth_second: np.int32,
+    seen: Words, cells: Words, terms: I32, ups: Words, sums: I32, first: bool, count: int
 ) -> None:
-    """Add eight words of cells, met in two phases, to the phases' sums; convert at the last."""
-    digit, word = terms[0, 0], terms[0, 1]
-    a0, b0 = words[bit + digit, word], words[bit + digit, word + 1]
-    c0, d0 = words[bit + digit, word + 2], words[bit + digit, word + 3]
-    next_bit = bit + digits
-    a1, b1 = words[next_bit + digit, word], words[next_bit + digit, word + 1]
-    c1, d1 = words[next_bit + digit, word + 2], words[next_bit + digit, word + 3]
-    digit, word = terms[1, 0], terms[1, 1]
-    e0, f0 = words[bit + digit, word], words[bit + digit, word + 1]
-    g0, h0 = words[bit + digit, word + 2], words[bit + digit, word + 3]
-    e1, f1 = words[next_bit + digit, word], words[next_bit + digit, word + 1]
-    g1, h1 = words[next_bit + digit, word + 2], words[next_bit + digit, word + 3]
+    """Add one pair of quads to a column's sums, or begin them."""
     low, high = ups[0], ups[1]
-    half, keep, most, minus = limits[0], limits[1], limits[2], limits[6]
-    if not last:
-        for i in range(total.shape[0]):
-            left = ones(cells[0, i] & a0, cells[1, i] & b0, cells[2, i] & c0, cells[3, i] & d0)
-            right = ones(cells[4, i] & e0, cells[5, i] & f0, cells[6, i] & g0, cells[7, i] & h0)
-            sums[0, i] = np.int32(sums[0, i] + weigh(left, low, right, high))
-            left = ones(cells[0, i] & a1, cells[1, i] & b1, cells[2, i] & c1, cells[3, i] & d1)
-            right = ones(cells[4, i] & e1, cells[5, i] & f1, cells[6, i] & g1, cells[7, i] & h1)
-            sums[1, i] = np.int32(sums[1, i] + weigh(left, low, right, high))
-        return
-    for i in range(total.shape[0]):
-        left = ones(cells[0, i] & a0, cells[1, i] & b0, cells[2, i] & c0, cells[3, i] & d0)
-        right = ones(cells[4, i] & e0, cells[5, i] & f0, cells[6, i] & g0, cells[7, i] & h0)
-        first = np.int32(sums[0, i] + weigh(left, low, right, high))
-        left = ones(cells[0, i] & a1, cells[1, i] & b1, cells[2, i] & c1, cells[3, i] & d1)
-        right = ones(cells[4, i] & e1, cells[5, i] & f1, cells[6, i] & g1, cells[7, i] & h1)
-        second = np.int32(sums[1, i] + weigh(left, low, right, high))
-        code = min(np.int32(np.int32(first + half) & keep), most)
-        first = np.int32(np.int32(code - np.int32(first & minus)) * worth_first)
-        code = min(np.int32(np.int32(second + half) & keep), most)
-        second = np.int32(np.int32(code - np.int32(second & minus)) * worth_second)
-        total[i] = np.int32(total[i] + np.int32(first + second))
+    left, right = seen[terms[0, 0]], seen[terms[1, 0]]
+    at, to = terms[0, 1], terms[1, 1]
+    a, b, c, d = left[at], left[at + 1], left[at + 2], left[at + 3]
+    e, f, g, h = right[to], right[to + 1], right[to + 2], right[to + 3]
+    k0, k1, k2, k3 = cells[0], cells[1], cells[2], cells[3]
+    k4, k5, k6, k7 = cells[4], cells[5], cells[6], cells[7]
+    if first:
+        sums[:count] = 0
+    for n in range(count):
+        one = ones(a[n] & k0, b[n] & k1, c[n] & k2, d[n] & k3)
+        two = ones(e[n] & k4, f[n] & k5, g[n] & k6, h[n] & k7)
+        sums[n] = np.int32(sums[n] + weigh(one, low, two, high))
 
 
 @kernel
@@ -188,17 +215,3 @@ def ones(a: np.uint32, b: np.uint32, c: np.uint32, d: np.uint32) -> np.uint32:
 def weigh(left: np.uint32, low: np.uint32, right: np.uint32, high: np.uint32) -> np.int32:
     """Return a weighted sum of two counts."""
     return np.int32(np.uint32(np.uint32(left * low) + np.uint32(right * high)))
-
-
-@kernel
-def fold(total: I32, starts: I32, neurons: I32, gains: Sums, out: Sums) -> None:
-    """Shift and add columns into their neurons, straight where a slice has a column for each."""
-    for slice_ in range(starts.shape[0] - 1):
-        low, high = starts[slice_], starts[slice_ + 1]
-        sums, gain, owner = total[low:high], gains[low:high], neurons[low:high]
-        if sums.shape[0] == out.shape[0]:
-            for i in range(out.shape[0]):
-                out[i] += sums[i] * gain[i]
-        else:
-            for i in range(sums.shape[0]):
-                out[owner[i]] += sums[i] * gain[i]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.simulator.matrix import Matrix
-from neutrams.simulator.unfold import rescale
+from neutrams.simulator.rescale import rescale
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +62,7 @@ class Product:
         """Return the result of the last op for an input of the first."""
         seen, op = self._matrix.samples(x), self._mvm
         splits = 1 if self._reduce is not None else op.splits
-        windows = int(self._matrix.geometry(x)[:, 4].prod())
+        windows = prod(self._matrix.windows(x))
         dtype = self._result.type.dtype.numpy
         out = np.empty((splits, len(seen), op.outputs, windows), dtype)
         for part, sums in self._matrix.sums(x, merged=self._reduce is not None):
@@ -93,9 +94,7 @@ class Product:
     def _shape(self, x: Array) -> tuple[int, ...]:
         if not self._mvm.kernel:
             return (*x.shape[:-1], self._mvm.outputs)
-        rank = len(self._mvm.kernel)
-        out = self._matrix.geometry(x)[3 - rank :, 4]
-        return (len(x), self._mvm.outputs, *map(int, out))
+        return (len(x), self._mvm.outputs, *self._matrix.windows(x))
 
 
 def _chain(graph: Graph, op: Mvm) -> tuple[Op, ...]:

@@ -50,6 +50,9 @@ class Conv(Op):
         return TensorType(dtype, (x[0], neurons, *out))
 
     def evaluate(self, x: Array, w: Array, b: Array | None = None) -> Array:
+        if x.dtype == np.float16:
+            wide = (None if v is None else v.astype(np.float32) for v in (x, w, b))
+            return self.evaluate(*wide).astype(np.float16)  # type: ignore[arg-type]
         out = self.result.type.shape[2:]
         each = x.shape[1] * prod(w.shape[2:]) * prod(d for d in out if isinstance(d, int))
         step = max(1, _BLOCK // max(each, 1))

@@ -156,6 +156,44 @@ class ScatterNd(Op):
         return None
 
 
+@digital("tensor.update")
+class Update(Op):
+    """``cache`` with ``x`` written along ``axis``, from the start given for each sample.
+
+    With ``circular`` what goes beyond the end goes on at the start.
+    """
+
+    cache: Value = operand()
+    x: Value = operand()
+    starts: Value | None = operand(default=None)
+    axis: int = attr(default=-2)
+    circular: bool = attr(default=False)
+
+    def infer(self) -> TensorType:
+        same_dtype(self, self.cache, self.x)
+        rank = len(want_rank(self, self.cache, 2))
+        axis = axis_of(self, self.axis, rank)
+        want(self, axis != 0, "the samples' axis cannot be written along")
+        for i, (a, b) in enumerate(zip(self.cache.type.shape, self.x.type.shape, strict=True)):
+            if i != axis:
+                want_same(self, a, b, f"sizes of axis {i} differ")
+        return self.cache.type
+
+    def evaluate(self, cache: Array, x: Array, starts: Array | None = None) -> Array:
+        y = np.array(cache)
+        moved, new = np.moveaxis(y, self.axis, 1), np.moveaxis(x, self.axis, 1)
+        first = np.zeros(len(x), np.int64) if starts is None else starts.astype(np.int64)
+        places = first[:, None] + np.arange(new.shape[1])
+        if self.circular:
+            places = places % moved.shape[1]
+        moved[np.arange(len(x))[:, None], places] = new
+        return y
+
+    def mixes(self) -> Mixes:
+        axes = frozenset({self.axis % self.cache.type.rank})
+        return (axes, axes, NONE)
+
+
 @digital("tensor.one_hot")
 class OneHot(Op):
     """``values[1]`` where the new ``axis``' position is the index, ``values[0]`` elsewhere."""

@@ -87,8 +87,32 @@ class Einsum(Op):
                 want_same(self, dim, sizes[letter], f"sizes of `{letter}` differ")
 
 
+@digital("nn.det")
+class Det(Op):
+    """The determinant of each matrix in a stack."""
+
+    x: Value = operand()
+
+    def infer(self) -> TensorType:
+        shape = want_rank(self, self.x, 2)
+        want_same(self, shape[-1], shape[-2], "rows and columns")
+        return self.x.type.with_shape(shape[:-2])
+
+    def evaluate(self, x: Array) -> Array:
+        return np.asarray(np.linalg.det(x.astype(np.float64))).astype(x.dtype)
+
+    def mixes(self) -> Mixes:
+        rank = self.x.type.rank
+        return (frozenset({rank - 2, rank - 1}),)
+
+
 def matmul(a: Array, b: Array) -> Array:
-    """Return the matrix product; integers go through float64 BLAS where that is exact."""
+    """Return the matrix product.
+
+    Half floats are summed in single precision; integers go through float64 BLAS where exact.
+    """
+    if a.dtype == np.float16:
+        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
     if a.dtype.kind == "f" or b.size == 0 or a.size == 0:
         return np.matmul(a, b)
     largest = float(np.abs(a.astype(np.float64)).max()) * float(np.abs(b.astype(np.float64)).max())

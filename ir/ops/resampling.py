@@ -83,7 +83,7 @@ def resampled(
     reach = int(np.ceil((1 if mode == "linear" else 2) * widen))
     places = np.floor(points).astype(np.int64)[:, None] + np.arange(1 - reach, reach + 1)
     distance = np.abs(places - points[:, None]) / widen
-    weights = np.maximum(0, 1 - distance) if mode == "linear" else _cubic(distance, a)
+    weights = np.maximum(0, 1 - distance) if mode == "linear" else cubic(distance, a)
     if exclude_outside:
         weights = weights * ((places >= 0) & (places < where.size))
     if exclude_outside or widen > 1:
@@ -105,7 +105,7 @@ def _rounded(points: Array, how: str) -> Array:
     return rounded[how].astype(np.int64)
 
 
-def _cubic(d: Array, a: float) -> Array:
+def cubic(d: Array, a: float = -0.75) -> Array:
     """Keys' cubic convolution kernel (IEEE Trans. ASSP 29(6), 1981) at distances ``d``."""
     near = (a + 2) * d**3 - (a + 3) * d**2 + 1
     far = a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a

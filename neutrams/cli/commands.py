@@ -205,6 +205,7 @@ def export(
 
 def demo(format: AsJson = "text") -> None:
     """Compile a digit classifier to the `cim` chip and simulate it on 1,000 real digits."""
+    import contextlib
     import tempfile
 
     import neutrams
@@ -218,12 +219,11 @@ def demo(format: AsJson = "text") -> None:
         examples / name
         for name in ("mnist8_cntk.onnx", "digits_calibration.npz", "digits_test.npz")
     )
-    with tempfile.TemporaryDirectory(prefix="neutrams-") as folder:
-        written = Path(folder) / "mnist8.ntp"
+    with tempfile.TemporaryDirectory(prefix="neutrams-") as folder, contextlib.chdir(folder):
         say(f"$ neutrams compile {_short(model)} --calibrate {_short(calibration)} -o mnist8.ntp")
-        compile_(str(model), calibrate=str(calibration), output=str(written), format=format)
-        say(f"$ neutrams simulate mnist8.ntp --inputs {_short(test)}")
-        simulate(str(written), str(test), format=format)
+        compile_(str(model), calibrate=str(calibration), output="mnist8.ntp", format=format)
+        say(f"\n$ neutrams simulate mnist8.ntp --inputs {_short(test)}")
+        simulate("mnist8.ntp", str(test), format=format)
 
 
 def _short(path: Path) -> str:

@@ -32,10 +32,12 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show(*parts: RenderableType) -> None:
-    """Print tables and text to stdout."""
+    """Print tables and text to stdout, without the blanks that tables end their lines with."""
     out = console()
-    for part in parts:
-        out.print(part)
+    with out.capture() as held:
+        for part in parts:
+            out.print(part)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in held.get().splitlines()))
 
 
 def show_json(value: Any) -> None:

@@ -77,14 +77,25 @@ def check(
     units = [op for op in graph.ops if isinstance(op, Mvm)]
     return Check(
         target=chip,
-        ops=tuple(
-            Verdict(remark.op, remark.value, remark.kind, remark.text)
-            for remark in ctx.remarks
-            if remark.kind in ("crossbar", "digital")
-        ),
+        ops=tuple(sorted(_verdicts(ctx), key=lambda verdict: _position(verdict, graph))),
         crossbars=sum(len(unit.table()) for unit in units),
         weights=_weights(graph),
     )
+
+
+def _verdicts(ctx: PassContext) -> list[Verdict]:
+    return [
+        Verdict(remark.op, remark.value, remark.kind, remark.text)
+        for remark in ctx.remarks
+        if remark.kind in ("crossbar", "digital")
+    ]
+
+
+def _position(verdict: Verdict, graph: Graph) -> int:
+    """Return where in the lowered graph the op stands, or what became of it."""
+    names = (verdict.name, f"{verdict.name}.mvm")
+    made = (i for i, op in enumerate(graph.ops) if op.result.name in names)
+    return next(made, len(graph.ops))
 
 
 def _weights(graph: Graph) -> int:

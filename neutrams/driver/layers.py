@@ -10,7 +10,6 @@ from neutrams.ir.op import Op
 from neutrams.ir.ops.unit import Lut, Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 
-
 _SUFFIX = re.compile(r"\.(q|sum|mvm)(_\d+)?$")
 """What lowering appends to the name of a value it makes an integer twin of."""
 

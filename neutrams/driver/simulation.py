@@ -52,12 +52,16 @@ class Simulation:
     quality: Quality | None
     agreement: float | None
     """Part of the samples given the same class as by the float network."""
+    relative_error: float | None
+    """Root mean square of what differs from the float network's outputs, over that of those."""
     resources: Resources
     charge: Charge
     """Energy of one inference by component; its time is that from one to the next."""
     counts: dict[str, int]
     layers: tuple[LayerCost, ...]
-    """One for each of ``resources.layers``, then the network between tiles and the chip's pins."""
+    """One for each of ``resources.layers``."""
+    others: tuple[LayerCost, ...]
+    """The ``network`` between tiles and the ``io`` of the chip."""
     warnings: tuple[Diagnostic, ...]
 
     @property
@@ -114,17 +118,20 @@ def simulate(
     expected = None if teacher is None else run_float(teacher, samples, tell)
     found = resources(program)
     total = _total([layer.counts for layer in result.layers])
+    costs = _layer_costs(program, found, {la.name: la.counts for la in result.layers}, samples)
     each = 1 / found.throughput_per_s if found.throughput_per_s else found.latency_s
     cost = charge(program.target, _share(total, samples.count), each, occupancy=found.occupancy)
     return Simulation(
         outputs=dict(result.outputs),
         samples=samples.count,
         quality=None if judge is None else _quality(judge, result.outputs, expected, samples),
-        agreement=_agreement(result.outputs, expected),
+        agreement=_agreement(result.outputs, expected, samples),
+        relative_error=_relative_error(result.outputs, expected),
         resources=found,
         charge=cost,
         counts=total,
-        layers=_layer_costs(program, found, {la.name: la.counts for la in result.layers}, samples),
+        layers=tuple(costs[: len(found.layers)]),
+        others=tuple(costs[len(found.layers) :]),
         warnings=(*cost.warnings(program.target.name), *_doubts(program, samples)),
     )
 
@@ -167,11 +174,26 @@ def _quality(
     return Quality(judge.name, judge.percent, value, reference)
 
 
-def _agreement(outputs: Mapping[str, Array], expected: Mapping[str, Array] | None) -> float | None:
-    if expected is None:
+def _agreement(
+    outputs: Mapping[str, Array], expected: Mapping[str, Array] | None, samples: Samples
+) -> float | None:
+    """Compare classes; a network that gives its own input back has none."""
+    given = {array.shape for array in samples.inputs.values()}
+    if expected is None or next(iter(outputs.values())).shape in given:
         return None
     mine, theirs = classes(outputs), classes(expected)
     return None if mine is None or theirs is None else float((mine == theirs).mean())
+
+
+def _relative_error(
+    outputs: Mapping[str, Array], expected: Mapping[str, Array] | None
+) -> float | None:
+    if expected is None:
+        return None
+    pairs = [(outputs[name].astype(np.float64), wanted) for name, wanted in expected.items()]
+    moved = sum(float(((found - wanted) ** 2).sum()) for found, wanted in pairs)
+    size = sum(float((wanted.astype(np.float64) ** 2).sum()) for _, wanted in pairs)
+    return float(np.sqrt(moved / size)) if size else None
 
 
 def _total(counts: list[dict[str, int]]) -> dict[str, int]:
@@ -192,7 +214,8 @@ def _layer_costs(
     found: Resources,
     by_op: Mapping[str, dict[str, int]],
     samples: Samples,
-) -> tuple[LayerCost, ...]:
+) -> list[LayerCost]:
+    """Return the cost of each layer, then of what belongs to none."""
     groups = [(layer.name, layer.ops) for layer in found.layers]
     claimed = {name for _, ops in groups for name in ops}
     groups += [(name, (name,)) for name in by_op if name not in claimed]
@@ -201,7 +224,7 @@ def _layer_costs(
         counts = _total([by_op[op] for op in ops if op in by_op])
         energy = charge(program.target, counts, 0.0).energy_j / samples.count
         costs.append(LayerCost(name, energy, counts, samples.count))
-    return tuple(costs)
+    return costs
 
 
 def _doubts(program: Program, samples: Samples) -> list[Diagnostic]:

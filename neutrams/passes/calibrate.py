@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
@@ -17,7 +18,11 @@ from neutrams.passes.observers import Histogram, Observer, choose
 from neutrams.passes.samples import batches
 
 BATCH_BYTES = 2**26
-"""Activations of one batch take about this much at most."""
+"""The largest activation of one batch takes about this much at most."""
+WORK = 2**29
+"""Elements to look at in all; a large network makes do with fewer samples."""
+FEWEST = 16
+"""Samples that are read however large the network."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Calibrate(Pass):
     bits: int = 0
     """Width that `mse` assumes; 0 for the target's input width, or 8."""
     samples: int = 512
-    """Most samples to read."""
+    """Most samples to read; fewer are where the network is large."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         if is_quantized(graph):
@@ -65,21 +70,17 @@ class Calibrate(Pass):
             if floats(value) and not isinstance(value, Weight) and array.size:
                 seen.setdefault(value, Histogram()).add(array)
 
-        size = _batch_size(graph)
-        for batch in batches(graph, ctx.calibration, limit=self.samples, size=size):
+        sizes = [_elements(value) for value in graph.values() if not isinstance(value, Weight)]
+        limit = min(self.samples, max(FEWEST, WORK // max(sum(sizes), 1)))
+        size = max(1, min(64, BATCH_BYTES // (4 * max(sizes, default=1))))
+        for batch in batches(graph, ctx.calibration, limit=limit, size=size):
             interpret(graph, batch, watch=watch)
         return seen
 
 
-def _batch_size(graph: Graph) -> int:
-    """Return how many samples may run at once, by the largest value of one sample."""
-    largest = 1
-    for value in graph.values():
-        elements = 1
-        for dim in value.type.shape:
-            elements *= dim if isinstance(dim, int) else dim.factor
-        largest = max(largest, 0 if isinstance(value, Weight) else 8 * elements)
-    return max(1, min(64, BATCH_BYTES // (4 * largest)))
+def _elements(value: Value) -> int:
+    """Return the elements of a value in one sample, each symbol counting as one."""
+    return prod(dim if isinstance(dim, int) else dim.factor for dim in value.type.shape) or 1
 
 
 def _not_finite(value: Value) -> Diagnostic:

@@ -18,7 +18,10 @@ LinearOp = Conv | ConvTranspose | Matmul
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Linear:
-    """A float op ``y = w · x + b`` whose ``w`` and ``b`` are known."""
+    """A float op ``y = w · x + b`` whose ``w`` and ``b`` are known.
+
+    Factors and offsets are given in float64, so that weights are rounded once, by ``build``.
+    """
 
     op: LinearOp
     w: Array
@@ -114,14 +117,14 @@ class Linear:
 
 
 def linear(op: Op | None) -> Linear | None:
-    """Return an op as a :class:`Linear` in float64; ``None`` where it is none, or not constant."""
+    """Return an op as a :class:`Linear`; ``None`` where it is none, or not constant."""
     if not isinstance(op, Conv | ConvTranspose | Matmul) or not op.result.type.dtype.is_float:
         return None
     if isinstance(op, Matmul):
         w = constant(op.b)
         fits = w is not None and w.ndim == 2
-        return Linear(op, w.astype(np.float64), None) if w is not None and fits else None
+        return Linear(op, w, None) if w is not None and fits else None
     w, b = constant(op.w), constant(op.b)
     if w is None or (op.b is not None and b is None):
         return None
-    return Linear(op, w.astype(np.float64), None if b is None else b.astype(np.float64))
+    return Linear(op, w, b)

@@ -140,7 +140,7 @@ def _bias(graph: Graph, item: Linear) -> tuple[Add | None, Array | None]:
     """Return the sum behind a matrix product that adds its bias, and the bias of either kind."""
     result = item.op.result
     if isinstance(item.op, Conv):
-        return None, item.b
+        return None, None if item.b is None else item.b.astype(np.float64)
     if not read_once(graph, result) or not isinstance(add := result.users[0], Add):
         return None, None
     if add.a is not result or add.result.type.plain() != result.type.plain():

@@ -19,7 +19,7 @@ def channel_scales(matrix: Array, bits: int) -> NDArray[np.float32]:
     With 8 bits that is nearly always the one that covers the largest weight, which is taken.
     """
     limit = 2 ** (bits - 1) - 1
-    largest = np.abs(matrix).max(axis=1, initial=0.0)
+    largest = np.abs(matrix).max(axis=1, initial=0.0).astype(np.float64)
     full = np.where(largest > 0, largest / limit, 1.0)
     if bits >= 8:
         return _as_scale(full)

@@ -55,10 +55,10 @@ def simulation_json(found: Simulation) -> dict[str, Any]:
         for part in base["components"]
     ]
     places = [_use(use) for use in found.resources.layers]
-    places += [{"name": cost.name} for cost in found.layers[len(places) :]]
+    places += [{"name": cost.name, "place": cost.name} for cost in found.others]
     layers = [
         {**place, "energy_j": cost.energy_j, "events": _each(cost, found.samples)}
-        for place, cost in zip(places, found.layers, strict=True)
+        for place, cost in zip(places, (*found.layers, *found.others), strict=True)
     ]
     assumed = [
         {"key": item.key, "value": item.value, "energy_j": item.energy_j}
@@ -71,6 +71,7 @@ def simulation_json(found: Simulation) -> dict[str, Any]:
         "metric_value": None if quality is None else quality.value,
         "float_metric_value": None if quality is None else quality.float_value,
         "agreement": found.agreement,
+        "relative_error": found.relative_error,
         "energy_j": found.energy_j,
         "power_w": found.power_w,
         **base,

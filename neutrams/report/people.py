@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -31,10 +29,9 @@ def resources_text(found: Resources) -> list[RenderableType]:
 def simulation_text(found: Simulation) -> list[RenderableType]:
     """Return what ``simulate`` shows."""
     rows = [*_quality_rows(found), *_cost_rows(found), *_resource_rows(found.resources)]
-    uses = len(found.resources.layers)
-    costs = dict(zip(found.resources.layers, found.layers[:uses], strict=True))
+    costs = dict(zip(found.resources.layers, found.layers, strict=True))
     return [
-        _layer_table(found.resources.layers, costs, found.layers[uses:]),
+        _layer_table(found.resources.layers, costs, (*found.others, _static(found))),
         Text(),
         _component_table(found),
         Text(),
@@ -46,11 +43,12 @@ def simulation_text(found: Simulation) -> list[RenderableType]:
 
 def check_text(found: Check) -> list[RenderableType]:
     """Return what ``check`` shows."""
-    table = _table("op", "value", "runs on", "why")
+    table = _table("op", "value", "runs on", "~why")
     for op in found.ops:
         style = "cyan" if op.place == "crossbar" else ""
         place = "crossbars" if op.place == "crossbar" else "digital unit"
-        table.add_row(op.op, op.name, Text(place, style=style), Text(op.reason, style="dim"))
+        reason = Text(op.reason, style="dim")
+        table.add_row(op.op, _short(op.name), Text(place, style=style), reason)
     machine = found.target.machine
     verdict = ("it fits", "bold green") if found.fits else ("it does not fit", "bold red")
     rows = [
@@ -83,6 +81,12 @@ def _layer_table(
         name = Text(_OTHERS.get(cost.name, cost.name), style="dim")
         table.add_row(name, "", *empty, *_cost_cells(cost, total))
     return table
+
+
+def _static(found: Simulation) -> LayerCost:
+    """What leaks while an inference is under way, whatever runs."""
+    energy = sum(part.static_j for part in found.charge.parts)
+    return LayerCost("static power", energy, {}, found.samples)
 
 
 _OTHERS = {"network": "between tiles", "io": "on, off chip"}
@@ -138,6 +142,8 @@ def _quality_rows(found: Simulation) -> list[Row]:
         rows.append((found.quality.metric, _quality(found.quality)))
     if found.agreement is not None:
         rows.append(("same class as float", percent(found.agreement)))
+    if found.relative_error is not None:
+        rows.append(("change of outputs", f"{percent(found.relative_error)} RMS, against float"))
     return rows
 
 
@@ -224,9 +230,12 @@ def _facts(rows: list[Row]) -> Table:
 
 
 def _table(*heads: str) -> Table:
-    """Return a table; a head that begins with ``>`` is of a column of numbers."""
+    """Return a table; heads that begin with ``>`` are of numbers, with ``~`` of text that wraps."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for head in heads:
-        justify: Literal["left", "right"] = "right" if head.startswith(">") else "left"
-        table.add_column(head.lstrip(">"), justify=justify, no_wrap=True, overflow="ellipsis")
+        table.add_column(
+            head.lstrip(">~"),
+            justify="right" if head.startswith(">") else "left",
+            no_wrap=not head.startswith("~"),
+        )
     return table

@@ -41,7 +41,7 @@ def test_x_stands_for_the_only_input(tmp_path: Path) -> None:
 def test_inputs_by_name_and_a_limit() -> None:
     graph = one_input()
     graph.input("state", tensor(DType.I64, symbol("N"), 2))
-    arrays = {"image": np.ones((5, 3, 4, 4)), "state": np.ones((5, 2), np.int32)}
+    arrays: dict[str, Array] = {"image": np.ones((5, 3, 4, 4)), "state": np.ones((5, 2), np.int32)}
     found = load_samples(arrays, graph, limit=3, labels=np.arange(5))
     assert {name: len(array) for name, array in found.inputs.items()} == {"image": 3, "state": 3}
     assert found.labels is not None

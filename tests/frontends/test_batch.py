@@ -100,13 +100,20 @@ def test_a_trained_network_runs_seven_digits_as_seven_single_ones(
         ("ultraface_slim320_simplified", "became `N`"),
         ("mlperf_tiny_resnet8", "`N` is a batch"),
         ("braggnn_fc16_sz11", "`N` is a batch"),
-        ("silero_vad_16k_sequence", "`sequence_length` is not a batch"),
     ],
 )
 def test_real_models(file: str, outcome: str, data: Callable[[str], Path]) -> None:
     remarks: list[Diagnostic] = []
     load_model(data(f"models/onnx/{file}.onnx"), remarks=remarks)
     assert outcome in remarks[0].message
+
+
+def test_a_symbol_may_be_no_batch(model: Any) -> None:
+    remarks: list[Diagnostic] = []
+    proto = model("g (float[time,4] x) => (float[time,4] y) { y = Softmax<axis = 0>(x) }")
+    graph = load_model(proto, remarks=remarks)
+    assert str(graph.inputs[0].type) == "f32[time, 4]"
+    assert "`time` is not a batch: `y` (`nn.softmax`) mixes samples" in remarks[0].message
 
 
 def axes(text: str) -> Any:

@@ -45,9 +45,12 @@ CASES: dict[str, tuple[int, str]] = {
      " i = Sign(h) j = Exp(i) y = Reciprocal(j) }"),
     "is inf": (10, f"g ({X}) => (bool[a,b,c] y) <float z = {{0}}>"
      " { a = Relu(x) b = Div(x, a) y = IsInf<detect_positive = 0>(b) }"),
-    "clip by attributes": (7, f"g ({X}) => (float[a,b,c] y) {{ y = Clip<min = -0.5, max = 0.7>(x) }}"),
-    "clip from below": (13, f"g ({X}) => (float[a,b,c] y) <float l = {{-0.25}}> {{ y = Clip(x, l) }}"),
-    "clip from above": (13, f"g ({X}) => (float[a,b,c] y) <float h = {{0.25}}> {{ y = Clip(x, , h) }}"),
+    "clip by attributes": (7, f"g ({X})"
+     f" => (float[a,b,c] y) {{ y = Clip<min = -0.5, max = 0.7>(x) }}"),
+    "clip from below": (13, f"g ({X})"
+     f" => (float[a,b,c] y) <float l = {{-0.25}}> {{ y = Clip(x, l) }}"),
+    "clip from above": (13, f"g ({X})"
+     f" => (float[a,b,c] y) <float h = {{0.25}}> {{ y = Clip(x, , h) }}"),
     "clip by data": (13, f"g ({X}, float b) => (float[a,b,c] y)"
      " { l = Neg(b) y = Clip(x, l, b) }"),
     "clip of integers": (13, "g (int64[9] x) => (int64[9] y)"
@@ -66,7 +69,8 @@ CASES: dict[str, tuple[int, str]] = {
     "squeeze by input": (13, "g (float[1,3,1] x) => (float[a,b,c] y)"
      " <int64[1] s = {-1}, int64[1] u = {0}> { a = Squeeze(x, s) y = Unsqueeze(a, u) }"),
     "transpose": (13, f"g ({X}) => (float[a,b,c] y) {{ y = Transpose(x) }}"),
-    "concat": (13, f"g ({X}, float[2,1,4] b) => (float[a,b,c] y) {{ y = Concat<axis = -2>(x, b) }}"),
+    "concat": (13, f"g ({X}, float[2,1,4] b)"
+     f" => (float[a,b,c] y) {{ y = Concat<axis = -2>(x, b) }}"),
     "split by attribute": (11, f"g ({X}) => (float[a,b,c] y, float[d,e,f] z)"
      " { y, z = Split<axis = 2, split = [1, 3]>(x) }"),
     "split by input": (13, f"g ({X}) => (float[a,b,c] y, float[d,e,f] z)"
@@ -103,7 +107,8 @@ CASES: dict[str, tuple[int, str]] = {
      " <float s = {1}, float l = {2.9}, float d = {0.5}> { r = Range(s, l, d) y = Mul(x, r) }"),
     "eye": (13, "g (float[3,4] x) => (float[3,4] y)"
      " { e = EyeLike<k = 1>(x) y = Mul(x, e) }"),
-    "trilu": (14, f"g ({X}) => (float[a,b,c] y) <int64 k = {{-1}}> {{ y = Trilu<upper = 0>(x, k) }}"),
+    "trilu": (14, f"g ({X})"
+     f" => (float[a,b,c] y) <int64 k = {{-1}}> {{ y = Trilu<upper = 0>(x, k) }}"),
     "dropout": (13, f"g ({X}) => (float[a,b,c] y, bool[d,e,f] m) {{ y, m = Dropout(x) }}"),
     "old dropout": (7, f"g ({X}) => (float[a,b,c] y) {{ y = Dropout<ratio = 0.3>(x) }}"),
     "shape arithmetic": (13, f"g ({X}) => (float[a,b] y) <int64[1] i = {{0}}, int64[1] m = {{-1}}>"
@@ -121,7 +126,8 @@ CASES: dict[str, tuple[int, str]] = {
      ' { y = Einsum<equation = "nij, kj -> nik">(x, b) }'),
     # convolutions
     "conv": (11, f"g ({IMAGE}, float[6,2,3,2] w, float[6] b) => (float[a,b,c,d] y)"
-     " { y = Conv<group = 2, strides = [2, 1], pads = [1, 0, 2, 1], dilations = [1, 2]>(x, w, b) }"),
+     " { y = Conv<group = 2, strides = [2, 1], pads = [1, 0, 2,"
+     " 1], dilations = [1, 2]>(x, w, b) }"),
     "conv in one dimension": (11, "g (float[2,3,9] x, float[4,3,3] w) => (float[a,b,c] y)"
      " { y = Conv<pads = [1, 1]>(x, w) }"),
     "conv in three dimensions": (11, "g (float[1,2,4,5,4] x, float[3,2,2,2,2] w)"
@@ -143,7 +149,8 @@ CASES: dict[str, tuple[int, str]] = {
      " { y = ConvInteger<pads = [1, 1, 1, 1]>(x, w, p) }"),
     # pools
     "max pool": (12, f"g ({IMAGE}) => (float[a,b,c,d] y)"
-     " { y = MaxPool<kernel_shape = [3, 2], strides = [2, 2], pads = [1, 0, 1, 1], ceil_mode = 1>(x) }"),
+     " { y = MaxPool<kernel_shape = [3, 2], strides = [2, 2],"
+     " pads = [1, 0, 1, 1], ceil_mode = 1>(x) }"),
     "average pool": (19, f"g ({IMAGE}) => (float[a,b,c,d] y)"
      " { y = AveragePool<kernel_shape = [3, 2], strides = [2, 2], pads = [1, 0, 1, 1],"
      " count_include_pad = 1>(x) }"),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from onnx import IR_VERSION, AttributeProto, GraphProto, NodeProto, checker
 
 from neutrams.frontends.onnx.registry import plain_domain
+from neutrams.frontends.onnx.scope import Scope
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Place, error
 
 CONTROL = frozenset({"Constant", "Identity", "If", "Loop", "Scan"})
@@ -27,24 +28,24 @@ def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
         yield from attribute.graphs
 
 
-def ordered(nodes: Sequence[NodeProto], *, known: Collection[str], file: str) -> list[NodeProto]:
+def ordered(nodes: Sequence[NodeProto], *, scope: Scope, file: str) -> list[NodeProto]:
     """Return the nodes in an order in which every value is made before it is read.
 
     Args:
         nodes: of one graph, in any order.
-        known: names of values that are there before: inputs, initialisers, outer values.
+        scope: holds the values that are there before: inputs, initialisers, outer values.
         file: for diagnostics.
 
     Raises:
         NeutramsError: NT0608, a value is undefined, made twice, or depends on itself.
     """
-    makers = _makers(nodes, known=known, file=file)
+    makers = _makers(nodes, scope=scope, file=file)
     reads = [list(dict.fromkeys(_reads(node))) for node in nodes]
     missing = [
-        _undefined(node, name, [*known, *makers], file)
+        _undefined(node, name, [*sorted(scope.names()), *makers], file)
         for node, names in zip(nodes, reads, strict=True)
         for name in names
-        if name not in makers and name not in known
+        if name not in makers and not scope.has(name)
     ]
     if missing:
         raise NeutramsError(*missing)
@@ -77,7 +78,7 @@ def check_schema(node: NodeProto, *, opset: int, where: Place) -> None:
     context.ir_version, context.opset_imports = IR_VERSION, {"": opset}
     try:
         checker.check_node(node, context)
-    except checker.ValidationError as fault:
+    except (checker.ValidationError, UnicodeDecodeError) as fault:
         message = f"`{node.op_type}` is not used as operator set {opset} defines it"
         reason = str(fault).splitlines()[0]
         raise NeutramsError(error("NT0611", message).at(where).note(reason)) from None
@@ -128,11 +129,11 @@ def _reads(node: NodeProto) -> Iterator[str]:
         yield from (name for name in captured if name not in inner)
 
 
-def _makers(nodes: Sequence[NodeProto], *, known: Collection[str], file: str) -> dict[str, int]:
+def _makers(nodes: Sequence[NodeProto], *, scope: Scope, file: str) -> dict[str, int]:
     makers: dict[str, int] = {}
     for index, node in enumerate(nodes):
         for name in filter(None, node.output):
-            if name in makers or name in known:
+            if name in makers or name in scope.values:
                 fault = error("NT0608", f"the value `{name}` is made twice")
                 raise NeutramsError(fault.at(place_of(node, file)))
             makers[name] = index

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import onnx
-from onnx import FunctionProto, ModelProto, NodeProto, TypeProto, helper
+from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TypeProto, helper
 
 from neutrams.frontends.onnx.attributes import resolved
 from neutrams.frontends.onnx.registry import plain_domain
@@ -27,6 +27,17 @@ def local_functions(model: ModelProto) -> Functions:
 
 def local_function(node: NodeProto, functions: Functions) -> FunctionProto | None:
     return functions.get((plain_domain(node.domain), node.op_type, node.overload))
+
+
+def bound(node: NodeProto, attributes: Mapping[str, AttributeProto]) -> NodeProto:
+    """Return a node with references to its function's attributes replaced by what they hold."""
+    if not any(attribute.ref_attr_name for attribute in node.attribute):
+        return node
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    del copy.attribute[:]
+    copy.attribute.extend(resolved(node.attribute, attributes))
+    return copy
 
 
 def has_body(node: NodeProto, version: int) -> bool:
@@ -74,7 +85,8 @@ def expand(
     opsets = {plain_domain(o.domain): o.version for o in function.opset_import}
     inner = Scope(
         {**scope.opsets, **opsets},
-        attributes={a.name: a for a in function.attribute_proto}
+        attributes=_defaults(node, scope.opsets)
+        | {a.name: a for a in function.attribute_proto}
         | {a.name: a for a in resolved(node.attribute, scope.attributes)},
         depth=scope.depth + 1,
         prefix=f"{scope.prefix}{next(iter(node.output), node.op_type)}/",
@@ -89,6 +101,13 @@ def expand(
     importer.walk(function.node, inner)
     wanted = zip(function.output, node.output, strict=False)
     return tuple(importer.read(name, inner, where) if used else None for name, used in wanted)
+
+
+def _defaults(node: NodeProto, opsets: Mapping[str, int]) -> dict[str, AttributeProto]:
+    """Return the defaults of a standard operator's attributes, which its body may refer to."""
+    schema = _schema(node, opsets.get(plain_domain(node.domain), 1))
+    attributes = {} if schema is None else schema.attributes
+    return {n: a.default_value for n, a in attributes.items() if a.default_value.name}
 
 
 def _schema(node: NodeProto, version: int) -> Any:

@@ -26,10 +26,16 @@ from neutrams.frontends.onnx.limits import ImportLimits
 from neutrams.frontends.onnx.loading import check_versions
 from neutrams.frontends.onnx.node import Node
 from neutrams.frontends.onnx.nonfinite import check_finite
-from neutrams.frontends.onnx.registry import HANDLERS, handler_of, load_handlers, plain_domain
+from neutrams.frontends.onnx.registry import (
+    HANDLERS,
+    Handler,
+    handler_of,
+    load_handlers,
+    plain_domain,
+)
 from neutrams.frontends.onnx.scope import Scope
 from neutrams.frontends.onnx.tensors import TensorReader
-from neutrams.ir.diagnostics import NeutramsError, Place, error
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Place, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value, Weight
 from neutrams.ir.types import Array, Shape, TensorType
@@ -109,7 +115,7 @@ class Importer:
     def walk(self, nodes: Sequence[NodeProto], scope: Scope) -> None:
         """Import the nodes of one graph or function body into ``scope``."""
         outside = self.build.where
-        for node in ordered(nodes, known=scope.names(), file=self.where.file):
+        for node in ordered(nodes, scope=scope, file=self.where.file):
             place = place_of(node, self.where.file)
             self.count(place)
             self.build.where = place
@@ -171,6 +177,7 @@ class Importer:
         if graph.sparse_initializer:
             name = graph.sparse_initializer[0].values.name
             raise NeutramsError(error("NT0617", f"weight `{name}` is sparse").at(self.where))
+        self.reader.check_total(graph.initializer)
         for tensor in graph.initializer:
             data = self.reader.array(tensor)
             scope.values[tensor.name] = self._weight(tensor.name, data, prefix=scope.prefix)
@@ -207,8 +214,8 @@ class Importer:
             return self._control(node, proto, scope)
         handler = handler_of(proto.op_type, domain=node.domain, version=node.version)
         if local is None and handler is not None:
-            made = handler(node, self.build)
-            return made if isinstance(made, tuple) else (made,)
+            return _handled(handler, node)
+        proto = functions.bound(proto, scope.attributes)
         body = local or functions.body_of(proto, node.version, node.inputs)
         if body is None:
             self._check_known([proto], {})
@@ -282,6 +289,22 @@ def _fits(sizes: tuple[int, ...], shape: Shape) -> bool:
     )
 
 
+def _handled(handler: Handler, node: Node) -> tuple[Value, ...]:
+    """Call a handler; what Python or NumPy refuses in the model's numbers is the model's fault."""
+    try:
+        made = handler(node, node.build)
+    except (IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError) as fault:
+        message = f"inputs or attributes of `{node.op_type}` do not fit together"
+        raise node.fault("NT0611", message, note=f"{type(fault).__name__}: {fault}") from fault
+    return made if isinstance(made, tuple) else (made,)
+
+
 def _located(fault: NeutramsError, where: Place) -> NeutramsError:
-    """Return the error with a place for each diagnostic that has none."""
-    return NeutramsError(*(d if d.labels else d.at(where) for d in fault.diagnostics))
+    """Return the error with a place for each diagnostic that has none, and what to do."""
+    return NeutramsError(*(_explained(d if d.labels else d.at(where)) for d in fault.diagnostics))
+
+
+def _explained(diagnostic: Diagnostic) -> Diagnostic:
+    if diagnostic.code != "NT0102" or diagnostic.helps:
+        return diagnostic
+    return diagnostic.help("fix the size when exporting the model, or with `--dim NAME=SIZE`")

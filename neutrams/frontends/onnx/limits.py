@@ -13,5 +13,5 @@ class ImportLimits:
     """Bytes that folded constants may take beyond what they were made from."""
     depth: int = 16
     """Graphs inside graphs and functions inside functions."""
-    nodes: int = 200_000
+    nodes: int = 50_000
     """Nodes after functions are expanded and loops unrolled."""

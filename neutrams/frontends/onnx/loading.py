@@ -11,7 +11,7 @@ from onnx import ModelProto
 from neutrams.frontends.onnx.limits import ImportLimits
 from neutrams.ir.diagnostics import NeutramsError, Place, error
 
-OLDEST_OPSET = 7
+OLDEST_OPSET = 6
 
 _LOOKS_LIKE = (
     (0, b"PK\x03\x04", "a zip archive, such as a torch checkpoint"),
@@ -65,7 +65,19 @@ def parse_model(data: bytes, *, file: str = "") -> ModelProto:
         raise _not_onnx(data, where) from None
     if not model.HasField("graph") or not model.graph.output:
         raise _not_onnx(data, where)
+    if not _is_text(model):
+        raise NeutramsError(error("NT0601", "names in the model are no text").at(where))
     return model
+
+
+def _is_text(model: ModelProto) -> bool:
+    """Say whether names are strings; where bytes are no UTF-8, protobuf hands out bytes."""
+    graph = model.graph
+    nodes = [*graph.node, *(node for function in model.functions for node in function.node)]
+    names = [name for n in nodes for name in (n.name, n.op_type, n.domain, *n.input, *n.output)]
+    names += [thing.name for thing in (*graph.initializer, *graph.input, *graph.output)]
+    names += [opset.domain for opset in model.opset_import]
+    return all(isinstance(name, str) for name in names)
 
 
 def check_versions(model: ModelProto, where: Place) -> dict[str, int]:

@@ -101,9 +101,10 @@ class Node:
             raise self.fault("NT0611", f"`{self.op_type}` needs an attribute `{name}`")
         return self.attrs[name]
 
-    def fault(self, code: str, message: str) -> NeutramsError:
+    def fault(self, code: str, message: str, *, note: str = "") -> NeutramsError:
         """Return an error located at this node; use NT0610 for what is not supported."""
-        return NeutramsError(error(code, message).at(self.where))
+        diagnostic = error(code, message).at(self.where)
+        return NeutramsError(diagnostic.note(note) if note else diagnostic)
 
     def _unknown(self, index: int, why: str) -> NeutramsError:
         value = self[index]

@@ -40,6 +40,10 @@ class Scope:
             return True
         return name not in self.values and self.outer is not None and self.outer.lacks(name)
 
+    def has(self, name: str) -> bool:
+        """Say whether a name is in force, its value absent or not."""
+        return self.find(name) is not None or self.lacks(name)
+
     def names(self) -> set[str]:
         """Every name in force."""
         inner = set(self.values) | self.absent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -60,7 +61,7 @@ class TensorReader:
             NeutramsError: NT0101 for its type, NT0602 for where it is stored, NT0603 if its data
                 does not fit its shape, NT0604 if it is too large.
         """
-        where = Place(self.file, f"tensor {name or tensor.name or '(unnamed)'}")
+        where = self._place(tensor, name)
         dtype = dtype_of(tensor.data_type, where)
         size = self._charge(tensor, dtype, where)
         if tensor.data_location == TensorProto.EXTERNAL:
@@ -69,17 +70,35 @@ class TensorReader:
         array = numpy_helper.to_array(tensor)
         return np.ascontiguousarray(array.astype(dtype.numpy, copy=False)).reshape(array.shape)
 
+    def check_total(self, tensors: Iterable[TensorProto]) -> None:
+        """Refuse tensors that are too large together, before any is read.
+
+        Raises:
+            NeutramsError: NT0604.
+        """
+        total = self._bytes
+        for tensor in tensors:
+            total += math.prod(max(d, 0) for d in tensor.dims) * _width(tensor.data_type)
+            if total > self.limits.memory_bytes:
+                raise self._too_large(tensor, total, self._place(tensor))
+
     def _charge(self, tensor: TensorProto, dtype: DType, where: Place) -> int:
         if any(d < 0 for d in tensor.dims):
             raise _fault("NT0603", f"the shape {list(tensor.dims)} has a negative size", where)
         size: int = math.prod(tensor.dims)
         self._bytes += size * dtype.bits // 8
-        if self._bytes <= self.limits.memory_bytes:
-            return size
-        raise NeutramsError(
+        if self._bytes > self.limits.memory_bytes:
+            raise self._too_large(tensor, self._bytes, where)
+        return size
+
+    def _place(self, tensor: TensorProto, name: str = "") -> Place:
+        return Place(self.file, f"tensor {name or tensor.name or '(unnamed)'}")
+
+    def _too_large(self, tensor: TensorProto, total: int, where: Place) -> NeutramsError:
+        return NeutramsError(
             error("NT0604", f"the shape {list(tensor.dims)} takes too much memory")
             .at(where)
-            .note(f"the weights so far declare {self._bytes} bytes")
+            .note(f"the weights up to here declare {total} bytes")
             .note(f"a model may have {self.limits.memory_bytes} bytes of weights")
         )
 
@@ -139,6 +158,13 @@ class TensorReader:
         if not path.is_file():
             raise _fault("NT0602", f"there is no file `{location}` beside the model", where)
         return path
+
+
+def _width(elem_type: int) -> int:
+    """Bytes of an element once read; 1 for types that are refused later."""
+    if elem_type not in _KNOWN or elem_type in (TensorProto.UNDEFINED, TensorProto.STRING):
+        return 1
+    return max(_stored_bits(elem_type), 8) // 8
 
 
 def _stored_bits(elem_type: int) -> int:

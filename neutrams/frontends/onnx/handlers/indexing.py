@@ -16,6 +16,7 @@ from neutrams.ir.ops.indexing import (
     OneHot,
     ScatterElements,
     ScatterNd,
+    Update,
 )  # fmt: skip
 from neutrams.ir.types import DType
 
@@ -49,6 +50,13 @@ def scatter_elements(node: Node, build: Builder) -> Value:
 def scatter_nd(node: Node, build: Builder) -> Value:
     reduction = choice(node, "reduction", "none", *_REDUCTIONS)
     return build.add(ScatterNd(node[0], node[1], node[2], reduction=reduction))
+
+
+@handles("TensorScatter")
+def tensor_scatter(node: Node, build: Builder) -> Value:
+    circular = choice(node, "mode", "linear", "linear", "circular") == "circular"
+    axis = node.attr("axis", -2)
+    return build.add(Update(node[0], node[1], node.get(2), axis=axis, circular=circular))
 
 
 @handles("OneHot")

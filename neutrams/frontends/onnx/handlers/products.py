@@ -8,7 +8,7 @@ from neutrams.frontends.onnx.node import Node
 from neutrams.frontends.onnx.registry import handles
 from neutrams.ir.op import Value
 from neutrams.ir.ops.elementwise import Add, Mul, Sub
-from neutrams.ir.ops.products import Einsum, Matmul
+from neutrams.ir.ops.products import Det, Einsum, Matmul
 from neutrams.ir.ops.tensors import Transpose
 from neutrams.ir.types import DType
 
@@ -53,3 +53,8 @@ def matmul_integer(node: Node, build: Builder) -> Value:
 def einsum(node: Node, build: Builder) -> Value:
     parts = tuple(node[i] for i in range(len(node)))
     return build.add(Einsum(parts, equation=str(node.required("equation"))))
+
+
+@handles("Det")
+def det(node: Node, build: Builder) -> Value:
+    return build.add(Det(node[0]))
