@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from neutrams.simulator.events import LayerEvents
-from neutrams.simulator.run import Result, simulate
+from neutrams.simulator.run import Batched, Result, run_batched, simulate
 from neutrams.simulator.timing import StageTime, Timing, schedule, schedule_graph
 from neutrams.simulator.usage import Usage, usage
 
 __all__ = [
+    "Batched",
     "LayerEvents",
     "Result",
     "StageTime",
     "Timing",
     "Usage",
+    "run_batched",
     "schedule",
     "schedule_graph",
     "simulate",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,35 +11,36 @@ from neutrams.ir.crossbar import Cells, Encoding, program
 from neutrams.ir.types import Array
 from neutrams.simulator.planes import convert_block, pack
 
-_TILE = 256
-"""Windows packed at a time: their words stay in the first cache."""
+_TILE = 512
+"""Windows packed at a time: the words of one phase and the sums of a neuron stay close."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The columns of one block whose converters can err, and what they are worth."""
+    """The columns of one block whose converters can err, and what they are worth.
+
+    The arrays are those that :func:`neutrams.simulator.planes.convert_block` describes.
+    """
 
     rows: int
-    worth: NDArray[np.int32]
     digits: int
+    worth: NDArray[np.int64]
     cells: NDArray[np.uint32]
     terms: NDArray[np.int32]
     ups: NDArray[np.uint32]
     limits: NDArray[np.int32]
     starts: NDArray[np.int32]
-    neurons: NDArray[np.int32]
-    gains: NDArray[np.signedinteger[Any]]
-    unit_gains: NDArray[np.signedinteger[Any]]
+    gains: NDArray[np.int64]
+    unit_gains: NDArray[np.int64]
 
-    def convert(self, drive: Array) -> Array:
-        """Return ``[windows, neurons]``: values or errors of the block for ``[rows, windows]``."""
-        windows = drive.shape[1]
-        out = np.zeros((windows, len(self.unit_gains)), self.gains.dtype)
+    def convert(self, drive: Array, out: Array) -> None:
+        """Add to ``out`` ``[neurons, windows]`` the values or errors for ``[rows, windows]``."""
         bits = len(self.worth) * self.digits
-        for low in range(0, windows, _TILE):
+        for low in range(0, drive.shape[1], _TILE):
             part = np.ascontiguousarray(drive[:, low : low + _TILE])
-            words = np.zeros((bits, _quads(self.rows) * 4, part.shape[1]), np.uint32)
+            words = _aligned((bits, _quads(self.rows) * 4, part.shape[1]))
             pack(part, words)
+            sums = np.zeros((len(out), part.shape[1]), out.dtype)
             convert_block(
                 words,
                 self.digits,
@@ -50,26 +50,23 @@ class Block:
                 self.ups,
                 self.limits,
                 self.starts,
-                self.neurons,
                 self.gains,
                 self.unit_gains,
-                out[low : low + _TILE],
+                sums,
             )
-        return out
+            out[:, low : low + _TILE] += sums
 
 
 def narrow(e: Encoding, rows: int) -> bool:
-    """Say whether the kernels' 32-bit sums hold those of a block of so many rows."""
-    largest = rows * e.cell_max * e.digit_max
-    reach = largest + (1 << max(e.shift, e.unit_shift))
-    return reach << e.phases * e.dac_bits < 2**31
+    """Say whether the kernels' 32-bit lanes hold the column sums of a block of so many rows."""
+    return rows * e.cell_max * e.digit_max + (1 << max(e.shift, e.unit_shift)) < 2**31
 
 
-def plan(weights: Array, e: Encoding, *, values: bool, wide: bool = False) -> Block | None:
+def plan(weights: Array, e: Encoding, *, values: bool) -> Block | None:
     """Prepare a block of ``weights`` ``[rows, neurons]``; ``None`` where nothing can go wrong.
 
     With ``values`` the block gives what its neurons sum to; without, only what the converters
-    add to the exact sums. ``wide`` makes the sums i64.
+    add to the exact sums.
     """
     rows, neurons = weights.shape
     cells = program(weights, e)
@@ -81,31 +78,28 @@ def plan(weights: Array, e: Encoding, *, values: bool, wide: bool = False) -> Bl
     if not values and not lossy.any() and (unit_exact or not e.bias):
         return None
     terms, ups, order = _terms(rows, e)
-    picked, starts, owners, gains = _columns(cells, e, lossy)
-    dtype = np.int64 if wide else np.int32
+    picked, starts, gains = _columns(cells, e, lossy)
+    planes = _planes(picked, e)[order].reshape(len(terms), 8, len(gains))
     return Block(
         rows=rows,
-        worth=_worth(e),
         digits=e.dac_bits,
-        cells=_aligned(_planes(picked, e)[order].reshape(len(terms), 8, picked.shape[1])),
+        worth=1 << np.arange(e.phases) * e.dac_bits,
+        cells=np.ascontiguousarray(planes.transpose(2, 0, 1)),
         terms=terms,
         ups=ups,
         limits=_limits(e, values=values),
         starts=starts,
-        neurons=owners,
-        gains=gains.astype(dtype),
-        unit_gains=_unit_gains(cells, e, neurons).astype(dtype),
+        gains=gains,
+        unit_gains=_unit_gains(cells, e, neurons),
     )
 
 
-def _columns(cells: Cells, e: Encoding, lossy: NDArray[np.bool_]) -> tuple[Array, ...]:
-    """Return codes ``[rows, columns]`` of the lossy columns, slice by slice, and their owners."""
-    polarity, slice_, neuron = np.nonzero(lossy)
-    counts = lossy.reshape(-1, lossy.shape[-1]).sum(axis=1)
-    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+def _columns(cells: Cells, e: Encoding, lossy: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
+    """Return codes ``[rows, columns]`` of the lossy columns, neuron by neuron, and their worth."""
+    neuron, polarity, slice_ = np.nonzero(lossy.transpose(2, 0, 1))
+    starts = np.concatenate([[0], np.cumsum(lossy.sum(axis=(0, 1)))]).astype(np.int32)
     sign = np.where(cells.flipped[polarity, slice_, neuron] ^ (polarity == 1), -1, 1)
-    codes = cells.codes[polarity, slice_, :, neuron].T
-    return codes, starts, neuron.astype(np.int32), sign << slice_ * e.cell_bits
+    return cells.codes[polarity, slice_, :, neuron].T, starts, sign << slice_ * e.cell_bits
 
 
 def _unit_gains(cells: Cells, e: Encoding, neurons: int) -> NDArray[np.int64]:
@@ -131,13 +125,12 @@ def _planes(codes: Array, e: Encoding) -> NDArray[np.uint32]:
     return np.concatenate([joined, np.zeros((1, 4, columns), np.uint32)])
 
 
-def _aligned(array: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Copy an array to the start of a cache line, so that no vector load crosses two."""
-    raw = np.zeros(array.nbytes + 64, np.uint8)
+def _aligned(shape: tuple[int, ...]) -> NDArray[np.uint32]:
+    """Return zeros from the start of a cache line on, so that no vector load crosses two."""
+    size = 4 * int(np.prod(shape))
+    raw = np.zeros(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
-    copy = raw[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
+    return raw[start : start + size].view(np.uint32).reshape(shape)
 
 
 def _terms(rows: int, e: Encoding) -> tuple[NDArray[np.int32], NDArray[np.uint32], Array]:
@@ -156,13 +149,6 @@ def _terms(rows: int, e: Encoding) -> tuple[NDArray[np.int32], NDArray[np.uint32
         ups.reshape(-1, 2).astype(np.uint32),
         order,
     )
-
-
-def _worth(e: Encoding) -> NDArray[np.int32]:
-    """Return each phase's weight; an even number of phases, the last perhaps never driven."""
-    phases = e.phases + e.phases % 2
-    lowest_bits = np.minimum(np.arange(phases), e.phases - 1) * e.dac_bits
-    return (1 << lowest_bits).astype(np.int32)
 
 
 def _limits(e: Encoding, *, values: bool) -> NDArray[np.int32]:

@@ -14,8 +14,9 @@ from math import prod
 
 import numpy as np
 
+from neutrams.ir.blocks import Table
 from neutrams.ir.ops.unit_mvm import Mvm
-from neutrams.ir.types import Array, DType
+from neutrams.ir.types import Array
 from neutrams.ir.windows import filled, out_sizes, windows
 from neutrams.simulator.converters import Block, narrow, plan
 
@@ -55,14 +56,13 @@ class Matrix:
 
     @cached_property
     def lossy(self) -> tuple[Placed, ...]:
+        """Blocks with columns that can err; those that read the same rows as one."""
         op, e = self.op, self.op.encoding
         if not e.adc_bits:
             return ()
-        wide = op.result.type.dtype is DType.I64
         found = []
-        for entry in op.table():
-            held = op.block_weights(self._flat, entry)
-            block = plan(held, e, values=self.scaled, wide=wide)
+        for entry in _joined(op.table(), op.outputs // op.groups):
+            block = plan(op.block_weights(self._flat, entry), e, values=self.scaled)
             if block is not None:
                 group_lo, group_hi, row_lo, row_hi = map(int, entry[:4])
                 inputs = slice(group_lo * op.fan_in + row_lo, (group_hi - 1) * op.fan_in + row_hi)
@@ -100,6 +100,8 @@ class Matrix:
     def _columns(self, x: Array) -> Array:
         """Return ``[channels, *kernel, samples, *windows]``: what drives every row."""
         op, rank = self.op, len(self.op.kernel)
+        if not rank:
+            return (x.astype(self._number) + op.input_offset).T
         strides, pads, dilations = filled(rank, op.strides, op.pads, op.dilations)
         sizes = [s + pads[i] + pads[i + rank] for i, s in enumerate(x.shape[2:])]
         beyond = op.pad_value + op.input_offset
@@ -107,8 +109,6 @@ class Matrix:
         inner = tuple(slice(pads[i], pads[i] + s) for i, s in enumerate(x.shape[2:]))
         padded[..., *inner] = np.moveaxis(x, 1, 0)
         padded[..., *inner] += op.input_offset
-        if not rank:
-            return padded
         seen = np.moveaxis(windows(padded, op.kernel, strides, (), dilations), 1, 1 + rank)
         columns = np.empty(seen.shape, seen.dtype)
         np.copyto(columns, seen)  # in the order of the columns, which is twice as fast
@@ -120,8 +120,8 @@ class Matrix:
             return exact
         found = exact.astype(self.op.result.type.dtype.numpy)
         for placed in self.lossy:
-            change = placed.block.convert(columns[placed.inputs])
-            found[0 if merged else placed.split, placed.neurons] += change.T
+            split = 0 if merged else placed.split
+            placed.block.convert(columns[placed.inputs], found[split, placed.neurons])
         return found
 
     def _exact(self, columns: Array, *, merged: bool) -> Array:
@@ -179,3 +179,10 @@ class Matrix:
     @cached_property
     def _numbers(self) -> Array:
         return self.weights.astype(self._number)
+
+
+def _joined(table: Table, neurons: int) -> Table:
+    """Join blocks that read the same rows: a column's sum does not depend on its neighbours."""
+    rows = np.unique(table[:, :4], axis=0)
+    whole = np.tile(np.array([0, neurons], np.int32), (len(rows), 1))
+    return np.concatenate([rows, whole], axis=1)

@@ -42,14 +42,14 @@ def pack(drive: NDArray[Any], words: Words) -> None:
 def convert_block(
     words: Words,
     digits: int,
-    worth: Sums,
+    worth: NDArray[np.int64],
     cells: Words,
     terms: I32,
     ups: Words,
     limits: I32,
     starts: I32,
-    gains: Sums,
-    unit_gains: Sums,
+    gains: NDArray[np.int64],
+    unit_gains: NDArray[np.int64],
     out: Sums,
 ) -> None:
     """Add to ``out`` ``[neurons, windows]`` what the converters of one block contribute.
@@ -70,138 +70,164 @@ def convert_block(
         out: result, added to.
     """
     windows = words.shape[2]
-    unit = np.zeros(windows, out.dtype)
+    unit = np.zeros((1, windows), out.dtype)
     active = np.zeros(windows, np.int64)
     dense = np.zeros((digits, words.shape[1], windows), np.uint32)
-    part = np.zeros(windows, out.dtype)
+    part = np.zeros((1, windows), out.dtype)
     sums = np.zeros(windows, np.int32)
     for phase in range(worth.shape[0]):
-        seen = words[phase * digits : (phase + 1) * digits]
-        count = drive_unit(seen, limits, worth[phase], unit, active)
+        bit = phase * digits
+        count = drive_unit(words, bit, digits, limits, worth[phase], unit, active)
         if count == 0:
             continue
         few = count < windows - windows // 4
         if few:
-            gather(seen, active[:count], dense)
+            gather(words, bit, active, count, dense)
         for neuron in range(starts.shape[0] - 1):
-            first, last = starts[neuron], starts[neuron + 1]
-            if first == last:
-                continue
-            row = part[:count] if few else out[neuron]
-            if few:
-                row[:] = 0
-            for column in range(first, last):
-                held = cells[column]
+            for column in range(starts[neuron], starts[neuron + 1]):
                 gain = gains[column] * worth[phase]
                 if few:
-                    add_column(dense[:, :, :count], held, terms, ups, limits, gain, sums, row)
+                    add_column(
+                        dense, 0, cells, column, terms, ups, limits, gain, sums, part, 0, count
+                    )
                 else:
-                    add_column(seen, held, terms, ups, limits, gain, sums, row)
-            if few:
-                scatter(row, active[:count], out[neuron])
+                    add_column(
+                        words,
+                        bit,
+                        cells,
+                        column,
+                        terms,
+                        ups,
+                        limits,
+                        gain,
+                        sums,
+                        out,
+                        neuron,
+                        windows,
+                    )
+            if few and starts[neuron] < starts[neuron + 1]:
+                scatter(part, active, count, out, neuron)
     if unit.any():
         for neuron in range(unit_gains.shape[0]):
-            add_scaled(unit, unit_gains[neuron], out[neuron])
+            for n in range(windows):
+                out[neuron, n] += unit[0, n] * unit_gains[neuron]
 
 
 @kernel
-def drive_unit(seen: Words, limits: I32, worth: int, unit: Sums, active: NDArray[np.int64]) -> int:
+def drive_unit(
+    words: Words,
+    bit: int,
+    digits: int,
+    limits: I32,
+    worth: int,
+    unit: Sums,
+    active: NDArray[np.int64],
+) -> int:
     """Convert the unit column of one phase; list the windows in which any column may err."""
     count = 0
-    for n in range(unit.shape[0]):
+    for n in range(words.shape[2]):
         driven = np.int64(0)
-        for digit in range(seen.shape[0]):
-            for word in range(seen.shape[1]):
-                driven += np.int64(popcount(seen[digit, word, n])) << digit
+        for digit in range(digits):
+            for word in range(words.shape[1]):
+                driven += np.int64(popcount(words[bit + digit, word, n])) << digit
         if driven * limits[8] > limits[7]:
             active[count] = n
             count += 1
         code = min(np.int64((driven + limits[3]) & limits[4]), np.int64(limits[5]))
-        unit[n] += np.int64(code - (driven & limits[6])) * worth
+        unit[0, n] += np.int64(code - (driven & limits[6])) * worth
     return count
 
 
 @kernel
-def gather(seen: Words, active: NDArray[np.int64], dense: Words) -> None:
+def gather(words: Words, bit: int, active: NDArray[np.int64], count: int, dense: Words) -> None:
     """Move the words of some windows together."""
-    for digit in range(seen.shape[0]):
-        for word in range(seen.shape[1]):
-            source, into = seen[digit, word], dense[digit, word]
-            for i in range(active.shape[0]):
-                into[i] = source[active[i]]
+    for digit in range(dense.shape[0]):
+        for word in range(dense.shape[1]):
+            for i in range(count):
+                dense[digit, word, i] = words[bit + digit, word, active[i]]
 
 
 @kernel
-def scatter(part: Sums, active: NDArray[np.int64], out: Sums) -> None:
-    """Add to some windows."""
-    for i in range(active.shape[0]):
-        out[active[i]] += part[i]
-
-
-@kernel
-def add_scaled(values: Sums, gain: int, out: Sums) -> None:
-    """Add a multiple of one vector to another."""
-    for n in range(out.shape[0]):
-        out[n] += values[n] * gain
+def scatter(part: Sums, active: NDArray[np.int64], count: int, out: Sums, neuron: int) -> None:
+    """Add the sums of some windows to their neuron, and clear them."""
+    for i in range(count):
+        out[neuron, active[i]] += part[0, i]
+        part[0, i] = 0
 
 
 @kernel
 def add_column(
-    seen: Words,
+    words: Words,
+    bit: int,
     cells: Words,
+    column: int,
     terms: I32,
     ups: Words,
     limits: I32,
     gain: int,
     sums: I32,
     out: Sums,
+    neuron: int,
+    count: int,
 ) -> None:
     """Add one column in one phase to its neuron: all pairs of quads, the last one converted."""
-    last = cells.shape[0] - 1
+    last = cells.shape[1] - 1
+    sums[:count] = 0
     for pair in range(last):
-        add_pair(seen, cells[pair], terms[pair], ups[pair], sums, pair == 0, out.shape[0])
-    held, low, high = cells[last], ups[last, 0], ups[last, 1]
-    left, right = seen[terms[last, 0, 0]], seen[terms[last, 1, 0]]
-    at, to = terms[last, 0, 1], terms[last, 1, 1]
-    a, b, c, d = left[at], left[at + 1], left[at + 2], left[at + 3]
-    e, f, g, h = right[to], right[to + 1], right[to + 2], right[to + 3]
+        add_pair(words, bit, cells, column, pair, terms, ups, sums, count)
+    low, high = ups[last, 0], ups[last, 1]
+    left, at = bit + terms[last, 0, 0], terms[last, 0, 1]
+    right, to = bit + terms[last, 1, 0], terms[last, 1, 1]
     half, keep, most, minus = limits[0], limits[1], limits[2], limits[6]
-    k0, k1, k2, k3 = held[0], held[1], held[2], held[3]
-    k4, k5, k6, k7 = held[4], held[5], held[6], held[7]
-    if last == 0:
-        for n in range(out.shape[0]):
-            one = ones(a[n] & k0, b[n] & k1, c[n] & k2, d[n] & k3)
-            two = ones(e[n] & k4, f[n] & k5, g[n] & k6, h[n] & k7)
-            total = weigh(one, low, two, high)
-            code = min(np.int32(np.int32(total + half) & keep), most)
-            out[n] += np.int32(code - np.int32(total & minus)) * gain
-    else:
-        for n in range(out.shape[0]):
-            one = ones(a[n] & k0, b[n] & k1, c[n] & k2, d[n] & k3)
-            two = ones(e[n] & k4, f[n] & k5, g[n] & k6, h[n] & k7)
-            total = np.int32(sums[n] + weigh(one, low, two, high))
-            code = min(np.int32(np.int32(total + half) & keep), most)
-            out[n] += np.int32(code - np.int32(total & minus)) * gain
+    k0, k1, k2, k3 = held(cells, column, last, 0)
+    k4, k5, k6, k7 = held(cells, column, last, 4)
+    for n in range(count):
+        a, b = words[left, at, n] & k0, words[left, at + 1, n] & k1
+        c, d = words[left, at + 2, n] & k2, words[left, at + 3, n] & k3
+        e, f = words[right, to, n] & k4, words[right, to + 1, n] & k5
+        g, h = words[right, to + 2, n] & k6, words[right, to + 3, n] & k7
+        total = np.int32(sums[n] + weigh(ones(a, b, c, d), low, ones(e, f, g, h), high))
+        code = min(np.int32(np.int32(total + half) & keep), most)
+        out[neuron, n] += np.int32(code - np.int32(total & minus)) * gain
 
 
 @kernel
 def add_pair(
-    seen: Words, cells: Words, terms: I32, ups: Words, sums: I32, first: bool, count: int
+    words: Words,
+    bit: int,
+    cells: Words,
+    column: int,
+    pair: int,
+    terms: I32,
+    ups: Words,
+    sums: I32,
+    count: int,
 ) -> None:
-    """Add one pair of quads to a column's sums, or begin them."""
-    low, high = ups[0], ups[1]
-    left, right = seen[terms[0, 0]], seen[terms[1, 0]]
-    at, to = terms[0, 1], terms[1, 1]
-    a, b, c, d = left[at], left[at + 1], left[at + 2], left[at + 3]
-    e, f, g, h = right[to], right[to + 1], right[to + 2], right[to + 3]
-    k0, k1, k2, k3 = cells[0], cells[1], cells[2], cells[3]
-    k4, k5, k6, k7 = cells[4], cells[5], cells[6], cells[7]
-    if first:
-        sums[:count] = 0
+    """Add one pair of quads to a column's sums."""
+    low, high = ups[pair, 0], ups[pair, 1]
+    left, at = bit + terms[pair, 0, 0], terms[pair, 0, 1]
+    right, to = bit + terms[pair, 1, 0], terms[pair, 1, 1]
+    k0, k1, k2, k3 = held(cells, column, pair, 0)
+    k4, k5, k6, k7 = held(cells, column, pair, 4)
     for n in range(count):
-        one = ones(a[n] & k0, b[n] & k1, c[n] & k2, d[n] & k3)
-        two = ones(e[n] & k4, f[n] & k5, g[n] & k6, h[n] & k7)
-        sums[n] = np.int32(sums[n] + weigh(one, low, two, high))
+        a, b = words[left, at, n] & k0, words[left, at + 1, n] & k1
+        c, d = words[left, at + 2, n] & k2, words[left, at + 3, n] & k3
+        e, f = words[right, to, n] & k4, words[right, to + 1, n] & k5
+        g, h = words[right, to + 2, n] & k6, words[right, to + 3, n] & k7
+        sums[n] = np.int32(sums[n] + weigh(ones(a, b, c, d), low, ones(e, f, g, h), high))
+
+
+@kernel
+def held(
+    cells: Words, column: int, pair: int, at: int
+) -> tuple[np.uint32, np.uint32, np.uint32, np.uint32]:
+    """Return four words of cells."""
+    return (
+        cells[column, pair, at],
+        cells[column, pair, at + 1],
+        cells[column, pair, at + 2],
+        cells[column, pair, at + 3],
+    )
 
 
 @kernel

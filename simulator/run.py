@@ -64,23 +64,48 @@ def simulate(
         NeutramsError: NT0521 to NT0524, the inputs do not fit the graph; every fault at once.
     """
     graph = program.module["main"]
+    ran = run_batched(graph, inputs, Runner(graph), batch=batch, progress=progress)
+    return Result(
+        outputs=ran.outputs,
+        layers=events(program, ran.how, inferences=-(-ran.samples // ran.how.each)),
+        samples=ran.samples,
+        timing=schedule(program),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Batched:
+    """What a graph made of samples, and how they were counted."""
+
+    outputs: dict[str, Array]
+    how: Batching
+    samples: int
+
+
+def run_batched(
+    graph: Graph,
+    inputs: Mapping[str, Array],
+    run: Callable[[dict[str, Array]], Mapping[str, Array]],
+    *,
+    batch: int | None = None,
+    progress: Progress | None = None,
+) -> Batched:
+    """Give ``run`` the samples batch by batch, and join the outputs it returns by name.
+
+    Raises:
+        NeutramsError: NT0521 to NT0524, the inputs do not fit the graph; every fault at once.
+    """
     arrays = checked(graph, inputs)
     how = batching(graph, {name: array.shape for name, array in arrays.items()})
     size = how.fixed or batch or batch_size(graph, how)
     total, done = count(graph, arrays, how), 0
-    runner = Runner(graph)
     parts: list[dict[str, Array]] = []
     for real, part in batches(graph, arrays, how, size):
-        parts.append({k: _kept(a, real, how) for k, a in runner(part).items()})
+        parts.append({k: _kept(a, real, how) for k, a in run(part).items()})
         done += real
         if progress is not None:
             progress(done, total)
-    return Result(
-        outputs=_joined(graph, parts, how),
-        layers=events(program, how, inferences=-(-total // how.each)),
-        samples=total,
-        timing=schedule(program),
-    )
+    return Batched(_joined(graph, parts, how), how, total)
 
 
 class Runner:

@@ -38,7 +38,7 @@ class Unary(Op):
     def infer(self) -> TensorType:
         return self.x.type
 
-    def mixes(self) -> Mixes:
+    def mixes(self) -> Mixes | None:
         return (NONE,)
 
 

@@ -62,7 +62,7 @@ class Dequantize(Op):
     def evaluate(self, x: Array, scale: Array, zero: Array) -> Array:
         wide = np.int32 if x.dtype.itemsize < 4 else np.int64
         steps = x.astype(wide) - spread(zero, self.axis, x.ndim).astype(wide)
-        return steps.astype(scale.dtype) * spread(scale, self.axis, x.ndim)
+        return np.asarray(steps.astype(scale.dtype) * spread(scale, self.axis, x.ndim))
 
     def mixes(self) -> Mixes:
         return (NONE, NONE, NONE)

@@ -62,15 +62,13 @@ class ReduceProd(Reduction):
 @digital("nn.reduce_max")
 class ReduceMax(Reduction):
     def evaluate(self, x: Array) -> Array:
-        low = lowest(x.dtype)
-        return np.maximum.reduce(x, self.axes, keepdims=self.keepdims, initial=low)  # type: ignore[no-any-return]
+        return keep(np.max(x, self.axes, keepdims=self.keepdims, initial=lowest(x.dtype)), x)
 
 
 @digital("nn.reduce_min")
 class ReduceMin(Reduction):
     def evaluate(self, x: Array) -> Array:
-        high = highest(x.dtype)
-        return np.minimum.reduce(x, self.axes, keepdims=self.keepdims, initial=high)  # type: ignore[no-any-return]
+        return keep(np.min(x, self.axes, keepdims=self.keepdims, initial=highest(x.dtype)), x)
 
 
 @digital("nn.reduce_l1")

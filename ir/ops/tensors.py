@@ -181,7 +181,7 @@ class Pad(Op):
 
     x: Value = operand()
     value: Value | None = operand(default=None)
-    pads: tuple[int, ...] = attr()
+    pads: tuple[int, ...] = attr(default=())
     mode: str = attr(default="constant")
 
     def infer(self) -> TensorType:
@@ -332,4 +332,4 @@ def _end(end: int, step: int) -> int | None:
 def _whole(cut: slice, size: Dim) -> bool:
     if cut.step != 1 or cut.start != 0:
         return False
-    return cut.stop >= (size if isinstance(size, int) else 2**31 - 1)
+    return bool(cut.stop >= (size if isinstance(size, int) else 2**31 - 1))

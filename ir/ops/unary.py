@@ -175,9 +175,10 @@ class IsInf(Predicate):
     negative: bool = attr(default=True)
 
     def evaluate(self, x: Array) -> Array:
-        return (self.positive & np.isposinf(x)) | (self.negative & np.isneginf(x))
+        found = (self.positive & np.isposinf(x)) | (self.negative & np.isneginf(x))
+        return np.asarray(found)
 
 
 def erf(x: Array) -> Array:
     """Return the error function in float64."""
-    return np.vectorize(math.erf, otypes=[np.float64])(x)
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x))

@@ -65,6 +65,7 @@ def compile_(
         print_after=shared.selected(print_after),
         emit=say,
     )
+    looks_inside = verify_each or timing or remarks or bool(print_after)
     chip = driver.load_target(target, settings or [])
     with readable(model, suffix=".onnx") as source, Bar() as bar:
         compiled = driver.compile_model(
@@ -73,7 +74,7 @@ def compile_(
             calibration=calibrate or None,
             preprocess=driver.Preprocess.parse(preprocess),
             options=chosen,
-            cache=None if no_cache else driver.Cache.default(),
+            cache=None if no_cache or looks_inside else driver.Cache.default(),
             progress=bar,
         )
         with writable(written, suffix=".ntp") as path:
@@ -93,13 +94,16 @@ def _tell(compiled: Compiled, *, remarks: bool) -> None:
 
 def _show_compiled(compiled: Compiled, written: str, format: str) -> None:
     from neutrams import driver, report
-    from neutrams.cli.output import show, show_json
+    from neutrams.cli.output import show, show_json, width
 
     resources = driver.resources(compiled.program)
     if format == "json" and written != "-":
         show_json(report.resources_json(resources))
     elif written != "-":
-        show(*report.resources_text(resources), report.footer(written, compiled.reused))
+        show(
+            *report.resources_text(resources, width=width()),
+            report.footer(written, compiled.reused),
+        )
 
 
 def simulate(
@@ -123,7 +127,7 @@ def simulate(
 ) -> None:
     """Simulate a program on samples: accuracy, latency, energy, area, utilisation."""
     from neutrams import driver, report
-    from neutrams.cli.output import Bar, show, show_json
+    from neutrams.cli.output import Bar, show, show_json, width
     from neutrams.cli.streams import readable
     from neutrams.ir.program import Program
 
@@ -147,7 +151,7 @@ def simulate(
     if format == "json":
         show_json(report.simulation_json(found))
     else:
-        show(*report.simulation_text(found))
+        show(*report.simulation_text(found, width=width()))
 
 
 def check(

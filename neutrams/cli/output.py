@@ -9,13 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
@@ -38,6 +32,11 @@ def show(*parts: RenderableType) -> None:
         for part in parts:
             out.print(part)
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in held.get().splitlines()))
+
+
+def width() -> int:
+    """Return the columns that tables may take."""
+    return console().width
 
 
 def show_json(value: Any) -> None:
@@ -81,13 +80,13 @@ class Bar:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=28),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}", style="dim"),
             TimeElapsedColumn(),
             console=err,
             transient=True,
             disable=not err.is_terminal,
         )
-        self._task = self._bars.add_task("", total=None)
+        self._task = self._bars.add_task("starting", total=None, count="")
 
     def __enter__(self) -> Bar:
         self._bars.start()
@@ -102,4 +101,6 @@ class Bar:
         self._bars.stop()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        self._bars.update(self._task, description=stage, completed=done, total=total or None)
+        self._bars.tasks[0].total = total or None
+        count = f"{done:,}/{total:,}" if total else ""
+        self._bars.update(self._task, description=stage, completed=done, count=count)

@@ -18,8 +18,11 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
-from neutrams.passes.samples import batches
+from neutrams.simulator import run_batched
 from neutrams.simulator import simulate as run
+
+FLOAT_BATCH = 64
+"""Samples the reference interpreter is given at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +141,13 @@ def simulate(
 
 def run_float(graph: Graph, samples: Samples, tell: Progress) -> dict[str, Array]:
     """Return the float network's outputs on the samples."""
-    parts: list[dict[str, Array]] = []
-    done = 0
-    for part in batches(graph, samples.inputs, limit=samples.count, size=64):
-        tell("running the float network", done, samples.count)
-        parts.append(interpret(graph, part))
-        done += len(next(iter(part.values())))
-    return {name: np.concatenate([part[name] for part in parts]) for name in graph.output_names}
+    return run_batched(
+        graph,
+        samples.inputs,
+        lambda part: interpret(graph, part),
+        batch=FLOAT_BATCH,
+        progress=lambda done, total: tell("running the float network", done, total),
+    ).outputs
 
 
 def _judge(metric: str | None, samples: Samples) -> Metric | None:

@@ -6,11 +6,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from neutrams.driver import Check, LayerCost, LayerUse, Quality, Resources, Simulation
+from neutrams.driver import Check, LayerCost, Quality, Resources, Simulation
+from neutrams.report.tables import Row, facts, layer_table, short, table
 from neutrams.report.units import area, count, percent, quantity
 
 SHOWN_ASSUMPTIONS = 4
-NAME_WIDTH = 24
 
 
 def footer(written: str, reused: tuple[str, ...]) -> RenderableType:
@@ -21,21 +21,26 @@ def footer(written: str, reused: tuple[str, ...]) -> RenderableType:
     return text
 
 
-def resources_text(found: Resources) -> list[RenderableType]:
+def resources_text(found: Resources, *, width: int = 120) -> list[RenderableType]:
     """Return what ``compile`` shows: where layers run, and what the network takes of the chip."""
-    return [_layer_table(found.layers, {}, ()), Text(), _facts(_resource_rows(found)), Text()]
+    return [
+        layer_table(found.layers, (), (), width),
+        Text(),
+        facts(_resource_rows(found)),
+        Text(),
+    ]
 
 
-def simulation_text(found: Simulation) -> list[RenderableType]:
+def simulation_text(found: Simulation, *, width: int = 120) -> list[RenderableType]:
     """Return what ``simulate`` shows."""
     rows = [*_quality_rows(found), *_cost_rows(found), *_resource_rows(found.resources)]
-    costs = dict(zip(found.resources.layers, found.layers, strict=True))
+    others = (*found.others, _static(found))
     return [
-        _layer_table(found.resources.layers, costs, (*found.others, _static(found))),
+        layer_table(found.resources.layers, found.layers, others, width),
         Text(),
         _component_table(found),
         Text(),
-        _facts(rows),
+        facts(rows),
         *_assumptions(found),
         *(Text(diagnostic.render(), style="yellow") for diagnostic in found.warnings),
     ]
@@ -43,12 +48,12 @@ def simulation_text(found: Simulation) -> list[RenderableType]:
 
 def check_text(found: Check) -> list[RenderableType]:
     """Return what ``check`` shows."""
-    table = _table("op", "value", "runs on", "~why")
+    made = table("op", "value", "runs on", "~why")
     for op in found.ops:
         style = "cyan" if op.place == "crossbar" else ""
         place = "crossbars" if op.place == "crossbar" else "digital unit"
         reason = Text(op.reason, style="dim")
-        table.add_row(op.op, _short(op.name), Text(place, style=style), reason)
+        made.add_row(op.op, short(op.name), Text(place, style=style), reason)
     machine = found.target.machine
     verdict = ("it fits", "bold green") if found.fits else ("it does not fit", "bold red")
     rows = [
@@ -56,7 +61,7 @@ def check_text(found: Check) -> list[RenderableType]:
         ("crossbars", f"{count(found.crossbars)} of {count(machine.crossbars)}"),
         ("smallest chip", f"{count(found.smallest_tiles)} of {count(machine.tiles)} tiles"),
     ]
-    parts: list[RenderableType] = [table, Text(), _facts([(k, Text(v)) for k, v in rows])]
+    parts: list[RenderableType] = [made, Text(), facts([(k, Text(v)) for k, v in rows])]
     if not found.fits:
         help = (
             f"a chip of {found.smallest_tiles} tiles would: --set chip.tiles={found.smallest_tiles}"
@@ -65,63 +70,20 @@ def check_text(found: Check) -> list[RenderableType]:
     return [*parts, Text.assemble(verdict, f" `{found.target.name}`")]
 
 
-def _layer_table(
-    uses: tuple[LayerUse, ...],
-    costs: dict[LayerUse, LayerCost],
-    others: tuple[LayerCost, ...],
-) -> Table:
-    """Return one row a layer; with costs also conversions and energy, ``others`` at the end."""
-    places = ["layer", "does", "on", ">crossbars", ">copies", ">used", ">rounds", ">done"]
-    table = _table(*places, *([">ADC reads", ">energy", ">share"] if costs else []))
-    total = sum(cost.energy_j for cost in (*costs.values(), *others))
-    for use in uses:
-        table.add_row(*_place_cells(use), *(_cost_cells(costs[use], total) if costs else []))
-    for cost in others:
-        empty = [""] * (len(places) - 2)
-        name = Text(_OTHERS.get(cost.name, cost.name), style="dim")
-        table.add_row(name, "", *empty, *_cost_cells(cost, total))
-    return table
-
-
 def _static(found: Simulation) -> LayerCost:
     """What leaks while an inference is under way, whatever runs."""
     energy = sum(part.static_j for part in found.charge.parts)
     return LayerCost("static power", energy, {}, found.samples)
 
 
-_OTHERS = {"network": "between tiles", "io": "on, off chip"}
-
-
-def _place_cells(use: LayerUse) -> list[RenderableType]:
-    held = (
-        [count(use.crossbars), count(use.copies), percent(use.utilisation), count(use.windows)]
-        if use.crossbars
-        else [""] * 4
-    )
-    place = Text("crossbars", style="cyan") if use.crossbars else Text("digital", style="dim")
-    return [Text(_short(use.name)), use.kind, place, *held, quantity(use.finish_s, "s")]
-
-
-def _short(name: str) -> str:
-    """Return a name of at most ``NAME_WIDTH``; both ends tell names of one network apart."""
-    half = NAME_WIDTH // 2
-    return name if len(name) <= NAME_WIDTH else f"{name[:half]}…{name[1 - half :]}"
-
-
-def _cost_cells(cost: LayerCost, total: float) -> list[RenderableType]:
-    conversions = cost.counts.get("adc_conversions", 0) / cost.samples
-    share = percent(cost.energy_j / total) if total else ""
-    return [count(conversions) if conversions else "", quantity(cost.energy_j, "J"), share]
-
-
 def _component_table(found: Simulation) -> Table:
-    table = _table("component", "of each", ">energy", ">share", ">static", ">area", ">share")
+    made = table("component", "of each", ">energy", ">share", ">static", ">area", ">share")
     areas = {part.name: part.area_mm2 for part in found.resources.components}
     energy, whole = found.energy_j or 1.0, found.resources.area_mm2 or 1.0
     parts = [p for p in found.charge.parts if p.energy_j or areas[p.component]]
     for part in sorted(parts, key=lambda part: -part.energy_j):
         mm2 = areas[part.component]
-        table.add_row(
+        made.add_row(
             part.component,
             part.place,
             quantity(part.energy_j, "J"),
@@ -130,10 +92,7 @@ def _component_table(found: Simulation) -> Table:
             area(mm2),
             percent(mm2 / whole),
         )
-    return table
-
-
-Row = tuple[str, RenderableType]
+    return made
 
 
 def _quality_rows(found: Simulation) -> list[Row]:
@@ -218,24 +177,3 @@ def _assumptions(found: Simulation) -> list[RenderableType]:
         lines += [Text(f"  and {rest} more: --format json", style="dim")] if rest > 0 else []
     where = f"  sources: neutrams targets show {found.resources.target} --sources"
     return [Group(*lines, Text(where, style="dim"))]
-
-
-def _facts(rows: list[Row]) -> Table:
-    table = Table.grid(padding=(0, 3))
-    table.add_column(style="dim")
-    table.add_column()
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _table(*heads: str) -> Table:
-    """Return a table; heads that begin with ``>`` are of numbers, with ``~`` of text that wraps."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for head in heads:
-        table.add_column(
-            head.lstrip(">~"),
-            justify="right" if head.startswith(">") else "left",
-            no_wrap=not head.startswith("~"),
-        )
-    return table

@@ -14,6 +14,7 @@ from neutrams.ir.batching import BatchAxis, Obstacle, batch_axes
 from neutrams.ir.diagnostics import Diagnostic
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.text import parse
+from neutrams.ir.types import bind
 
 INDEPENDENT = {
     "reshape to a row": "g (float[1,2,3] x) => (float[1,6] y)"
@@ -63,7 +64,9 @@ def test_independent_samples_get_a_symbolic_batch(
     assert "became `N`" in remarks[0].message
     random = np.random.default_rng(1)
     batch = {
-        value.name: random.normal(size=(5, *value.type.shape[1:])).astype(np.float32)
+        value.name: random.normal(size=(5, *(bind(d, {}) for d in value.type.shape[1:]))).astype(
+            np.float32
+        )
         for value in graph.inputs
     }
     (together,) = interpret(graph, batch).values()

@@ -45,13 +45,16 @@ def quantiser(op_type: str, constants: dict[str, Any], **attributes: Any) -> onn
     node = helper.make_node(
         op_type, ["x", *constants], ["y"], domain="qonnx.custom_op.general", **attributes
     )
-    shape = ["N", 3]
+    shape: list[str | int | None] = ["N", 3]
     graph = helper.make_graph(
         [node],
         "quantiser",
         [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, shape)],
-        [onnx.numpy_helper.from_array(np.float32(v), name) for name, v in constants.items()],
+        [
+            onnx.numpy_helper.from_array(np.array(v, np.float32), name)
+            for name, v in constants.items()
+        ],
     )
     opsets = [helper.make_opsetid("", 13), helper.make_opsetid("qonnx.custom_op.general", 1)]
     return helper.make_model(graph, opset_imports=opsets)
@@ -59,7 +62,7 @@ def quantiser(op_type: str, constants: dict[str, Any], **attributes: Any) -> onn
 
 GRID = np.linspace(-40, 40, 3 * 321, dtype=np.float32).reshape(-1, 3)
 
-ROUNDINGS = {
+ROUNDINGS: dict[str, Callable[..., Any]] = {
     "ROUND": np.rint,
     "FLOOR": np.floor,
     "CEIL": np.ceil,

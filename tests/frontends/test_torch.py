@@ -44,9 +44,9 @@ class DataDecides(torch.nn.Module):  # type: ignore[misc,name-defined]
 
 def agree(module: Any, *arrays: Any) -> None:
     graph = load_model(module, examples=tuple(array[:1] for array in arrays))
-    assert [value.type.shape[0] for value in graph.inputs] == [graph.outputs[0].type.shape[0]] * len(
-        arrays
-    )
+    assert [value.type.shape[0] for value in graph.inputs] == [
+        graph.outputs[0].type.shape[0]
+    ] * len(arrays)
     found = interpret(graph, {v.name: a for v, a in zip(graph.inputs, arrays, strict=True)})
     module.eval()
     with torch.no_grad():

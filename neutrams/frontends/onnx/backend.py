@@ -84,7 +84,7 @@ def specialised(model: ModelProto, inputs: Mapping[str, Array]) -> Graph:
     small = [name for name, array in inputs.items() if np.ndim(array) <= 1]
     rest = [name for name in small if name != next(iter(inputs))]
     whole = [name for name in rest if np.asarray(inputs[name]).dtype.kind in "iu"]
-    tries = list(dict.fromkeys((tuple(names) for names in ([], whole, rest, small))))
+    tries = list(dict.fromkeys(tuple(names) for names in ([], whole, rest, small)))
     for fixed in tries:
         options = ImportOptions(finite=False, fixed={name: inputs[name] for name in fixed})
         try:

@@ -27,7 +27,9 @@ def moved_before(op: Op, add: Callable[[Op], Value]) -> Dequantize | None:
     scale, zero = source.scale, source.zero
     if isinstance(op, Transpose):
         axis = op.permutation.index(source.axis % source.x.type.rank) if scale.type.rank else 0
-        return Dequantize(add(Transpose(source.x, permutation=op.permutation)), scale, zero, axis=axis)
+        return Dequantize(
+            add(Transpose(source.x, permutation=op.permutation)), scale, zero, axis=axis
+        )
     if scale.type.rank:
         return None
     return Dequantize(add(Reshape(source.x, shape=op.shape)), scale, zero, axis=0)

@@ -14,8 +14,8 @@ from neutrams.frontends.onnx import control, functions
 from neutrams.frontends.onnx.attributes import read_attributes
 from neutrams.frontends.onnx.builder import Builder
 from neutrams.frontends.onnx.checks import (
-    check_schema,
     CONTROL,
+    check_schema,
     depth_of,
     ordered,
     place_of,
@@ -203,9 +203,7 @@ class Importer:
             or functions.has_body(node, version)
         )
 
-    def _convert(
-        self, proto: NodeProto, scope: Scope, where: Place
-    ) -> tuple[Value | None, ...]:
+    def _convert(self, proto: NodeProto, scope: Scope, where: Place) -> tuple[Value | None, ...]:
         node = self._node(proto, scope, where)
         local = functions.local_function(proto, self.functions)
         if local is None and onnx.defs.has(proto.op_type, node.domain):
