@@ -135,13 +135,24 @@ def multiply(x: Array, weights: Array, e: Encoding) -> Ints:
 def lossless(weights: Array, e: Encoding) -> NDArray[np.bool_]:
     """Return for every neuron of a block whether each input gives its exact integer product.
 
-    A column is safe where its largest possible sum, all rows driven full, is a code of the
-    converter and no low bits are dropped. The unit column must be safe too, where there is one.
+    All its columns must be safe, and the unit column too, where there is one.
     """
-    neurons = weights.shape[1]
+    if e.bias and not unit_safe(len(weights), e):
+        return np.zeros(weights.shape[1], bool)
+    return np.asarray(safe(program(weights, e), e).all(axis=(0, 1)))
+
+
+def safe(cells: Cells, e: Encoding) -> NDArray[np.bool_]:
+    """Return ``[polarities, slices, neurons]``: the columns whose converter never errs.
+
+    The largest possible sum, all rows driven full, is a code and no low bits are dropped.
+    """
     if not e.adc_bits:
-        return np.ones(neurons, bool)
-    if e.bias and (e.unit_shift or len(weights) * e.digit_max > e.code_max):
-        return np.zeros(neurons, bool)
-    worst = program(weights, e).codes.sum(axis=2) * e.digit_max
-    return np.asarray((worst <= (e.code_max if not e.shift else 0)).all(axis=(0, 1)))
+        return np.ones_like(cells.flipped)
+    worst = cells.codes.sum(axis=2) * e.digit_max
+    return np.asarray(worst <= (0 if e.shift else e.code_max))
+
+
+def unit_safe(rows: int, e: Encoding) -> bool:
+    """Say whether the converter of a unit column of so many rows never errs."""
+    return not e.adc_bits or (not e.unit_shift and rows * e.digit_max <= e.code_max)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.ir.crossbar import Cells, Encoding, program
+from neutrams.ir.crossbar import Cells, Encoding, program, safe, unit_safe
 from neutrams.ir.types import Array
 from neutrams.simulator.planes import convert_block, pack
 
@@ -70,12 +70,8 @@ def plan(weights: Array, e: Encoding, *, values: bool) -> Block | None:
     """
     rows, neurons = weights.shape
     cells = program(weights, e)
-    top = e.code_max if not e.shift else 0
-    lossy = cells.codes.sum(axis=2) * e.digit_max > top
-    if values:
-        lossy = np.ones_like(lossy)
-    unit_exact = not e.unit_shift and rows * e.digit_max <= e.code_max
-    if not values and not lossy.any() and (unit_exact or not e.bias):
+    lossy = np.ones_like(cells.flipped) if values else ~safe(cells, e)
+    if not values and not lossy.any() and (not e.bias or unit_safe(rows, e)):
         return None
     terms, ups, order = _terms(rows, e)
     picked, starts, gains = _columns(cells, e, lossy)

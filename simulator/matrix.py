@@ -106,9 +106,10 @@ class Matrix:
         sizes = [s + pads[i] + pads[i + rank] for i, s in enumerate(x.shape[2:])]
         beyond = op.pad_value + op.input_offset
         padded = np.full((x.shape[1], len(x), *sizes), beyond, self._number)
-        inner = tuple(slice(pads[i], pads[i] + s) for i, s in enumerate(x.shape[2:]))
-        padded[..., *inner] = np.moveaxis(x, 1, 0)
-        padded[..., *inner] += op.input_offset
+        bounds = (slice(pads[i], pads[i] + s) for i, s in enumerate(x.shape[2:]))
+        inner = padded[(slice(None), slice(None), *bounds)]
+        inner[...] = np.moveaxis(x, 1, 0)
+        inner += op.input_offset
         seen = np.moveaxis(windows(padded, op.kernel, strides, (), dilations), 1, 1 + rank)
         columns = np.empty(seen.shape, seen.dtype)
         np.copyto(columns, seen)  # in the order of the columns, which is twice as fast

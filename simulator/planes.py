@@ -73,40 +73,24 @@ def convert_block(
     unit = np.zeros((1, windows), out.dtype)
     active = np.zeros(windows, np.int64)
     dense = np.zeros((digits, words.shape[1], windows), np.uint32)
-    part = np.zeros((1, windows), out.dtype)
+    part = np.zeros(windows, out.dtype)
     sums = np.zeros(windows, np.int32)
     for phase in range(worth.shape[0]):
         bit = phase * digits
         count = drive_unit(words, bit, digits, limits, worth[phase], unit, active)
         if count == 0:
             continue
-        few = count < windows - windows // 4
-        if few:
+        if count < windows - windows // 4:
             gather(words, bit, active, count, dense)
-        for neuron in range(starts.shape[0] - 1):
-            for column in range(starts[neuron], starts[neuron + 1]):
-                gain = gains[column] * worth[phase]
-                if few:
-                    add_column(
-                        dense, 0, cells, column, terms, ups, limits, gain, sums, part, 0, count
-                    )
-                else:
-                    add_column(
-                        words,
-                        bit,
-                        cells,
-                        column,
-                        terms,
-                        ups,
-                        limits,
-                        gain,
-                        sums,
-                        out,
-                        neuron,
-                        windows,
-                    )
-            if few and starts[neuron] < starts[neuron + 1]:
-                scatter(part, active, count, out, neuron)
+            add_phase(
+                dense, 0, cells, terms, ups, limits, starts, gains, worth[phase], sums, part,
+                active, count, out,
+            )  # fmt: skip
+        else:
+            add_phase(
+                words, bit, cells, terms, ups, limits, starts, gains, worth[phase], sums, part,
+                active, windows, out,
+            )  # fmt: skip
     if unit.any():
         for neuron in range(unit_gains.shape[0]):
             for n in range(windows):
@@ -148,86 +132,68 @@ def gather(words: Words, bit: int, active: NDArray[np.int64], count: int, dense:
 
 
 @kernel
-def scatter(part: Sums, active: NDArray[np.int64], count: int, out: Sums, neuron: int) -> None:
-    """Add the sums of some windows to their neuron, and clear them."""
-    for i in range(count):
-        out[neuron, active[i]] += part[0, i]
-        part[0, i] = 0
-
-
-@kernel
-def add_column(
+def add_phase(
     words: Words,
     bit: int,
     cells: Words,
-    column: int,
     terms: I32,
     ups: Words,
     limits: I32,
-    gain: int,
+    starts: I32,
+    gains: NDArray[np.int64],
+    worth: int,
     sums: I32,
+    part: Sums,
+    active: NDArray[np.int64],
+    count: int,
     out: Sums,
-    neuron: int,
-    count: int,
 ) -> None:
-    """Add one column in one phase to its neuron: all pairs of quads, the last one converted."""
+    """Add all columns in one phase to their neurons, for all windows or for the active ones.
+
+    One function, since handing arrays to another costs as much as a short loop.
+    """
     last = cells.shape[1] - 1
-    sums[:count] = 0
-    for pair in range(last):
-        add_pair(words, bit, cells, column, pair, terms, ups, sums, count)
-    low, high = ups[last, 0], ups[last, 1]
-    left, at = bit + terms[last, 0, 0], terms[last, 0, 1]
-    right, to = bit + terms[last, 1, 0], terms[last, 1, 1]
     half, keep, most, minus = limits[0], limits[1], limits[2], limits[6]
-    k0, k1, k2, k3 = held(cells, column, last, 0)
-    k4, k5, k6, k7 = held(cells, column, last, 4)
-    for n in range(count):
-        a, b = words[left, at, n] & k0, words[left, at + 1, n] & k1
-        c, d = words[left, at + 2, n] & k2, words[left, at + 3, n] & k3
-        e, f = words[right, to, n] & k4, words[right, to + 1, n] & k5
-        g, h = words[right, to + 2, n] & k6, words[right, to + 3, n] & k7
-        total = np.int32(sums[n] + weigh(ones(a, b, c, d), low, ones(e, f, g, h), high))
-        code = min(np.int32(np.int32(total + half) & keep), most)
-        out[neuron, n] += np.int32(code - np.int32(total & minus)) * gain
-
-
-@kernel
-def add_pair(
-    words: Words,
-    bit: int,
-    cells: Words,
-    column: int,
-    pair: int,
-    terms: I32,
-    ups: Words,
-    sums: I32,
-    count: int,
-) -> None:
-    """Add one pair of quads to a column's sums."""
-    low, high = ups[pair, 0], ups[pair, 1]
-    left, at = bit + terms[pair, 0, 0], terms[pair, 0, 1]
-    right, to = bit + terms[pair, 1, 0], terms[pair, 1, 1]
-    k0, k1, k2, k3 = held(cells, column, pair, 0)
-    k4, k5, k6, k7 = held(cells, column, pair, 4)
-    for n in range(count):
-        a, b = words[left, at, n] & k0, words[left, at + 1, n] & k1
-        c, d = words[left, at + 2, n] & k2, words[left, at + 3, n] & k3
-        e, f = words[right, to, n] & k4, words[right, to + 1, n] & k5
-        g, h = words[right, to + 2, n] & k6, words[right, to + 3, n] & k7
-        sums[n] = np.int32(sums[n] + weigh(ones(a, b, c, d), low, ones(e, f, g, h), high))
-
-
-@kernel
-def held(
-    cells: Words, column: int, pair: int, at: int
-) -> tuple[np.uint32, np.uint32, np.uint32, np.uint32]:
-    """Return four words of cells."""
-    return (
-        cells[column, pair, at],
-        cells[column, pair, at + 1],
-        cells[column, pair, at + 2],
-        cells[column, pair, at + 3],
-    )
+    for neuron in range(starts.shape[0] - 1):
+        if starts[neuron] == starts[neuron + 1]:
+            continue
+        part[:] = 0
+        for column in range(starts[neuron], starts[neuron + 1]):
+            gain = gains[column] * worth
+            if last:
+                sums[:] = 0
+            for pair in range(last + 1):
+                low, high = ups[pair, 0], ups[pair, 1]
+                left, at = bit + terms[pair, 0, 0], terms[pair, 0, 1]
+                right, to = bit + terms[pair, 1, 0], terms[pair, 1, 1]
+                k0, k1 = cells[column, pair, 0], cells[column, pair, 1]
+                k2, k3 = cells[column, pair, 2], cells[column, pair, 3]
+                k4, k5 = cells[column, pair, 4], cells[column, pair, 5]
+                k6, k7 = cells[column, pair, 6], cells[column, pair, 7]
+                if pair < last:
+                    for n in range(count):
+                        a, b = words[left, at, n] & k0, words[left, at + 1, n] & k1
+                        c, d = words[left, at + 2, n] & k2, words[left, at + 3, n] & k3
+                        e, f = words[right, to, n] & k4, words[right, to + 1, n] & k5
+                        g, h = words[right, to + 2, n] & k6, words[right, to + 3, n] & k7
+                        total = weigh(ones(a, b, c, d), low, ones(e, f, g, h), high)
+                        sums[n] = np.int32(sums[n] + total)
+                else:
+                    for n in range(count):
+                        a, b = words[left, at, n] & k0, words[left, at + 1, n] & k1
+                        c, d = words[left, at + 2, n] & k2, words[left, at + 3, n] & k3
+                        e, f = words[right, to, n] & k4, words[right, to + 1, n] & k5
+                        g, h = words[right, to + 2, n] & k6, words[right, to + 3, n] & k7
+                        total = weigh(ones(a, b, c, d), low, ones(e, f, g, h), high)
+                        total = np.int32(total + sums[n])
+                        code = min(np.int32(np.int32(total + half) & keep), most)
+                        part[n] += np.int32(code - np.int32(total & minus)) * gain
+        if count == part.shape[0]:
+            for n in range(count):
+                out[neuron, n] += part[n]
+        else:
+            for i in range(count):
+                out[neuron, active[i]] += part[i]
 
 
 @kernel

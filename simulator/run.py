@@ -11,7 +11,7 @@ import numpy as np
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import evaluate
-from neutrams.ir.op import Value
+from neutrams.ir.op import Value, Weight
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
@@ -148,7 +148,7 @@ class Runner:
 
 def _is_product(step: Step) -> bool:
     mvm = step.ops[0]
-    return isinstance(mvm, Mvm) and mvm.w.op is None and hasattr(mvm.w, "data")
+    return isinstance(mvm, Mvm) and isinstance(mvm.w, Weight)
 
 
 def _weights(graph: Graph) -> dict[Value, Array]:

@@ -15,7 +15,7 @@ from neutrams.ir.types import Array, TensorType, broadcast
 @digital("nn.relu")
 class Relu(Unary):
     def evaluate(self, x: Array) -> Array:
-        return np.maximum(x, x.dtype.type(0))
+        return np.asarray(np.maximum(x, x.dtype.type(0)))
 
 
 @digital("nn.leaky_relu")
@@ -130,7 +130,7 @@ class Tanh(FloatUnary):
 @digital("nn.softplus")
 class Softplus(FloatUnary):
     def evaluate(self, x: Array) -> Array:
-        return np.logaddexp(x, x.dtype.type(0))
+        return np.asarray(np.logaddexp(x, x.dtype.type(0)))
 
 
 @digital("nn.softsign")
@@ -142,7 +142,7 @@ class Softsign(FloatUnary):
 @digital("nn.mish")
 class Mish(FloatUnary):
     def evaluate(self, x: Array) -> Array:
-        return x * np.tanh(np.logaddexp(x, x.dtype.type(0)))
+        return np.asarray(x * np.tanh(np.logaddexp(x, x.dtype.type(0))))
 
 
 @digital("nn.thresholded_relu")
@@ -173,14 +173,15 @@ class Clip(Unary):
     high: float = attr(default=math.inf)
 
     def evaluate(self, x: Array) -> Array:
+        low, high = self.low, self.high
         if x.dtype.kind in "iu":
             limits = np.iinfo(x.dtype)
-            low, high = max(self.low, limits.min), min(self.high, limits.max)
-            return np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high))
-        return np.minimum(np.maximum(x, x.dtype.type(self.low)), x.dtype.type(self.high))
+            low, high = max(low, limits.min), min(high, limits.max)
+        kind = x.dtype.type
+        return np.asarray(np.minimum(np.maximum(x, kind(low)), kind(high)))
 
 
 def sigmoid(x: Array) -> Array:
     """Return 1 / (1 + exp(-x)) without overflow, in the type of ``x``."""
     e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
+    return np.asarray(np.where(x >= 0, 1, e) / (1 + e))

@@ -79,10 +79,10 @@ class Stage(Op):
     unit: str = attr()
     """Name of the op's first result."""
     windows: int = attr()
-    """Windows it works through."""
+    """Rounds it works through: windows of one inference shared among copies; 1 where digital."""
     start_cycle: int = attr()
     interval_cycles: int = attr()
-    """Cycles from one window to the next."""
+    """Cycles from one round to the next, or from one inference to the next where digital."""
     finish_cycle: int = attr()
 
     def infer(self) -> tuple[TensorType, ...]:

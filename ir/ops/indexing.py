@@ -121,7 +121,7 @@ class ScatterElements(Op):
 
     def evaluate(self, x: Array, indices: Array, updates: Array) -> Array:
         axis = self.axis % x.ndim
-        index = [g.astype(np.int64) for g in np.indices(indices.shape)]
+        index: list[Array] = [np.asarray(places) for places in np.indices(indices.shape)]
         index[axis] = _wrapped(indices, x.shape[axis])
         return _scattered(x, tuple(index), updates, self.reduction)
 
@@ -213,7 +213,7 @@ class OneHot(Op):
         places = np.arange(self.depth).reshape(-1, *(1,) * (indices.ndim - axis))
         known = (indices >= -self.depth) & (indices < self.depth)
         hit = np.expand_dims(np.where(known, np.mod(indices, self.depth), -1), axis) == places
-        return np.where(hit, values[1], values[0])
+        return np.asarray(np.where(hit, values[1], values[0]))
 
     def mixes(self) -> Mixes:
         return (NONE, frozenset({0}))

@@ -15,6 +15,7 @@ from neutrams.ir.ops.base import (
     want_rank,
     want_same,
 )  # fmt: skip
+from neutrams.ir.ops.normalization import wide
 from neutrams.ir.ops.reductions import lowest
 from neutrams.ir.types import Array, DType, TensorType
 from neutrams.ir.windows import out_sizes, taps, windows
@@ -43,10 +44,13 @@ class Pool(Op):
         geometry = (self.kernel, self.strides, self.pads, self.dilations)
         return windows(x, *geometry, value, ceil_mode=self.ceil_mode)
 
-    @property
-    def inside(self) -> tuple[int, ...]:
-        """The axes of :meth:`seen` that run inside a window."""
-        return tuple(range(2, 2 + len(self.kernel)))
+    def folded(self, x: Array, function: np.ufunc, value: float = 0) -> Array:
+        """Return the elements of each window joined by a function, outside ones as ``value``."""
+        seen = self.seen(x, value)
+        y = np.full((*seen.shape[:2], *seen.shape[2 + len(self.kernel) :]), value, x.dtype)
+        for place in np.ndindex(*self.kernel):
+            function(y, seen[(slice(None), slice(None), *place)], out=y)
+        return y
 
     def mixes(self) -> Mixes:
         return (frozenset(range(2, self.x.type.rank)),)
@@ -57,13 +61,7 @@ class MaxPool(Pool):
     """The largest element of each window; places outside the input never count."""
 
     def evaluate(self, x: Array) -> Array:
-        seen = self.seen(x, lowest(x.dtype))
-        y = np.full(
-            (*seen.shape[:2], *seen.shape[2 + len(self.kernel) :]), lowest(x.dtype), x.dtype
-        )
-        for place in np.ndindex(*self.kernel):
-            np.maximum(y, seen[(slice(None), slice(None), *place)], out=y)
-        return y
+        return self.folded(x, np.maximum, lowest(x.dtype))
 
 
 @digital("nn.max_pool_indices")
@@ -108,7 +106,7 @@ class AveragePool(Pool):
         count = taps(x.shape[2:], *geometry, ceil_mode=self.ceil_mode,
                      include_pad=self.count_include_pad)  # fmt: skip
         with np.errstate(invalid="ignore"):
-            return keep(self.seen(x).sum(axis=self.inside) / count, x)
+            return keep(self.folded(wide(x), np.add) / count, x)
 
 
 @digital("nn.lp_pool")
@@ -123,7 +121,7 @@ class LpPool(Pool):
         return super().infer()
 
     def evaluate(self, x: Array) -> Array:
-        total = np.power(np.abs(self.seen(x)), self.p).sum(axis=self.inside)
+        total = self.folded(np.power(np.abs(wide(x)), self.p), np.add)
         return keep(np.power(total, 1 / self.p), x)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from neutrams.ir.op import Op, Value, attr, operand, operands
 from neutrams.ir.ops.base import Mixes, digital, same_dtype, want, want_rank, want_same
@@ -44,7 +45,6 @@ class Einsum(Op):
     def infer(self) -> TensorType:
         dtype = same_dtype(self, *self.parts)
         terms, result = self._terms()
-        want(self, len(terms) == len(self.parts), f"`{self.equation}` names {len(terms)} operands")
         sizes: dict[str, Dim] = {}
         for term, part in zip(terms, self.parts, strict=True):
             self._measure(term, part, sizes)
@@ -53,7 +53,8 @@ class Einsum(Op):
         return TensorType(dtype, tuple(sizes[letter] for letter in result))
 
     def evaluate(self, *parts: Array) -> Array:
-        return np.einsum(self.equation.replace(" ", ""), *parts, optimize=len(parts) > 1)
+        equation = self.equation.replace(" ", "")
+        return np.asarray(np.einsum(equation, *parts, optimize=len(parts) > 1))
 
     def mixes(self) -> Mixes:
         terms, result = self._terms()
@@ -71,10 +72,15 @@ class Einsum(Op):
         if not arrow:
             letters = sorted({c for c in left if c.isalpha() and left.count(c) == 1})
             right = ("..." if "..." in left else "") + "".join(letters)
-        ranks = [p.type.rank - len(t.replace("...", "")) for t, p in zip(terms, self.parts)]
-        widest = max([r for r, t in zip(ranks, terms) if "..." in t], default=0)
-        digits = "".join(map(str, range(10)))[:widest]
-        written = [t.replace("...", digits[widest - max(r, 0) :]) for t, r in zip(terms, ranks)]
+        want(self, len(terms) == len(self.parts), f"`{self.equation}` names {len(terms)} operands")
+        pairs = list(zip(terms, self.parts, strict=True))
+        ranks = [part.type.rank - len(term.replace("...", "")) for term, part in pairs]
+        widest = max([r for r, t in zip(ranks, terms, strict=True) if "..." in t], default=0)
+        digits = "0123456789"[:widest]
+        written = [
+            term.replace("...", digits[widest - max(rank, 0) :])
+            for term, rank in zip(terms, ranks, strict=True)
+        ]
         return written, right.replace("...", digits)
 
     def _measure(self, term: str, part: Value, sizes: dict[str, Dim]) -> None:
@@ -112,11 +118,17 @@ def matmul(a: Array, b: Array) -> Array:
     Half floats are summed in single precision; integers go through float64 BLAS where exact.
     """
     if a.dtype == np.float16:
-        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
+        return _product(a, b, np.float32).astype(np.float16)
     if a.dtype.kind == "f" or b.size == 0 or a.size == 0:
-        return np.matmul(a, b)
-    largest = float(np.abs(a.astype(np.float64)).max()) * float(np.abs(b.astype(np.float64)).max())
-    if largest * a.shape[-1] >= 2**53:
-        return np.matmul(a, b)
-    exact = np.matmul(a.astype(np.float64), b.astype(np.float64))
-    return exact.astype(np.int64).astype(np.result_type(a, b), copy=False)
+        return _product(a, b, a.dtype)
+    if _magnitude(a) * _magnitude(b) * a.shape[-1] >= 2**53:
+        return _product(a, b, a.dtype)
+    return _product(a, b, np.float64).astype(np.int64).astype(a.dtype, copy=False)
+
+
+def _product(a: Array, b: Array, dtype: DTypeLike) -> Array:
+    return np.asarray(np.matmul(a.astype(dtype, copy=False), b.astype(dtype, copy=False)))
+
+
+def _magnitude(x: Array) -> float:
+    return max(abs(float(x.min())), abs(float(x.max())))

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -79,21 +80,28 @@ class Recurrent(Op):
         self._check_functions()
         time, batch = (x[1], x[0]) if self.batch_first else x[:2]
         size_of(self, time, "the number of steps")
-        over, last = (time, ways, batch, hidden), (ways, batch, hidden)
-        if self.batch_first:
-            over, last = (batch, time, ways, hidden), (batch, ways, hidden)
-        made = [self.x.type.with_shape(over), self.x.type.with_shape(last)]
-        return tuple(made) if len(self.carried) == 1 else (*made, self.x.type.with_shape(last))
+        state = (batch, ways, hidden) if self.batch_first else (ways, batch, hidden)
+        over = (batch, time, ways, hidden) if self.batch_first else (time, *state)
+        last = self.x.type.with_shape(state)
+        return (self.x.type.with_shape(over), *(last,) * len(self.carried))
 
-    def evaluate(self, x: Array, w: Array, r: Array, b: Array | None = None,
-                 lengths: Array | None = None, *states: Array | None) -> tuple[Array, ...]:  # fmt: skip
+    def evaluate(
+        self,
+        x: Array,
+        w: Array,
+        r: Array,
+        b: Array | None = None,
+        lengths: Array | None = None,
+        *states: Array | None,
+    ) -> tuple[Array, ...]:
         hidden = r.shape[2]
         if self.batch_first:
             x = np.swapaxes(x, 0, 1)
         sides = []
         for way, backwards in enumerate(DIRECTIONS[self.direction]):
             bias = np.zeros(2 * self.gates * hidden, x.dtype) if b is None else b[way]
-            weights = Weights(w[way], r[way], *np.split(bias, 2), self._peepholes(states, way))
+            bw, br = np.split(bias, 2)
+            weights = Weights(w[way], r[way], bw, br, self._peepholes(states, way))
             first = [self._first(s, way, (x.shape[1], hidden), x) for s in self._initial(states)]
             sides.append(self._run(x, weights, tuple(first), lengths, way, backwards))
         results = [np.stack([side[0] for side in sides], axis=1)]
@@ -103,8 +111,15 @@ class Recurrent(Op):
             results[1:] = [np.swapaxes(last, 0, 1) for last in results[1:]]
         return tuple(results)
 
-    def _run(self, x: Array, weights: Weights, states: States, lengths: Array | None,
-             way: int, backwards: bool) -> tuple[Array, States]:  # fmt: skip
+    def _run(
+        self,
+        x: Array,
+        weights: Weights,
+        states: States,
+        lengths: Array | None,
+        way: int,
+        backwards: bool,
+    ) -> tuple[Array, States]:
         """Return the output of every step and the last states of one direction."""
         act = self._functions(way)
         time = x.shape[0]
@@ -160,11 +175,15 @@ class Recurrent(Op):
         return (axes, every, every, frozenset({0, 1}), NONE, *(state,) * len(self.carried), every)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Weights:
     """The weights of one direction."""
 
-    def __init__(self, w: Array, r: Array, bw: Array, br: Array, peepholes: Array | None) -> None:
-        self.w, self.r, self.bw, self.br, self.peepholes = w, r, bw, br, peepholes
+    w: Array
+    r: Array
+    bw: Array
+    br: Array
+    peepholes: Array | None
 
 
 @digital("nn.rnn")

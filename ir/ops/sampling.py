@@ -118,12 +118,10 @@ class RoiAlign(Op):
         starts, spans = ends[1::-1], (ends[2:] - ends[:2])[::-1]
         spans = spans if self.half_pixel else np.maximum(spans, 1)
         axes = []
-        for start, span, bins, pixels_ in zip(
-            starts, spans, self.size, image.shape[1:], strict=True
-        ):
+        for i, (start, span, bins) in enumerate(zip(starts, spans, self.size, strict=True)):
             each = self.samples or max(int(np.ceil(span / bins)), 1)
             points = start + (np.arange(bins * each) + 0.5) * span / bins / each
-            axes.append(self._taps(points, pixels_))
+            axes.append(self._taps(points, image.shape[1 + i]))
         parts = np.stack([
             image[:, iy][:, :, ix] * (wy[:, None] * wx) for iy, wy in axes[0] for ix, wx in axes[1]
         ])  # fmt: skip
@@ -249,12 +247,12 @@ class Col2im(Op):
 def pixels(x: Array, index: list[Array]) -> Array:
     """Return ``[N, C, *out]``: ``x`` ``[N, C, *sizes]`` at indices ``[N, *out]`` of each axis."""
     sample = np.arange(len(x)).reshape(-1, *(1,) * (index[0].ndim - 1))
-    return np.moveaxis(x[(sample, slice(None), *index)], -1, 1)
+    return np.moveaxis(np.moveaxis(x, 1, -1)[(sample, *index)], -1, 1)
 
 
 def triangle(d: Array) -> Array:
     """Return the weights of linear interpolation at distances ``d``."""
-    return np.maximum(0, 1 - d)
+    return np.asarray(np.maximum(0, 1 - d))
 
 
 def _between(x: Array, points: list[Array]) -> Array:
@@ -265,6 +263,8 @@ def _between(x: Array, points: list[Array]) -> Array:
         weight = np.ones_like(points[0])
         for place, point, size in zip(places, points, x.shape[2:], strict=True):
             weight = weight * triangle(np.abs(place - point)) * ((place >= 0) & (place < size))
-        held = [np.clip(p, 0, s - 1).astype(np.int64) for p, s in zip(places, x.shape[2:])]
+        held = [
+            np.clip(p, 0, s - 1).astype(np.int64) for p, s in zip(places, x.shape[2:], strict=True)
+        ]
         total += pixels(x, held) * weight[:, None]
     return total

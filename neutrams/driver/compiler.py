@@ -215,12 +215,18 @@ class _Run:
 
 
 def synthetic(graph: Graph, *, seed: int, count: int = SYNTHETIC) -> dict[str, Array]:
-    """Return standard normal samples (small integers where a graph reads those)."""
+    """Return standard normal samples (0 or 1 where a graph reads integers).
+
+    They are ``count``, or what fills a fixed batch; where inputs do not share their first axis,
+    just what one run takes.
+    """
     random = np.random.default_rng(seed)
+    firsts = {value.type.shape[0] for value in graph.inputs if value.type.rank}
     found: dict[str, Array] = {}
     for value in graph.inputs:
-        dims = [1 if isinstance(dim, Symbol) else dim for dim in value.type.shape]
-        shape = [max(count, dims[0]), *dims[1:]] if dims else dims
+        shape = [1 if isinstance(dim, Symbol) else dim for dim in value.type.shape]
+        if len(firsts) == 1 and shape:
+            shape[0] *= -(-count // shape[0])
         normal = random.standard_normal(shape)
         kind = value.type.dtype.numpy.kind
         found[value.name] = (normal if kind == "f" else normal > 0).astype(value.type.dtype.numpy)

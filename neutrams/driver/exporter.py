@@ -77,7 +77,9 @@ def _unit(op: Mvm, facts: ChipFacts, arrays: dict[str, Array]) -> dict[str, Any]
         weights = op.block_weights(op.w.data, block)
         cells = cells_of(weights, op.encoding)
         arrays[f"{name}/{index}/weights"] = weights
-        arrays[f"{name}/{index}/cells"] = cells.codes.astype(np.uint16)
+        arrays[f"{name}/{index}/cells"] = cells.codes.astype(
+            np.min_scalar_type(op.encoding.cell_max)
+        )
         arrays[f"{name}/{index}/flipped"] = cells.flipped
     return {
         "value": name,

@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
@@ -153,16 +154,38 @@ def _load(path: Path, function: str) -> Measure:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with _UserCode(place):
+        spec.loader.exec_module(module)
     found = getattr(module, function, None)
     if not callable(found):
         fault = error("NT0528", f"the metric file holds no function `{function}`")
         raise NeutramsError(fault.at(place))
 
     def measure(outputs: Outputs, inputs: Outputs, labels: Array) -> float:
-        return float(found(_only(outputs) if len(outputs) == 1 else dict(outputs), labels))
+        with _UserCode(place):
+            return float(found(_only(outputs) if len(outputs) == 1 else dict(outputs), labels))
 
     return measure
+
+
+@dataclass(frozen=True, slots=True)
+class _UserCode:
+    """Blames what fails inside on the user's file."""
+
+    place: Place
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(fault, Exception):
+            failed = error("NT0528", "the metric failed").at(self.place)
+            raise NeutramsError(failed.note(f"{type(fault).__name__}: {fault}")) from fault
 
 
 _BY_NAME = {

@@ -13,6 +13,7 @@ from neutrams.ir.op import Weight
 from neutrams.ir.ops.chip import Group, Place, Stage, Vector
 from neutrams.ir.program import Program
 from neutrams.simulator import Usage, usage
+from neutrams.simulator.batching import batching
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,8 @@ class ChipFacts:
     stages: dict[str, Stage]
     place: Place
     cycle_s: float
+    samples: int
+    """Samples of one run: 1, or the fixed batch of a network that mixes them."""
 
     @staticmethod
     def of(program: Program) -> ChipFacts:
@@ -142,6 +145,7 @@ class ChipFacts:
             stages={op.unit: op for op in ops if isinstance(op, Stage)},
             place=next(op for op in ops if isinstance(op, Place)),
             cycle_s=program.target.machine.core.read_ns * 1e-9,
+            samples=batching(program.module["main"]).each,
         )
 
     @property
@@ -150,9 +154,9 @@ class ChipFacts:
 
     @property
     def throughput_per_s(self) -> float:
-        """One inference starts as soon as the busiest stage has done with the last one."""
+        """A run starts as soon as the busiest stage has done with the last one."""
         busiest = max((s.windows * s.interval_cycles for s in self.stages.values()), default=0)
-        return 1 / (self.cycle_s * busiest) if busiest else 0.0
+        return self.samples / (self.cycle_s * busiest) if busiest else 0.0
 
     def occupancy(self, program: Program) -> Occupancy:
         """Return what is switched on: what holds a block or runs an op, and the routers between."""

@@ -146,8 +146,9 @@ def _by_input(arrays: dict[str, Array], graph: Graph, place: str) -> dict[str, A
 def _counts(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
     """Count samples; an array of an input's own fixed shape serves all samples of the others."""
     shared = {v.name for v in graph.inputs if arrays[v.name].shape == v.type.shape}
-    counted = [v.name for v in graph.inputs if arrays[v.name].ndim and v.name not in shared]
-    return {name: len(arrays[name]) for name in counted or arrays if arrays[name].ndim}
+    names = [v.name for v in graph.inputs if arrays[v.name].ndim]
+    counted = [name for name in names if name not in shared] or names[:1]
+    return {name: len(arrays[name]) for name in counted}
 
 
 def _faults(value: Value, array: Array, inputs: int) -> list[tuple[str, Diagnostic]]:

@@ -121,12 +121,14 @@ def simulate(
     expected = None if teacher is None else run_float(teacher, samples, tell)
     found = resources(program)
     total = _total([layer.counts for layer in result.layers])
-    costs = _layer_costs(program, found, {la.name: la.counts for la in result.layers}, samples)
+    costs = _layer_costs(
+        program, found, {la.name: la.counts for la in result.layers}, result.samples
+    )
     each = 1 / found.throughput_per_s if found.throughput_per_s else found.latency_s
-    cost = charge(program.target, _share(total, samples.count), each, occupancy=found.occupancy)
+    cost = charge(program.target, _share(total, result.samples), each, occupancy=found.occupancy)
     return Simulation(
         outputs=dict(result.outputs),
-        samples=samples.count,
+        samples=result.samples,
         quality=None if judge is None else _quality(judge, result.outputs, expected, samples),
         agreement=_agreement(result.outputs, expected, samples),
         relative_error=_relative_error(result.outputs, expected),
@@ -216,7 +218,7 @@ def _layer_costs(
     program: Program,
     found: Resources,
     by_op: Mapping[str, dict[str, int]],
-    samples: Samples,
+    samples: int,
 ) -> list[LayerCost]:
     """Return the cost of each layer, then of what belongs to none."""
     groups = [(layer.name, layer.ops) for layer in found.layers]
@@ -225,8 +227,8 @@ def _layer_costs(
     costs = []
     for name, ops in groups:
         counts = _total([by_op[op] for op in ops if op in by_op])
-        energy = charge(program.target, counts, 0.0).energy_j / samples.count
-        costs.append(LayerCost(name, energy, counts, samples.count))
+        energy = charge(program.target, counts, 0.0).energy_j / samples
+        costs.append(LayerCost(name, energy, counts, samples))
     return costs
 
 

@@ -66,11 +66,11 @@ def _load_file(
     fixed: Mapping[str, Array],
     notes: list[Diagnostic],
 ) -> Graph:
-    if path.suffix == ".nt":
+    if path.suffix.lower() == ".nt":
         from neutrams.ir.text import parse
 
         return parse(_read_text(path), file=str(path)).main
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         from neutrams.frontends.onnx.loading import read_model
 
         model = read_model(path)

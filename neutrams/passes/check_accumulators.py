@@ -18,7 +18,12 @@ from neutrams.passes.match import constant
 
 @dataclass(frozen=True)
 class CheckAccumulators(Pass):
-    """Prove by interval arithmetic that no sum of products overflows the chip's accumulators."""
+    """Prove by interval arithmetic that no sum of products overflows the chip's accumulators.
+
+    Sums are bounded with the actual weights and the known ranges of inputs. Converters that lose
+    something could exceed that bound, up to what full columns give; where the accumulators do not
+    hold that, a remark says so.
+    """
 
     name: ClassVar[str] = "check-accumulators"
     takes: ClassVar = ("unit",)
@@ -28,20 +33,18 @@ class CheckAccumulators(Pass):
         faults = []
         for op in graph.ops:
             if isinstance(op, Reduce) and isinstance(op.partials.op, Mvm):
-                largest = largest_sum(op.partials.op, op)
-                if largest >= 2 ** (bits - 1):
-                    faults.append(_overflow(op.partials.op, largest, bits))
+                mvm, top = op.partials.op, 2 ** (bits - 1)
+                if (largest := largest_sum(mvm, op)) >= top:
+                    faults.append(_overflow(mvm, largest, bits))
+                elif mvm.adc_bits and full_columns(mvm) >= top:
+                    ctx.remark(mvm, "proved for exact conversions only", kind="missed")
         if faults:
             raise NeutramsError(*faults)
         return False
 
 
 def largest_sum(op: Mvm, reduce: Reduce) -> int:
-    """Return a bound on the magnitude of each partial sum and of their sum with the bias.
-
-    Inputs lie within the known range of ``x``. Converters that clip or scale only shrink or
-    round a column's sum; what they may add is at most a step for each column and phase.
-    """
+    """Return a bound on the magnitude of each exact partial sum and of their sum with the bias."""
     w = constant(op.w)
     assert w is not None, "weights are known once lowered"
     low, high = integer_range(op.x)
@@ -53,6 +56,17 @@ def largest_sum(op: Mvm, reduce: Reduce) -> int:
     shift = np.zeros(len(w), np.int64) if bias is None else bias.astype(np.int64)
     ends = [up.sum(axis=1) + shift, down.sum(axis=1) + shift, up.sum(axis=1), down.sum(axis=1)]
     return max(int(np.abs(end).max(initial=0)) for end in ends)
+
+
+def full_columns(op: Mvm) -> int:
+    """Return a bound on what conversions of full columns add up to, whatever they lose.
+
+    No slice of a neuron gives more than its rows at the highest level, nor the unit column more
+    than its rows; see :mod:`neutrams.ir.crossbar`.
+    """
+    code = op.encoding
+    cells = 2 ** (code.slices * code.cell_bits) - 1 + code.bias
+    return int(op.fan_in * (2 ** (code.phases * code.dac_bits) - 1) * cells)
 
 
 def _overflow(op: Mvm, largest: int, bits: int) -> Diagnostic:

@@ -40,30 +40,44 @@ class Cone:
 def cone(result: Value, is_source: Callable[[Value], bool]) -> Cone | None:
     """Return the largest cone that ends in ``result`` and begins at one value.
 
-    It begins at a value that is a source, or that no element-wise op makes. ``None`` where
-    ``result`` depends on two such values, or is one itself.
+    It begins where ``is_source`` says so, where another kind of op makes the value, or where
+    several values meet. ``None`` where ``result`` is such a value itself.
     """
-    ops: dict[Op, None] = {}
-    sources: dict[Value, None] = {}
+    begins: dict[Value, Value] = {}
+
+    def beginning(value: Value) -> Value:
+        if value not in begins:
+            begins[value] = _beginning(value)
+        return begins[value]
+
+    def _beginning(value: Value) -> Value:
+        if is_source(value) or not _elementwise(value.op, result):
+            return value
+        assert value.op is not None
+        found = {beginning(x): None for x in value.op.present if not isinstance(x, Weight)}
+        return next(iter(found)) if len(found) == 1 else value
+
+    source = beginning(result)
+    if source is result:
+        return None
+    ops = _between(source, result)
+    return None if len(ops) > LIMIT else Cone(source, ops, result)
+
+
+def _between(source: Value, result: Value) -> tuple[Op, ...]:
+    """Return the ops that make ``result`` from ``source``, operands first."""
+    found: dict[Op, None] = {}
 
     def visit(value: Value) -> None:
-        if isinstance(value, Weight) or value in sources:
-            return
-        if is_source(value) or not _elementwise(value.op, result):
-            sources[value] = None
+        if value is source or isinstance(value, Weight) or value.op in found:
             return
         assert value.op is not None
-        if value.op in ops or len(ops) > LIMIT:
-            return
         for operand in value.op.present:
             visit(operand)
-        ops[value.op] = None
+        found[value.op] = None
 
     visit(result)
-    found = list(sources)
-    if len(found) != 1 or found[0] is result or len(ops) > LIMIT:
-        return None
-    return Cone(found[0], tuple(ops), result)
+    return tuple(found)
 
 
 def _elementwise(op: Op | None, like: Value) -> bool:

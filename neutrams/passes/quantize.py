@@ -62,18 +62,18 @@ class Quantize(Pass):
         return bool(found.linears)
 
     def bound(self) -> float:
-        """Rounding moves outputs by a few steps of the narrower width (measured, not derived)."""
-        return min(1.0, 32 * 2.0 ** -min(self.activation_bits or 8, self.weight_bits or 8))
+        """Rounding moves outputs by some steps of the narrower width (measured, not derived)."""
+        return min(1.0, 64 * 2.0 ** -min(self.activation_bits or 8, self.weight_bits or 8))
 
     def _widths(self, ctx: PassContext) -> tuple[int, int]:
         limits = ctx.target.limits if ctx.target else None
         bits = self.activation_bits or (limits.input_bits if limits else 8)
         weight_bits = self.weight_bits or (limits.weight_bits if limits else 8)
-        if not (2 <= weight_bits <= 8 and 1 <= bits <= 16):
+        if not (2 <= weight_bits <= 16 and 1 <= bits <= 16):
             raise NeutramsError(
                 error(
                     "NT0212", f"cannot round to {weight_bits}-bit weights and {bits}-bit inputs"
-                ).note("weights take 2 to 8 bits, inputs 1 to 16")
+                ).note("weights take 2 to 16 bits, inputs 1 to 16")
             )
         return bits, weight_bits
 
@@ -123,7 +123,8 @@ def _round_weights(graph: Graph, item: Linear, inputs: Affine, bits: int) -> Non
         scales = np.maximum(scales, least.astype(np.float32))
     axis = 1 if isinstance(item.op, Matmul) else 0
     old = item.op.b if isinstance(item.op, Matmul) else item.op.w
-    w = _dequantized(graph, item.op, old.name, item.w, scales, bits=bits, axis=axis, dtype=DType.I8)
+    dtype = DType.I8 if bits <= 8 else DType.I16
+    w = _dequantized(graph, item.op, old.name, item.w, scales, bits=bits, axis=axis, dtype=dtype)
     if isinstance(item.op, Matmul):
         new: Op = replace(item.op, b=w)
     elif bias is None:

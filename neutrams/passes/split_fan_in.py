@@ -53,7 +53,7 @@ class SplitFanIn(Pass):
             return False
         new = replace(op, rows=rows, neurons=neurons)
         graph.replace(op, located(new, op))
-        ctx.remark(new, f"{len(new.table())} blocks, {new.splits} partial sums a neuron")
+        ctx.remark(new, f"blocks: {len(new.table())}; partial sums a neuron: {new.splits}")
         return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from neutrams.driver import Check, LayerCost, LayerUse, Resources, Simulation
@@ -68,8 +69,8 @@ def simulation_json(found: Simulation) -> dict[str, Any]:
         "samples": found.samples,
         "accuracy": found.accuracy,
         "metric": None if quality is None else quality.metric,
-        "metric_value": None if quality is None else quality.value,
-        "float_metric_value": None if quality is None else quality.float_value,
+        "metric_value": None if quality is None else _finite(quality.value),
+        "float_metric_value": None if quality is None else _finite(quality.float_value),
         "agreement": found.agreement,
         "relative_error": found.relative_error,
         "energy_j": found.energy_j,
@@ -119,3 +120,8 @@ def _use(use: LayerUse) -> dict[str, Any]:
 
 def _each(cost: LayerCost, samples: int) -> dict[str, float]:
     return {event: number / samples for event, number in cost.counts.items()}
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return value if value is not None and isfinite(value) else None

@@ -24,7 +24,7 @@ _LEAST_NEEDED = ("copies", "rounds", "used", "ADC reads", "done", "does", "share
 """Columns that narrow terminals go without, in this order."""
 
 
-def layertable(
+def layer_table(
     uses: tuple[LayerUse, ...],
     costs: tuple[LayerCost, ...],
     others: tuple[LayerCost, ...],

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+_PREFIXES = tuple((10.0 ** (9 - 3 * i), prefix) for i, prefix in enumerate("GMk mµnpf"))
 
 
 def quantity(value: float, unit: str) -> str:
     """Return three significant digits with a prefix: ``quantity(2.5e-6, "s")`` is ``2.5 µs``."""
     if not value:
         return f"0 {unit}".rstrip()
-    for size, prefix in (*_PREFIXES, (1e-12, "p")):
+    for size, prefix in _PREFIXES:
         if abs(value) >= 0.9995 * size:
-            return f"{_digits(value / size)} {prefix}{unit}".rstrip()
+            return f"{_digits(value / size)} {prefix.strip()}{unit}".rstrip()
     return f"{value:.3g} {unit}"
 
 

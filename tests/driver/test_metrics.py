@@ -64,6 +64,9 @@ def test_a_function_of_the_user(tmp_path: Path) -> None:
     assert measured(f"{file}:worst", np.array([1.0, 5.0]), np.array([1.0, 2.0])) == 3.0
     with pytest.raises(NeutramsError, match="no function `best`"):
         metric_named(f"{file}:best")
+    (tmp_path / "broken.py").write_text("def f(out, y):\n    return 1 / 0\n")
+    with pytest.raises(NeutramsError, match="ZeroDivisionError"):
+        measured(f"{tmp_path / 'broken.py'}:f", np.array([1.0]), np.array([1.0]))
     with pytest.raises(NeutramsError, match="no such metric file"):
         metric_named(f"{tmp_path / 'other.py'}:worst")
 

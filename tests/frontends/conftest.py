@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import tracemalloc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +90,19 @@ def assert_close() -> Callable[[Arrays, Arrays], None]:
             np.testing.assert_allclose(found[name], wanted, rtol=0, atol=1e-4 * scale, err_msg=name)
 
     return check
+
+
+@pytest.fixture
+def at_most() -> Callable[[float], AbstractContextManager[None]]:
+    """Bound what a block allocates, in megabytes."""
+
+    @contextmanager
+    def bounded(megabytes: float) -> Iterator[None]:
+        tracemalloc.start()
+        try:
+            yield
+            assert tracemalloc.get_traced_memory()[1] < megabytes * 1e6
+        finally:
+            tracemalloc.stop()
+
+    return bounded

@@ -34,6 +34,13 @@ INDEPENDENT = {
     " { a = Shape(x) b = Gather(a, z) c = Concat<axis = 0>(b, m) y = Reshape(x, c) }",
     "products of samples with themselves": "g (float[1,4,3] x) => (float[1,4,4] y)"
     " { a = Transpose<perm = [0, 2, 1]>(x) y = MatMul(x, a) }",
+    "resize to sizes": "g (float[1,2,3,4] x) => (float[1,2,6,8] y)"
+    ' <int64[4] s = {1, 2, 6, 8}> { y = Resize<mode = "linear">(x, , , s) }',
+    "normalisation": "g (float[1,4,3] x) => (float[1,4,3] y)"
+    " <float[3] s = {1, 2, 3}> { y = LayerNormalization(x, s) }",
+    "convolution and pooling": "g (float[1,1,5,5] x) => (float[1,1,2,2] y)"
+    " <float[1,1,2,2] w = {1, 2, 3, 4}>"
+    " { a = Conv(x, w) y = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(a) }",
     "two inputs": "g (float[1,4] x, float[1,4] h) => (float[1,4] y) { y = Add(x, h) }",
 }
 

@@ -153,14 +153,13 @@ class Case(NamedTuple):
         return f"{self.suite}/{self.name}"
 
     def model(self) -> ModelProto:
-        if self.test.model is not None:
-            return self.test.model
-        return onnx.load(self.path())
+        made: ModelProto | None = self.test.model
+        return onnx.load(self.path()) if made is None else made
 
     def path(self) -> Path:
         if self.test.model_dir is not None:
             return Path(self.test.model_dir) / "model.onnx"
-        return Path(onnx.__file__).parents[1] / self.test.url
+        return Path(onnx.__file__).parents[1] / str(self.test.url)
 
     def data(self, model: ModelProto) -> Iterator[tuple[list[Array], list[Array]]]:
         """Yield inputs and expected outputs."""

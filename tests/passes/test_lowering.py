@@ -77,11 +77,13 @@ class Qdq:
 
     def sample(self) -> dict[str, Array]:
         least, most = RANGES[self.dtype]
+        shapes = {
+            v.name: (4, *v.type.with_shape(v.type.shape[1:]).static_shape())
+            for v in self.graph.inputs
+        }
         return {
-            value.name: self.rng.integers(
-                least, most, (4, *value.type.shape[1:]), endpoint=True
-            ).astype(self.dtype.numpy)
-            for value in self.graph.inputs
+            name: self.rng.integers(least, most, shape, endpoint=True).astype(self.dtype.numpy)
+            for name, shape in shapes.items()
         }
 
 

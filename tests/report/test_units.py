@@ -15,7 +15,7 @@ from neutrams.report.units import area, count, percent, quantity
         (12.34, "12.3 J"),
         (123.4, "123 J"),
         (999.6, "1.00 kJ"),
-        (3e-13, "0.30 pJ"),
+        (3e-13, "300 fJ"),
         (-2e-3, "-2.00 mJ"),
     ],
 )

@@ -19,7 +19,7 @@ NEEDED = frozenset({"NT0605"})
 """Diagnostics that say that an input must be known when compiling."""
 
 
-class ReferenceRep(BackendRep):  # type: ignore[misc]
+class ReferenceRep(BackendRep):
     """A model ready to run.
 
     A compiler has to know shapes, axes and counts. Where a model takes them as inputs, it is
@@ -47,7 +47,7 @@ class ReferenceRep(BackendRep):  # type: ignore[misc]
         return tuple(found[value.name] for value in self.model.graph.output)
 
 
-class ReferenceBackend(Backend):  # type: ignore[misc]
+class ReferenceBackend(Backend):
     """Runs models on the reference interpreter, on the CPU."""
 
     @classmethod
@@ -69,7 +69,7 @@ class ReferenceBackend(Backend):  # type: ignore[misc]
 
     @classmethod
     def supports_device(cls, device: str) -> bool:
-        return Device(device).type == DeviceType.CPU
+        return bool(Device(device).type == DeviceType.CPU)
 
 
 def specialised(model: ModelProto, inputs: Mapping[str, Array]) -> Graph:

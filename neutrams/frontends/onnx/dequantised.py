@@ -25,11 +25,11 @@ def moved_before(op: Op, add: Callable[[Op], Value]) -> Dequantize | None:
     if not isinstance(source, Dequantize) or not isinstance(source.x, Weight):
         return None
     scale, zero = source.scale, source.zero
-    if isinstance(op, Transpose):
-        axis = op.permutation.index(source.axis % source.x.type.rank) if scale.type.rank else 0
-        return Dequantize(
-            add(Transpose(source.x, permutation=op.permutation)), scale, zero, axis=axis
-        )
-    if scale.type.rank:
-        return None
-    return Dequantize(add(Reshape(source.x, shape=op.shape)), scale, zero, axis=0)
+    if isinstance(op, Reshape):
+        if scale.type.rank:
+            return None
+        return Dequantize(add(Reshape(source.x, shape=op.shape)), scale, zero, axis=0)
+    rank = source.x.type.rank
+    axis = op.permutation.index(source.axis % rank) if scale.type.rank else 0
+    moved = add(Transpose(source.x, permutation=op.permutation))
+    return Dequantize(moved, scale, zero, axis=axis)

@@ -101,6 +101,10 @@ class Importer:
             batch=self.options.batch,
             file=self.where.file,
         )
+        if unknown := sorted(set(self.options.fixed) - set(types)):
+            message = f"the model has no input `{unknown[0]}` to fix"
+            known = f"inputs: {', '.join(types)}"
+            raise NeutramsError(error("NT0614", message).at(self.where).note(known))
         for name, type in types.items():
             self.build.check_size(type, Place(self.where.file, f"input {name}"))
             scope.values[name] = self._input(name, type=type)
@@ -108,6 +112,7 @@ class Importer:
         for output in graph.output:
             self.graph.output(self.read(output.name, scope, self.where), output.name)
         self.graph.prune()
+        self._restore_names()
         if self.options.finite:
             check_finite(self.graph, self.where)
         return self.graph
@@ -155,6 +160,11 @@ class Importer:
                 .note(f"at most {self.options.limits.depth} levels are read")
             )
 
+    def _restore_names(self) -> None:
+        """Name weights after what they were made from, now that the originals are gone."""
+        for weight in list(self.graph.weights.values()):
+            self.graph.rename(weight, weight.origin or weight.name)
+
     def _input(self, name: str, *, type: TensorType) -> Value:
         if name not in self.options.fixed:
             value = self.graph.input(name, type)
@@ -169,7 +179,7 @@ class Importer:
 
     def _weight(self, name: str, data: Array, *, prefix: str = "") -> Weight:
         weight = self.graph.weight(prefix + name, data)
-        weight.origin = name
+        weight.origin = weight.name
         return weight
 
     def _declare(self, graph: GraphProto, scope: Scope) -> set[str]:
@@ -263,7 +273,7 @@ class Importer:
                 continue
             scope.values[name] = value
             if not value.origin:
-                value.origin = name
+                value.origin = scope.prefix + name
                 self.graph.rename(value, scope.prefix + name)
 
     def count(self, where: Place) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from neutrams.frontends.onnx.builder import Builder
-from neutrams.frontends.onnx.shapes import insert_batch
+from neutrams.frontends.onnx.shapes import insert_batch, keep_batch
 from neutrams.ir.diagnostics import NeutramsError, Place, error
 from neutrams.ir.op import Value
 from neutrams.ir.types import Array, Dim
@@ -83,8 +83,11 @@ class Node:
         dims = self.build.dims_of(self[index])
         if dims is None:
             raise self._unknown(index, "is a shape that depends on data")
-        if self.op_type == "Reshape" and self.build.batch:
-            return insert_batch(dims, self[0].type.shape, self.build.batch)
+        match self.op_type if self.build.batch else "":
+            case "Reshape":
+                return insert_batch(dims, self[0].type.shape, self.build.batch)
+            case "Resize" if "axes" not in self.attrs:
+                return keep_batch(dims, self[0].type.shape, self.build.batch)
         return dims
 
     def attr(self, name: str, default: T) -> Any | T:

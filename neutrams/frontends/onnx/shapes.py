@@ -151,6 +151,20 @@ def insert_batch(dims: Sequence[Dim], shape: Shape, name: str) -> tuple[Dim, ...
     return (*dims[:axis], times(full[axis], symbol(name)), *dims[axis + 1 :])
 
 
+def keep_batch(dims: Sequence[Dim], shape: Shape, name: str) -> tuple[Dim, ...]:
+    """Return sizes that were written for a batch of one, with the batch on the axis it has.
+
+    Args:
+        dims: a size for each axis of ``shape``.
+        shape: that of the value they resize.
+        name: the batch's symbol.
+    """
+    if len(dims) != len(shape):
+        return tuple(dims)
+    batch = symbol(name)
+    return tuple(batch if d == 1 and s == batch else d for d, s in zip(dims, shape, strict=True))
+
+
 def _holds(sizes: Sequence[int], axis: int, stride: int) -> bool:
     tail = prod(sizes[axis + 1 :])
     if not tail or stride % tail:

@@ -174,7 +174,7 @@ def multiply(graph: Graph, found: Product, encoding: Encoding, before: Op) -> Va
     op, zero = found.op, int(found.x.zero.reshape(-1)[0])
     offset = -min(integer_range(found.x.ints)[0], 0)
     name = op.result.name
-    w = graph.weight(f"{name}.weights", found.weights.astype(np.int8))
+    w = graph.weight(f"{name}.weights", _narrowest(found.weights))
     mvm = Mvm(
         found.x.ints,
         w,
@@ -221,6 +221,12 @@ def rescaled(graph: Graph, sums: Real, to: Affine) -> Op | None:
     return Rescale(
         sums.ints, factor, axis=sums.axis, zero=to.zero, low=to.low, high=to.high, dtype=to.dtype
     )
+
+
+def _narrowest(weights: Array) -> Array:
+    info = np.iinfo(np.int8)
+    wide = weights.min(initial=0) < info.min or weights.max(initial=0) > info.max
+    return weights.astype(np.int16 if wide else np.int8)
 
 
 def _geometry(op: Conv | Matmul, zero: int) -> dict[str, Any]:

@@ -33,7 +33,9 @@ def digital_reason(op: Op) -> str:
     if isinstance(op, Mvm):
         return ""
     if isinstance(op, Quantize):
-        return "rounds what digital units read or made to the integers that crossbars read"
+        if op.x.op is None:
+            return "rounds the network's input to the integers that crossbars read"
+        return "rounds what digital units made to the integers that crossbars read"
     if isinstance(op, Dequantize):
         return "gives back real numbers to what needs floating point"
     if op.name in DIGITAL:

@@ -11,7 +11,6 @@ from neutrams.frontends.onnx.node import Node
 from neutrams.ir.op import Value
 from neutrams.ir.ops.tensors import Cast, Reshape
 from neutrams.ir.types import Array, Dim, DType
-from neutrams.ir.windows import filled
 
 
 def choice(node: Node, name: str, default: str, *known: str) -> str:
@@ -75,29 +74,3 @@ def broadcast_pair(node: Node, build: Builder) -> tuple[Value, Value]:
     axis = positive(node.attr("axis", 0), a.type.rank, node)
     behind = a.type.rank - axis - b.type.rank
     return a, reshaped(build, b, (*b.type.shape, *(1,) * behind))
-
-
-def window(
-    node: Node, sizes: Sequence[Dim], kernel: Sequence[int]
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Return strides, pads and dilations of a node that slides windows, ``auto_pad`` resolved."""
-    rank = len(kernel)
-    strides, pads, dilations = filled(
-        rank, node.attr("strides", ()), node.attr("pads", ()), node.attr("dilations", ())
-    )
-    auto = choice(node, "auto_pad", "NOTSET", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
-    if auto == "VALID":
-        return strides, (0,) * (2 * rank), dilations
-    if auto == "NOTSET":
-        return strides, pads, dilations
-    begins, ends = [], []
-    for axis in range(rank):
-        size = sizes[axis]
-        if not isinstance(size, int):
-            raise node.fault("NT0610", f"`auto_pad` = {auto} needs known sizes, got `{size}`")
-        reach = (kernel[axis] - 1) * dilations[axis] + 1
-        total = max(0, (-(-size // strides[axis]) - 1) * strides[axis] + reach - size)
-        small, large = total // 2, total - total // 2
-        begins.append(small if auto == "SAME_UPPER" else large)
-        ends.append(large if auto == "SAME_UPPER" else small)
-    return strides, (*begins, *ends), dilations

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neutrams.frontends.onnx.builder import Builder
-from neutrams.frontends.onnx.handlers.arguments import as_type, choice, reshaped, window
+from neutrams.frontends.onnx.handlers.arguments import as_type, choice, reshaped
+from neutrams.frontends.onnx.handlers.geometry import geometry, numbers, whole
 from neutrams.frontends.onnx.node import Node
 from neutrams.frontends.onnx.registry import handles
 from neutrams.ir.op import Value
 from neutrams.ir.ops.convolution import Conv, ConvTranspose
 from neutrams.ir.ops.elementwise import Sub
 from neutrams.ir.types import DType
-from neutrams.ir.windows import filled
 
 
 @handles("Conv")
@@ -27,8 +27,7 @@ def conv_integer(node: Node, build: Builder) -> Value:
     if (zero := node.get(2)) is not None:
         x = build.add(Sub(x, as_type(build, reshaped(build, zero, ()), DType.I32)))
     if (zero := node.get(3)) is not None:
-        shape = (-1, *(1,) * (w.type.rank - 1)) if zero.type.rank else ()
-        shape = tuple(zero.type.shape[0] if d == -1 else d for d in shape)
+        shape = (*zero.type.shape, *(1,) * (w.type.rank - 1)) if zero.type.rank else ()
         w = build.add(Sub(w, as_type(build, reshaped(build, zero, shape), DType.I32)))
     return convolved(node, build, x, w, None)
 
@@ -38,9 +37,17 @@ def convolved(node: Node, build: Builder, x: Value, w: Value, b: Value | None) -
     kernel = w.type.static_shape()[2:]
     if tuple(node.attr("kernel_shape", kernel)) != kernel:
         raise node.fault("NT0611", f"`kernel_shape` differs from the weights' {list(kernel)}")
-    strides, pads, dilations = window(node, x.type.shape[2:], kernel)
+    found = geometry(node, x.type.shape[2:], kernel)
     return build.add(
-        Conv(x, w, b, strides=strides, pads=pads, dilations=dilations, groups=node.attr("group", 1))
+        Conv(
+            x,
+            w,
+            b,
+            strides=found.strides,
+            pads=found.pads,
+            dilations=found.dilations,
+            groups=node.attr("group", 1),
+        )
     )
 
 
@@ -48,17 +55,14 @@ def convolved(node: Node, build: Builder, x: Value, w: Value, b: Value | None) -
 def conv_transpose(node: Node, build: Builder) -> Value:
     x, w = node[0], node[1]
     kernel = w.type.static_shape()[2:]
-    sizes = x.type.shape[2:]
     rank = len(kernel)
-    strides, pads, dilations = filled(
-        rank, node.attr("strides", ()), node.attr("pads", ()), node.attr("dilations", ())
-    )
-    extra = tuple(node.attr("output_padding", (0,) * rank))
+    strides = numbers(node, "strides", rank, default=1)
+    dilations = numbers(node, "dilations", rank, default=1)
+    pads = numbers(node, "pads", 2 * rank, default=0, low=0)
+    extra = numbers(node, "output_padding", rank, default=0, low=0)
     auto = choice(node, "auto_pad", "NOTSET", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
     if "output_shape" in node.attrs or auto.startswith("SAME"):
-        known = [d for d in sizes if isinstance(d, int)]
-        if len(known) != rank:
-            raise node.fault("NT0610", "an output shape is asked for, but a size is unknown")
+        known = [whole(node, d) for d in x.type.shape[2:]]
         wanted = node.attr("output_shape", [d * s for d, s in zip(known, strides, strict=True)])
         full = [
             (d - 1) * s + (k - 1) * e + 1 + o
@@ -69,10 +73,16 @@ def conv_transpose(node: Node, build: Builder) -> Value:
         pads = (0,) * (2 * rank)
     return build.add(
         ConvTranspose(
-            x, w, node.get(2), strides=strides, pads=pads, dilations=dilations,
-            output_pads=extra, groups=node.attr("group", 1),
+            x,
+            w,
+            node.get(2),
+            strides=strides,
+            pads=pads,
+            dilations=dilations,
+            output_pads=extra,
+            groups=node.attr("group", 1),
         )
-    )  # fmt: skip
+    )
 
 
 def _fitted(

@@ -35,12 +35,14 @@ def batch_norm(node: Node, build: Builder) -> Value:
         raise node.fault("NT0610", "`is_test` is not set")
     if node.version < 9:
         refuse(node, "spatial", unless=1)
-    parameters = [as_type(build, node[i], x.type.dtype) for i in range(1, 5)]
-    return build.add(BatchNorm(x, *parameters, epsilon=node.attr("epsilon", 1e-5)))
+    scale, bias, mean, variance = (as_type(build, node[i], x.type.dtype) for i in range(1, 5))
+    epsilon = node.attr("epsilon", 1e-5)
+    return build.add(BatchNorm(x, scale, bias, mean, variance, epsilon=epsilon))
 
 
 @handles("LayerNormalization")
 def layer_norm(node: Node, build: Builder) -> tuple[Value, ...]:
+    refuse(node, "stash_type", unless=1)
     x, scale, bias = node[0], node[1], node.get(2)
     axis, epsilon = node.attr("axis", -1), node.attr("epsilon", 1e-5)
     y = build.add(LayerNorm(x, scale, bias, axis=axis, epsilon=epsilon))
@@ -57,6 +59,7 @@ def layer_norm(node: Node, build: Builder) -> tuple[Value, ...]:
 
 @handles("RMSNormalization")
 def rms_norm(node: Node, build: Builder) -> Value:
+    refuse(node, "stash_type", unless=1)
     axis, epsilon = node.attr("axis", -1), node.attr("epsilon", 1e-5)
     return build.add(RmsNorm(node[0], node[1], axis=axis, epsilon=epsilon))
 
@@ -69,12 +72,14 @@ def instance_norm(node: Node, build: Builder) -> Value:
 @handles("GroupNormalization")
 def group_norm(node: Node, build: Builder) -> Value:
     """Scale and bias have one number for each group up to opset 20, then for each channel."""
+    refuse(node, "stash_type", unless=1)
     x, groups = node[0], int(node.required("num_groups"))
     channels = x.type.shape[1]
-    affine = [node[1], node[2]]
+    scale, bias = node[1], node[2]
     if node.version < 21 and isinstance(channels, int):
-        affine = [_repeated(build, v, groups, channels // groups) for v in affine]
-    return build.add(GroupNorm(x, *affine, groups=groups, epsilon=node.attr("epsilon", 1e-5)))
+        scale, bias = (_repeated(build, v, groups, channels // groups) for v in (scale, bias))
+    epsilon = node.attr("epsilon", 1e-5)
+    return build.add(GroupNorm(x, scale, bias, groups=groups, epsilon=epsilon))
 
 
 def _repeated(build: Builder, vector: Value, groups: int, each: int) -> Value:

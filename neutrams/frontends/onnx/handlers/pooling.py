@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from neutrams.frontends.onnx.builder import Builder
-from neutrams.frontends.onnx.handlers.arguments import ints, scalar_like, window
+from neutrams.frontends.onnx.handlers.arguments import ints, scalar_like
+from neutrams.frontends.onnx.handlers.geometry import geometry
 from neutrams.frontends.onnx.node import Node
 from neutrams.frontends.onnx.registry import handles
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.elementwise import Pow
-from neutrams.ir.ops.pooling import AveragePool, LpPool, MaxPool, MaxPoolIndices, MaxUnpool
+from neutrams.ir.ops.pooling import AveragePool, LpPool, MaxPool, MaxPoolIndices, MaxUnpool, Pool
 from neutrams.ir.ops.reductions import ReduceL1, ReduceL2, ReduceMax, ReduceMean, ReduceSum
 from neutrams.ir.ops.unary import Abs
-from neutrams.ir.types import Dim
 from neutrams.ir.windows import filled
 
 
 @handles("MaxPool")
 def max_pool(node: Node, build: Builder) -> tuple[Value, ...]:
-    geometry = _geometry(node)
-    pooled = build.add(MaxPool(node[0], **geometry))
+    pooled = build.add(_pool(MaxPool, node))
     if node.outputs < 2:
         return (pooled,)
     column_major = bool(node.attr("storage_order", 0))
-    return pooled, build.add(MaxPoolIndices(node[0], **geometry, column_major=column_major))
+    return pooled, build.add(_pool(MaxPoolIndices, node, column_major=column_major))
 
 
 @handles("AveragePool")
 def average_pool(node: Node, build: Builder) -> Value:
     include = bool(node.attr("count_include_pad", 0))
-    return build.add(AveragePool(node[0], **_geometry(node), count_include_pad=include))
+    return build.add(_pool(AveragePool, node, count_include_pad=include))
 
 
 @handles("LpPool")
 def lp_pool(node: Node, build: Builder) -> Value:
-    return build.add(LpPool(node[0], **_geometry(node), p=int(node.attr("p", 2))))
+    return build.add(_pool(LpPool, node, p=int(node.attr("p", 2))))
 
 
 @handles("MaxUnpool")
@@ -77,17 +76,17 @@ def global_lp_pool(node: Node, build: Builder) -> Value:
     return build.add(Pow(total, scalar_like(build, 1 / p, total)))
 
 
-def _geometry(node: Node) -> dict[str, tuple[int, ...] | bool]:
-    kernel = tuple(node.required("kernel_shape"))
-    sizes: Sequence[Dim] = node[0].type.shape[2:]
+def _pool(make: Callable[..., Pool], node: Node, **options: int) -> Pool:
+    kernel, sizes = tuple(node.required("kernel_shape")), node[0].type.shape[2:]
     if len(sizes) != len(kernel):
         raise node.fault("NT0611", f"a kernel {list(kernel)} does not fit `{node[0].type}`")
-    strides, pads, dilations = window(node, sizes, kernel)
-    ceil_mode = bool(node.attr("ceil_mode", 0))
-    return {
-        "kernel": kernel,
-        "strides": strides,
-        "pads": pads,
-        "dilations": dilations,
-        "ceil_mode": ceil_mode,
-    }
+    found = geometry(node, sizes, kernel)
+    return make(
+        node[0],
+        kernel=kernel,
+        strides=found.strides,
+        pads=found.pads,
+        dilations=found.dilations,
+        ceil_mode=bool(node.attr("ceil_mode", 0)),
+        **options,
+    )

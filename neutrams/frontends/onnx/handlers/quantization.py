@@ -73,20 +73,13 @@ def dynamic_quantize_linear(node: Node, build: Builder) -> tuple[Value, Value, V
 
 @handles("QLinearConv")
 def qlinear_conv(node: Node, build: Builder) -> Value:
-    """Dequantise, convolve, quantise: real products of integers, so exact until the last step."""
+    """Dequantise, convolve, quantise; the bias has the scale of the products."""
     x = _dequantized(node, build, node[0], node[1], node.get(2))
     w = _dequantized(node, build, node[3], node[4], node.get(5), axis=0)
     bias = node.get(8)
     if bias is not None:
-        shape = w.type.shape[:1]
-        scale = (
-            reshaped(build, build.add(Mul(_flat(build, node[1]), _flat(build, node[4]))), ())
-            if node[4].type.elements == 1
-            else build.add(Mul(_flat(build, node[1]), node[4]))
-        )
-        zero = build.constant(np.zeros(scale.type.static_shape(), np.int32))
-        bias = build.add(Dequantize(bias, scale, zero, axis=0))
-        assert bias.type.shape == shape
+        scale = build.add(Mul(_flat(build, node[1]), _flat(build, node[4])))
+        bias = _dequantized(node, build, bias, scale, None, axis=0)
     y = convolved(node, build, x, w, bias)
     return _quantized(node, build, y, node[6], node.get(7), node[7].type.dtype)
 

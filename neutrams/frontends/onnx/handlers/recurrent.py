@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from neutrams.frontends.onnx.builder import Builder
 from neutrams.frontends.onnx.handlers.arguments import choice
@@ -53,7 +54,7 @@ def _operands(node: Node) -> tuple[Value, Value, Value, Value | None, Value | No
     return node[0], node[1], node[2], node.get(3), node.get(4)
 
 
-def _options(node: Node, layer: type[Recurrent]) -> dict[str, object]:
+def _options(node: Node, layer: type[Recurrent]) -> dict[str, Any]:
     direction = choice(node, "direction", "forward", *DIRECTIONS)
     names = tuple(node.attr("activations", ()))
     if node.attr("hidden_size", node[2].type.shape[-1]) != node[2].type.shape[-1]:

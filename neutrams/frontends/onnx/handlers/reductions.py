@@ -30,9 +30,9 @@ def _reduction(make: type[red.Reduction], since: int) -> Callable[[Node, Builder
     def handler(node: Node, build: Builder) -> Value:
         x = node[0]
         axes = int_list(node, "axes", 1, since=since)
-        if not axes and node.attr("noop_with_empty_axes", 0):
+        if not axes and bool(node.attr("noop_with_empty_axes", 0)):
             return build.add(make(x, axes=(), keepdims=True))
-        axes = tuple(range(x.type.rank)) if not axes else axes
+        axes = axes or tuple(range(x.type.rank))
         return build.add(make(x, axes=axes, keepdims=bool(node.attr("keepdims", 1))))
 
     return handler

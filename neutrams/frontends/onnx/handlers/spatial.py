@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from neutrams.frontends.onnx.builder import Builder
 from neutrams.frontends.onnx.handlers.arguments import choice, ints, positive
+from neutrams.frontends.onnx.handlers.geometry import whole
 from neutrams.frontends.onnx.node import Node
 from neutrams.frontends.onnx.registry import handles
 from neutrams.ir.op import Value
@@ -47,89 +50,77 @@ def resize_old(node: Node, build: Builder) -> Value:
 def _upsampled(node: Node, build: Builder, scales: Sequence[float]) -> Value:
     """Before opset 11 positions are divided by the scale, and nearest ones rounded down."""
     mode = choice(node, "mode", "nearest", "nearest", "linear", "bilinear")
-    axes = [i for i, scale in enumerate(scales) if scale != 1]
-    sizes = [_scaled(node, i, scales[i]) for i in axes]
-    return _resized(
-        node, build, axes, sizes, [scales[i] for i in axes],
-        mode="nearest" if mode == "nearest" else "linear", coordinates="asymmetric",
-        nearest="floor",
-    )  # fmt: skip
+    targets = [_by_scale(node, axis, scale) for axis, scale in enumerate(scales) if scale != 1]
+    mode = "nearest" if mode == "nearest" else "linear"
+    return _resized(node, build, targets, mode=mode, coordinates="asymmetric", nearest="floor")
 
 
 @handles("Resize", since=11)
 def resize(node: Node, build: Builder) -> Value:
-    x = node[0]
-    rank = x.type.rank
+    rank = node[0].type.rank
     axes = [positive(a, rank, node) for a in node.attr("axes", range(rank))]
-    scales, sizes = _targets(node, axes)
-    mode = choice(node, "mode", "nearest", "nearest", "linear", "cubic")
-    coordinates = "coordinate_transformation_mode"
-    where = choice(node, coordinates, "half_pixel", *sorted(Coordinates.MODES))
+    where = "coordinate_transformation_mode"
+    coordinates = choice(node, where, "half_pixel", *sorted(Coordinates.MODES))
+    crop = coordinates == "tf_crop_and_resize"
+    targets = _targets(node, axes, every=crop)
     roi: tuple[float, ...] = ()
-    if where == "tf_crop_and_resize":
-        roi = tuple(float(r) for r in node.const(1))
-    kept = [i for i, axis in enumerate(axes) if _changes(node, axis, scales[i], sizes[i], where)]
+    if crop:
+        given = [float(r) for r in node.const(1)]
+        places = [axes.index(target.axis) for target in targets]
+        roi = tuple(given[i + side] for side in (0, len(axes)) for i in places)
     return _resized(
-        node, build, [axes[i] for i in kept], [sizes[i] for i in kept], [scales[i] for i in kept],
-        mode=mode, coordinates=where,
+        node,
+        build,
+        targets,
+        mode=choice(node, "mode", "nearest", "nearest", "linear", "cubic"),
+        coordinates=coordinates,
         nearest=choice(node, "nearest_mode", "round_prefer_floor", *_NEAREST),
         cubic_coefficient=float(node.attr("cubic_coeff_a", -0.75)),
         exclude_outside=bool(node.attr("exclude_outside", 0)),
         extrapolation=float(node.attr("extrapolation_value", 0.0)),
         antialias=bool(node.attr("antialias", 0)),
-        roi=tuple(roi[i + side * len(axes)] for side in (0, 1) for i in kept) if roi else (),
-    )  # fmt: skip
-
-
-def _changes(node: Node, axis: int, scale: float, size: int, where: str) -> bool:
-    return where == "tf_crop_and_resize" or scale != 1 or size != node[0].type.shape[axis]
-
-
-def _targets(node: Node, axes: Sequence[int]) -> tuple[list[float], list[int]]:
-    """Return scales and sizes by axis, of which the node gives one."""
-    shape = node[0].type.shape
-    if node.get(3) is None or not node.const(3).size:
-        scales = [float(s) for s in node.const(2)]
-        return scales, [_scaled(node, a, s) for a, s in zip(axes, scales, strict=True)]
-    wanted = node.dims(3)
-    sizes, scales = [], []
-    policy = choice(
-        node, "keep_aspect_ratio_policy", "stretch", "stretch", "not_larger", "not_smaller"
+        roi=roi,
     )
-    for axis, size in zip(axes, wanted, strict=True):
-        have = shape[axis]
-        if size == have:
-            sizes.append(size)
-            scales.append(1.0)
-            continue
-        if not isinstance(size, int) or not isinstance(have, int):
-            raise node.fault("NT0610", f"an axis of unknown size `{have}` is resampled")
-        sizes.append(size)
-        scales.append(size / have)
-    if policy != "stretch":
-        scale = min(scales) if policy == "not_larger" else max(scales)
-        have = [node[0].type.static_shape()[a] for a in axes]
-        return [scale] * len(axes), [int(np.floor(scale * d + 0.5)) for d in have]
-    return scales, sizes  # type: ignore[return-value]
 
 
-def _scaled(node: Node, axis: int, scale: float) -> int:
-    size = node[0].type.shape[axis]
-    if scale == 1:
-        return size  # type: ignore[return-value]
-    if not isinstance(size, int):
-        raise node.fault("NT0610", f"an axis of unknown size `{size}` is resampled")
-    return int(np.floor(size * scale))
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What becomes of one axis."""
+
+    axis: int
+    size: int
+    scale: float
 
 
-def _resized(
-    node: Node, build: Builder, axes: Sequence[int], sizes: Sequence[int],
-    scales: Sequence[float], **options: object,
-) -> Value:  # fmt: skip
-    if not axes:
+def _targets(node: Node, axes: Sequence[int], *, every: bool) -> list[Target]:
+    """Return the axes that change, or ``every`` one; the node gives scales or sizes."""
+    shape = node[0].type.shape
+    if node.get(3) is None or node[3].type.elements == 0:
+        scales = [float(s) for s in node.const(2)]
+        pairs = zip(axes, scales, strict=True)
+        return [_by_scale(node, axis, scale) for axis, scale in pairs if every or scale != 1]
+    known = ("stretch", "not_larger", "not_smaller")
+    policy = choice(node, "keep_aspect_ratio_policy", "stretch", *known)
+    wanted = dict(zip(axes, node.dims(3), strict=True))
+    changed = [axis for axis in axes if every or wanted[axis] != shape[axis]]
+    sizes = {axis: (whole(node, wanted[axis]), whole(node, shape[axis])) for axis in changed}
+    if policy == "stretch":
+        return [Target(axis, size, size / have) for axis, (size, have) in sizes.items()]
+    ratios = [whole(node, wanted[axis]) / whole(node, shape[axis]) for axis in axes]
+    scale = min(ratios) if policy == "not_larger" else max(ratios)
+    return [Target(a, int(np.floor(scale * whole(node, shape[a]) + 0.5)), scale) for a in axes]
+
+
+def _by_scale(node: Node, axis: int, scale: float) -> Target:
+    return Target(axis, int(np.floor(whole(node, node[0].type.shape[axis]) * scale)), scale)
+
+
+def _resized(node: Node, build: Builder, targets: Sequence[Target], **options: Any) -> Value:
+    if not targets:
         return node[0]
-    made = Resize(node[0], axes=tuple(axes), sizes=tuple(sizes), scales=tuple(scales), **options)
-    return build.add(made)
+    axes, sizes = tuple(t.axis for t in targets), tuple(t.size for t in targets)
+    scales = tuple(t.scale for t in targets)
+    return build.add(Resize(node[0], axes=axes, sizes=sizes, scales=scales, **options))
 
 
 @handles("AffineGrid")
