@@ -56,7 +56,7 @@ CODES: dict[str, str] = {
     "NT0303": "A target has a key that the format does not know, often a slip in spelling. Nothing is ignored silently, because a limit or a constant that is not read would give wrong results.",
     "NT0304": "A value of a target has the wrong type, such as a string where a number is wanted. Whole numbers may stand for fractions, but not the other way round.",
     "NT0305": "A value of a target is outside its range, or is not one of the words that may stand there.",
-    "NT0306": "A table or a key that every target needs is missing. `inherits = \"cim\"` takes all that a file does not state from the default target.",
+    "NT0306": 'A table or a key that every target needs is missing. `inherits = "cim"` takes all that a file does not state from the default target.',
     "NT0307": "Targets inherit from one another in a circle, so none of them says what the others rest on.",
     "NT0308": "The file of a target cannot be read: it is missing, no plain file, protected, too large, or not UTF-8.",
     "NT0309": "An event costs far more or less energy than in any published design. It is allowed, but the usual reason is a slip in the unit: femtojoules or watts where picojoules are meant.",

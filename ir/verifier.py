@@ -32,7 +32,9 @@ def _structure(graph: Graph) -> list[Diagnostic]:
     names: set[str] = set()
     for value in graph.values():
         if value.name in names:
-            faults.append(error("NT0140", f"two values of `@{graph.name}` are called `{value.name}`"))
+            faults.append(
+                error("NT0140", f"two values of `@{graph.name}` are called `{value.name}`")
+            )
         names.add(value.name)
     for op in graph.ops:
         if graph.level not in op.levels:
@@ -62,9 +64,9 @@ def _types(graph: Graph) -> list[Diagnostic]:
         types = inferred if isinstance(inferred, tuple) else (inferred,)
         for value, type in zip(op.results, types, strict=True):
             if value.type.plain() != type.plain():
-                message = f"`%{value.name}` is `{value.type.plain()}`, but `{op.name}` makes `{type.plain()}`"
+                stated, made = value.type.plain(), type.plain()
+                message = f"`%{value.name}` is `{stated}`, but `{op.name}` makes `{made}`"
                 faults.append(error("NT0143", message).at(op.where))
             if value.type.range is not None and not value.type.range[0] <= value.type.range[1]:
                 faults.append(error("NT0144", f"`%{value.name}` has an empty range").at(op.where))
     return faults
-

@@ -12,6 +12,7 @@ from neutrams.ir.blocks import used
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value, Weight
 from neutrams.ir.ops.chip import Flow, Group, Place
+from neutrams.ir.ops.quantization import Quantize
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
@@ -130,8 +131,15 @@ def _result_bytes(op: Mvm, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _io_bytes(graph: Graph, sizes: Sizes) -> int:
-    values = [*graph.inputs, *graph.outputs]
+    """Count what crosses the chip's edge: an input as the integers it is rounded to at once."""
+    values = [_sent(value) for value in graph.inputs] + graph.outputs
     return sum(elements(v, sizes) * v.type.dtype.numpy.itemsize for v in values)
+
+
+def _sent(value: Value) -> Value:
+    """Return what stands for an input on its way in: its rounded form, if only that is read."""
+    op = value.users[0] if len(value.users) == 1 else None
+    return op.result if isinstance(op, Quantize) else value
 
 
 def _times(counts: Mapping[str, int], inferences: int) -> Counts:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
@@ -100,12 +103,37 @@ def run_batched(
     size = how.fixed or batch or batch_size(graph, how)
     total, done = count(graph, arrays, how), 0
     parts: list[dict[str, Array]] = []
-    for real, part in batches(graph, arrays, how, size):
-        parts.append({k: _kept(a, real, how) for k, a in run(part).items()})
+    for real, found in _concurrently(run, batches(graph, arrays, how, size)):
+        parts.append({k: _kept(a, real, how) for k, a in found.items()})
         done += real
         if progress is not None:
             progress(done, total)
     return Batched(_joined(graph, parts, how), how, total)
+
+
+def _concurrently(
+    run: Callable[[dict[str, Array]], Mapping[str, Array]],
+    work: Iterator[tuple[int, dict[str, Array]]],
+) -> Iterator[tuple[int, Mapping[str, Array]]]:
+    """Run batches in order on all cores, one thread each; results do not depend on how many.
+
+    Many products are too small for a BLAS that spreads each one over the cores.
+    """
+    threads = os.cpu_count() or 1
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        queue: deque[tuple[int, Future[Mapping[str, Array]]]] = deque()
+        try:
+            for real, part in work:
+                queue.append((real, pool.submit(run, part)))
+                if len(queue) > threads:
+                    first, future = queue.popleft()
+                    yield first, future.result()
+            while queue:
+                first, future = queue.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in queue:
+                future.cancel()
 
 
 class Runner:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
-from lark import Token, Tree
+from lark import Token
 
 from neutrams.ir.op import Op, attr_fields, attr_type
 from neutrams.ir.text.names import unquote
 from neutrams.ir.types import DType, Symbol, symbol, times
 
-Node = Tree[Any]
+Node = Any
+"""A tree of lark's, whose own types do not tell leaves from branches."""
 Fault = Callable[[str, str, Token, str], None]
 
 

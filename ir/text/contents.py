@@ -68,4 +68,3 @@ def read_elements(texts: list[str], type: TensorType) -> Array:
 def read_splat(text: str, type: TensorType) -> Array:
     one = read_elements([text], TensorType(type.dtype, (1,)))
     return np.broadcast_to(one, (int(np.prod(type.static_shape())),)).reshape(type.static_shape())
-

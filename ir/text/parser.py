@@ -13,18 +13,14 @@ import neutrams.ir.ops  # noqa: F401  (fills the op table)
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Span, error
 from neutrams.ir.graph import Graph, Module
 from neutrams.ir.op import OPS, Op, Value, operand_fields
-from neutrams.ir.text.attributes import Attributes, read_number, read_raw
+from neutrams.ir.text.attributes import Attributes, Node, read_number, read_raw
 from neutrams.ir.text.contents import digest, read_elements, read_splat
 from neutrams.ir.text.names import unquote
 from neutrams.ir.text.printer import VERSION
 from neutrams.ir.types import Array, DType, Symbol, TensorType, symbol
 
-Node = Tree[Any]
 
-
-def parse(
-    text: str, *, file: str = "<text>", weights: Mapping[str, Array] | None = None
-) -> Module:
+def parse(text: str, *, file: str = "<text>", weights: Mapping[str, Array] | None = None) -> Module:
     """Return the module a text describes; ``weights`` holds its external arrays by key.
 
     Raises:
@@ -47,9 +43,7 @@ def parse_graph(
 
 @cache
 def _grammar() -> Lark:
-    return Lark.open(
-        "grammar.lark", rel_to=__file__, parser="lalr", propagate_positions=True
-    )
+    return Lark.open("grammar.lark", rel_to=__file__, parser="lalr", propagate_positions=True)
 
 
 class _Reader:
@@ -80,10 +74,14 @@ class _Reader:
         if line > len(self.lines):
             line, column = len(self.lines), len(self.lines[-1]) + 1
         token = getattr(fault, "token", None)
-        at_end = token is None or token.type == "$END"
-        length = 1 if at_end else len(token)
+        at_end = token is not None and token.type == "$END"
+        length = 1 if token is None or at_end else len(token)
         span = Span(self.file, line, column, length, self.lines[line - 1])
-        found = "the text ends too early" if at_end and token is not None else "this does not belong here"
+        found = (
+            "the text ends too early"
+            if at_end and token is not None
+            else "this does not belong here"
+        )
         expected = sorted(getattr(fault, "accepts", None) or getattr(fault, "expected", ()) or ())
         names = ", ".join(_TERMINALS.get(name, name.lower()) for name in expected[:8])
         diagnostic = error("NT0001", "the text is not a neutrams graph").at(span, found)
@@ -141,7 +139,9 @@ class _Reader:
             return self._load(name, type, *map(unquote, node.children))
         texts = _texts(node)
         try:
-            return read_splat(texts[0], type) if node.data == "splat" else read_elements(texts, type)
+            return (
+                read_splat(texts[0], type) if node.data == "splat" else read_elements(texts, type)
+            )
         except (ValueError, OverflowError):
             message = f"weight `@{unquote(name)}` does not fit its type"
             self._fault("NT0006", message, name, f"{len(texts)} numbers for `{type.plain()}`")
@@ -150,22 +150,34 @@ class _Reader:
     def _load(self, name: Token, type: TensorType, key: str, sha256: str) -> Array | None:
         array = self.external.get(key)
         if array is None:
-            self._fault("NT0007", f"the numbers of `@{unquote(name)}` are not here", name, f"key `{key}`")
+            self._fault(
+                "NT0007", f"the numbers of `@{unquote(name)}` are not here", name, f"key `{key}`"
+            )
         elif array.shape != type.shape or DType.of(array.dtype) is not type.dtype:
             self._fault("NT0006", f"weight `@{unquote(name)}` does not fit its type", name)
         elif digest(array) != sha256:
-            self._fault("NT0007", f"the numbers of `@{unquote(name)}` are not those printed", name, "SHA-256 differs")
+            self._fault(
+                "NT0007",
+                f"the numbers of `@{unquote(name)}` are not those printed",
+                name,
+                "SHA-256 differs",
+            )
         return array
 
     def _operation(self, node: Node) -> None:
-        parts = {child.data: child for child in node.children if isinstance(child, Tree)}
+        parts: dict[str, Node] = {c.data: c for c in node.children if isinstance(c, Tree)}
         token = next(child for child in node.children if isinstance(child, Token))
         names = list(parts["results"].children) if "results" in parts else []
         types = [self._type(child) for child in parts["types"].children] if "types" in parts else []
         op = self._build(token, parts.get("operands"), parts.get("attributes"))
         if op is None or len(op.results) != len(names):
             if op is not None:
-                self._fault("NT0009", f"`{op.name}` has {len(op.results)} results", token, f"{len(names)} named")
+                self._fault(
+                    "NT0009",
+                    f"`{op.name}` has {len(op.results)} results",
+                    token,
+                    f"{len(names)} named",
+                )
             for name, (type, _) in zip(names, types, strict=False):
                 self._define(name, Value(unquote(name), type))
             return
@@ -205,7 +217,9 @@ class _Reader:
         op.where = span
         return op
 
-    def _bind_operands(self, cls: type[Op], token: Token, found: list[Value | None]) -> dict[str, Any]:
+    def _bind_operands(
+        self, cls: type[Op], token: Token, found: list[Value | None]
+    ) -> dict[str, Any]:
         fields = operand_fields(cls)
         kwargs: dict[str, Any] = {}
         for index, field in enumerate(fields):
@@ -217,7 +231,9 @@ class _Reader:
         required = sum(f.default is not None for f in fields)
         if not required <= len(found) <= len(fields):
             wanted = f"{required}" if required == len(fields) else f"{required} to {len(fields)}"
-            self._fault("NT0009", f"`{cls.name}` reads {wanted} values", token, f"given {len(found)}")
+            self._fault(
+                "NT0009", f"`{cls.name}` reads {wanted} values", token, f"given {len(found)}"
+            )
         return kwargs
 
     def _lookup(self, child: Node | Token) -> Value | None:

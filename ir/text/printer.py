@@ -93,4 +93,3 @@ def _attribute(value: Any) -> str:
 def _type(value: Value) -> str:
     origin = f" from {quote(value.origin)}" if value.origin else ""
     return f"{value.type}{origin}"
-

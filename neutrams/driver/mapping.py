@@ -49,11 +49,14 @@ def map_units(graph: Graph, target: Target, *, replicate: bool = True, seed: int
     windows = np.array([one_inference(unit.windows) for unit in units], dtype=np.int64)
     available = machine.tiles * machine.tile.cores * machine.core.crossbars
     copies = balance(blocks, windows, budget=_budget(blocks, available) if replicate else 0)
+    mesh = _mesh(target)
     packing = pack(
         blocks * copies,
         crossbars_per_core=machine.core.crossbars,
         cores_per_tile=machine.tile.cores,
         tiles=machine.tiles,
+        mesh=mesh,
+        per_router=machine.network.tiles_per_router,
     )
     tiles_of = [packing.crossbars_of(i) // _per_tile(target) for i in range(len(units))]
     homes = find_homes(graph, dict(zip(units, tiles_of, strict=True)), copies)

@@ -80,7 +80,7 @@ def _lower_quantize(graph: Graph, op: QuantizeOp) -> None:
     if to is None:
         return
     if (source := real(op.x)) is not None and source.per_tensor and _same_map(source.affine, to):
-        graph.replace_value(op.result, source.ints)
+        _take_over(graph, op.result, source.ints)
         return
     value, held = _activation(graph, op.x, to)
     sums = real(value)
@@ -94,6 +94,15 @@ def _lower_quantize(graph: Graph, op: QuantizeOp) -> None:
     if new is not None:
         graph.replace(op, located(new, op))
         new.results[0].type = new.results[0].type.with_range(held.low, held.high)
+
+
+def _take_over(graph: Graph, old: Value, new: Value) -> None:
+    """Read ``new`` for ``old``; a name that had to differ from that of ``old`` becomes it."""
+    name = old.name
+    graph.replace_value(old, new)
+    if new.name.startswith(f"{name}_"):
+        graph.rename(old, f"{name}.old")
+        graph.rename(new, name)
 
 
 def _activation(graph: Graph, value: Value, to: Affine) -> tuple[Value, Affine]:

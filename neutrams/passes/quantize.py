@@ -96,6 +96,7 @@ def _insert_pair(graph: Graph, value: Value, to: Affine) -> None:
     for_op = value.op if value.op is not None else value.users[0]
     ints = graph.add(located(to_ints, for_op), before=following, name=f"{value.name}.q")
     ints.type = ints.type.with_range(to.low, to.high)
+    ints.origin = value.origin or value.name
     back = graph.add(
         located(Dequantize(ints, scale, zero), for_op), before=following, name=f"{value.name}.dq"
     )

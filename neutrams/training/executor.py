@@ -14,7 +14,7 @@ from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType
-from neutrams.training.rules import EXACT, RULES
+from neutrams.training.rules import CLOSE, EXACT, RULES
 
 Live = MutableMapping[Value, Tensor]
 
@@ -81,17 +81,23 @@ def to_array(tensor: Tensor, dtype: DType) -> Array:
 def execute(ops: Iterable[Op], live: Live, run: Run) -> None:
     """Run ops in order and add their results to ``live``, which holds what they read.
 
-    An op without a rule runs in NumPy, and lets no gradient pass.
+    An op without a rule runs in NumPy, and lets no gradient pass. So do float ops whose last bit
+    is not settled, unless the run is fast or gradients are on.
     """
     for op in ops:
         operands = [None if v is None else _operand(v, live, run) for v in op.operands]
         found = RULES.get(type(op))
-        results = found(op, run, *operands) if found else _in_numpy(op, operands, run)
+        if found is None or (type(op) in CLOSE and not run.fast and not torch.is_grad_enabled()):
+            results = _in_numpy(op, operands, run)
+        else:
+            results = found(op, run, *operands)
         results = results if isinstance(results, tuple) else (results,)
         live.update(zip(op.results, results, strict=True))
 
 
-def run_graph(graph: Graph, inputs: Mapping[str, Array], run: Run | None = None) -> dict[str, Array]:
+def run_graph(
+    graph: Graph, inputs: Mapping[str, Array], run: Run | None = None
+) -> dict[str, Array]:
     """Return the outputs of a graph by name, as :func:`neutrams.ir.interpreter.interpret` does."""
     run = run or Run()
     live: dict[Value, Tensor] = {

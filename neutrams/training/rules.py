@@ -20,17 +20,21 @@ R = TypeVar("R", bound=Rule)
 
 RULES: dict[type[Op], Rule] = {}
 """Called with the op, the :class:`~neutrams.training.executor.Run`, and a tensor an operand."""
+CLOSE: set[type[Op]] = set()
+"""Ops whose rule may round floats another way than NumPy does."""
 EXACT = 2**24
 """Whole numbers up to here are exact in float32."""
 
 
-def rule(*classes: type[Op]) -> Callable[[R], R]:
-    """Register a function as the meaning of op classes."""
+def rule(*classes: type[Op], close: bool = False) -> Callable[[R], R]:
+    """Register a function as the meaning of op classes; ``close`` where floats may round apart."""
 
     def register(function: R) -> R:
         for cls in classes:
             assert cls not in RULES, f"two rules for {cls.name}"
             RULES[cls] = function
+            if close:
+                CLOSE.add(cls)
         return function
 
     return register

@@ -63,9 +63,7 @@ def _whole(op: Mvm, run: Run, x: Tensor, w: Tensor) -> Tensor:
         return crossbar.scatter(op, sums.reshape(1, len(drive), op.outputs), tuple(x.shape))
     drive = crossbar.padded(x, pads, op.pad_value) + op.input_offset
     kernel = w.reshape(len(w), -1, *op.kernel)
-    made = CONVOLUTIONS[rank](
-        drive, kernel, stride=strides, dilation=dilations, groups=op.groups
-    )
+    made = CONVOLUTIONS[rank](drive, kernel, stride=strides, dilation=dilations, groups=op.groups)
     return made[None]
 
 
@@ -122,5 +120,3 @@ def average_pool(op: unit.AveragePool, run: Run, x: Tensor) -> Tensor:
     )
     share = run.attribute(op, "scale") / torch.from_numpy(count).to(x.device, torch.float32)
     return saturate(total.to(torch.float32) * share, op.zero, op.low, op.high)
-
-

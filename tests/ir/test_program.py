@@ -60,9 +60,13 @@ def test_truncated_files_are_refused(program: Program, tmp_path: Path, keep: int
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "x") as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with atomic_write(tmp_path / "x") as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert list(tmp_path.iterdir()) == []
 
 

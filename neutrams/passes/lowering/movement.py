@@ -33,8 +33,8 @@ def sink_dequantize(graph: Graph, op: Op) -> bool:
 
 def _alike(sources: list[Real]) -> bool:
     first = sources[0]
-    return first.per_tensor and all(
-        s.per_tensor
+    return all(
+        s.op.scale.type.rank == 0
         and s.scale.item() == first.scale.item()
         and s.zero.item() == first.zero.item()
         and s.ints.type.dtype is first.ints.type.dtype
@@ -66,7 +66,7 @@ def hoist_quantize(graph: Graph, op: Quantize) -> bool:
     move = op.x.op
     if not isinstance(move, Reshape | Transpose | Slice) or not read_once(graph, op.x):
         return False
-    if op.scale.type.elements != 1 or isinstance(move.x.op, Dequantize):
+    if op.scale.type.rank or isinstance(move.x.op, Dequantize):
         return False
     inner = graph.add(located(replace(op, x=move.x), op), before=move, name=f"{op.result.name}.q")
     if op.result.type.range is not None:
