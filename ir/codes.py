@@ -36,6 +36,8 @@ CODES: dict[str, str] = {
     "NT0142": "A value is read, or returned, before it is made.",
     "NT0143": "A value or weight is not of the type that its operation makes, or that its data have.",
     "NT0144": "A value has a range whose lower end is above its upper end.",
+    "NT0145": "A unit breaks a limit of the chip: it reads more rows, makes more neurons, or has wider weights or inputs than one crossbar holds.",
+    "NT0146": "A unit was made for other cells or converters than the chip has, so what it computes would differ from what the chip computes.",
     # 02: passes
     "NT0201": "A pipeline names a pass that does not exist. `neutrams passes` lists those that do.",
     "NT0202": "A pipeline sets an option that the pass does not have. `neutrams passes` lists the options of each.",
@@ -83,6 +85,9 @@ CODES: dict[str, str] = {
     "NT0540": "No calibration data was given, so ranges were taken from random inputs. The program runs, but its accuracy says little; calibrate with some dozens of real inputs.",
     "NT0541": "The passes that were asked for leave the network at a level that cannot be placed on a chip. A pipeline for a chip ends with lower-units and split-fan-in.",
     "NT0542": "There is no diagnostic with this code.",
+    "NT0550": "An operation of the unit graph cannot be written in ONNX: the standard has no operator for it, or none with these options.",
+    "NT0551": "The converters of some units may lose bits. ONNX has no such converter, so the exported model gives the exact sums there and its integers need not agree with the chip's.",
+    "NT0553": "A program has more weights than one ONNX file may hold.",
     # 06: models
     "NT0601": "The file cannot be read as a model: it is missing, empty, cut short, or holds something else.",
     "NT0602": "A model keeps weights in a file beside it, at a path that leaves the model's own folder or does not hold the bytes the model says. Such a file is never opened.",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from neutrams.ir.diagnostics import Diagnostic, error
 from neutrams.ir.op import Op, Value, attr, op, operand
 from neutrams.ir.ops.base import NONE, Mixes, axis_of, want, want_rank, want_same
+from neutrams.ir.target import Target
 from neutrams.ir.types import Array, DType, TensorType, broadcast
 from neutrams.ir.windows import out_sizes, taps, windows
 
@@ -62,6 +64,15 @@ class Rescale(Op):
         scale = np.asarray(scale, np.float32)
         scaled = x.astype(np.float32) * (along(scale, self.axis, x.ndim) if scale.ndim else scale)
         return saturate(scaled, self.zero, self.low, self.high, self.dtype)
+
+    def violations(self, target: Target) -> list[Diagnostic]:
+        """Return a fault where the result takes more bits than the target's units give out."""
+        bits, allowed = (self.high - self.low).bit_length(), target.limits.output_bits
+        if bits <= allowed:
+            return []
+        message = f"`{self.name}` gives out {bits} bits; `{target.name}` allows {allowed}"
+        note = f"the limit is `output-bits`, of the unit that makes `%{self.result.name}`"
+        return [error("NT0145", message).at(self.where).note(note)]
 
     def mixes(self) -> Mixes:
         return (NONE, NONE)

@@ -7,11 +7,12 @@ from typing import cast
 
 import numpy as np
 
-from neutrams.ir.blocks import Table, blocks, row_splits
+from neutrams.ir.blocks import Table, blocks, row_splits, used
 from neutrams.ir.crossbar import Encoding, multiply
+from neutrams.ir.diagnostics import Diagnostic, error
 from neutrams.ir.op import Op, Value, Weight, attr, op, operand
 from neutrams.ir.ops.base import Mixes, size_of, want, want_rank, want_same
-from neutrams.ir.target import AdcMode, Coding
+from neutrams.ir.target import AdcMode, Coding, Target
 from neutrams.ir.types import Array, Dim, DType, TensorType
 from neutrams.ir.windows import out_sizes, patches
 
@@ -83,6 +84,32 @@ class Mvm(Op):
         rank = self.x.type.rank
         mixed = frozenset(range(1, rank)) if self.kernel else frozenset({rank - 1})
         return (mixed, frozenset({0, 1}))
+
+    def violations(self, target: Target) -> list[Diagnostic]:
+        """Return every limit of a target that the blocks, widths or cells of the op break."""
+        limits, core = target.limits, target.machine.core
+        rows, neurons = (int(most.max(initial=0)) for most in used(self.table()))
+        bounds = (
+            ("fan-in", rows, limits.fan_in, "rows a block reads"),
+            ("neurons", neurons, limits.neurons, "neurons a block makes"),
+            ("weight-bits", self.weight_bits, limits.weight_bits, "bits of a weight"),
+            ("input-bits", self.input_bits, limits.input_bits, "bits of an input"),
+        )
+        faults = [
+            error("NT0145", f"`{self.name}` has {given} {what}; `{target.name}` allows {allowed}")
+            .at(self.where)
+            .note(f"the limit is `{name}`, of the unit that makes `%{self.result.name}`")
+            .help('split and round it first: --passes "…,quantize,lower-units,split-fan-in"')
+            for name, given, allowed, what in bounds
+            if given > allowed
+        ]
+        cells = ("cell_bits", "dac_bits", "adc_bits", "coding", "column_flip", "adc_mode")
+        for name in cells:
+            if getattr(self, name) != getattr(core, name):
+                message = f"`{self.name}` is made for {name} {getattr(self, name)}"
+                message += f"; `{target.name}` has {getattr(core, name)}"
+                faults.append(error("NT0146", message).at(self.where))
+        return faults
 
     @property
     def fan_in(self) -> int:

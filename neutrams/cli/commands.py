@@ -188,23 +188,29 @@ def check(
 def export(
     program: shared.ProgramFile,
     to: Annotated[
-        str, typer.Option(help="What to write: `image`, JSON and npz for a chip.")
+        str, typer.Option(help="`image`: JSON and npz for a chip; `onnx`: standard ONNX.")
     ] = "image",
     output: Output = "",
 ) -> None:
-    """Write a program for other tools: integer weights, conductances, routes, schedule."""
+    """Write a program for other tools: an image for a chip, or integers in ONNX."""
     from neutrams import driver
-    from neutrams.cli.output import say
+    from neutrams.cli.output import say, show_diagnostics
     from neutrams.cli.streams import readable
+    from neutrams.ir.diagnostics import Diagnostic
     from neutrams.ir.program import Program
 
-    if to != "image":
-        raise typer.BadParameter(f"`{to}` is not `image`", param_hint="--to")
+    if to not in driver.EXPORTS:
+        wanted = " or ".join(f"`{kind}`" for kind in driver.EXPORTS)
+        raise typer.BadParameter(f"`{to}` is not {wanted}", param_hint="--to")
     with readable(program, suffix=".ntp") as path:
         loaded = Program.load(path)
     stem = "program" if program == "-" else Path(program).stem
-    for written in driver.export(loaded, output or f"{stem}.image"):
-        say(f"wrote {written}")
+    notes: list[Diagnostic] = []
+    default = f"{stem}.image" if to == "image" else f"{stem}.onnx"
+    written = driver.export(loaded, output or default, to=to, notes=notes)
+    show_diagnostics(notes)
+    for path in written:
+        say(f"wrote {path}")
 
 
 def demo(format: AsJson = "text") -> None:

@@ -3,6 +3,7 @@
 from neutrams.driver.cache import Cache
 from neutrams.driver.checker import Check, Verdict, check
 from neutrams.driver.compiler import Compiled, Options, compile, compile_model
+from neutrams.driver.exporter import KINDS as EXPORTS
 from neutrams.driver.exporter import export
 from neutrams.driver.npz import write_npz
 from neutrams.driver.outputs import check_writable
@@ -14,6 +15,7 @@ from neutrams.driver.simulation import LayerCost, Quality, Simulation, simulate
 from neutrams.driver.sources import load_graph, load_module, load_target, save_module
 
 __all__ = [
+    "EXPORTS",
     "Cache",
     "Check",
     "Compiled",

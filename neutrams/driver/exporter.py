@@ -1,4 +1,4 @@
-"""A program as JSON and arrays: what someone with a chip needs to load it (``docs/image.md``)."""
+"""A program for other tools: JSON and arrays for a chip (``docs/image.md``), or ONNX."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from neutrams.driver.npz import write_npz
 from neutrams.driver.resources import ChipFacts, numbers
 from neutrams.ir.crossbar import program as cells_of
+from neutrams.ir.diagnostics import Diagnostic
 from neutrams.ir.files import atomic_write
 from neutrams.ir.op import Weight
 from neutrams.ir.ops.chip import Flow, Stage
@@ -23,16 +24,30 @@ from neutrams.ir.types import Array
 FORMAT = 1
 
 
-def export(program: Program, out: str | Path, *, to: str = "image") -> list[Path]:
-    """Write ``OUT.json`` and ``OUT.npz`` and return their paths.
+KINDS = ("image", "onnx")
+"""What a program can be exported to."""
 
-    The JSON describes blocks, crossbars, routes and schedule; the arrays it names hold signed
-    integer weights and cell levels. Each file appears whole or not at all.
+
+def export(
+    program: Program,
+    out: str | Path,
+    *,
+    to: str = "image",
+    notes: list[Diagnostic] | None = None,
+) -> list[Path]:
+    """Write a program for other tools and return the paths of the files.
+
+    An ``image`` is ``OUT.json``, which describes blocks, crossbars, routes and schedule, and
+    ``OUT.npz``, signed integer weights and cell levels. With ``onnx`` the file ``OUT`` holds the
+    unit graph in standard ONNX, spelled in integers. Each file appears whole or not at all.
+    ``notes`` is given the warnings.
 
     Raises:
-        NeutramsError: NT0020, a file cannot be written.
+        NeutramsError: NT0020, a file cannot be written; NT0550 and NT0553, there is no such ONNX.
     """
-    assert to == "image", to
+    assert to in KINDS, to
+    if to == "onnx":
+        return [_write_onnx(program, Path(out), notes)]
     arrays: dict[str, Array] = {}
     description = describe(program, arrays)
     base = Path(out)
@@ -41,6 +56,17 @@ def export(program: Program, out: str | Path, *, to: str = "image") -> list[Path
     with atomic_write(paths[1]) as file:
         file.write((json.dumps(description, indent=1) + "\n").encode())
     return paths
+
+
+def _write_onnx(program: Program, path: Path, notes: list[Diagnostic] | None) -> Path:
+    from neutrams.driver.onnx import to_onnx
+
+    made = to_onnx(program)
+    if notes is not None:
+        notes += made.warnings
+    with atomic_write(path) as file:
+        file.write(made.model.SerializeToString(deterministic=True))
+    return path
 
 
 def describe(program: Program, arrays: dict[str, Array]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ the light models. What counts is decided by data that stands here: ``OPERATORS``
 operators; ``OUTSIDE``, the others, with the reason; and three classes of cases that do not count
 whatever their operators (``reason_outside``). A case counts if all operators of its model are in
 ``OPERATORS`` and none of the three classes holds it. ``CASES`` is how many then count,
-``FAILING`` lists every one of them that does not pass, and ``excluded_cases.txt`` all the others.
+``FAILING`` lists every one of them that does not pass (``UNSTABLE`` those that may not), and
+``excluded_cases.txt`` all the others.
 """
 
 from __future__ import annotations
@@ -138,9 +139,13 @@ FAILING = {
     "node/test_quantizelinear_blocked_asymmetric": _BLOCKED,
     "node/test_quantizelinear_blocked_symmetric": _BLOCKED,
     "node/test_scan_sum": "the form of `Scan` of operator set 8, which carried a batch of its own",
-    "real/test_squeezenet": "softmax of 1,000 equal logits near 1e10, told apart by rounding alone",
 }
 """Every case that counts and does not pass, with the reason."""
+
+UNSTABLE = {
+    "real/test_squeezenet": "softmax of 1,000 equal logits near 1e10, told apart by rounding alone",
+}
+"""Cases that pass or not by the order in which a BLAS adds; counted as they come out."""
 
 
 class Case(NamedTuple):
@@ -274,7 +279,7 @@ def test_the_denominator_is_the_stated_one(run: Run) -> None:
 
 
 def test_cases_fail_exactly_where_the_table_says(run: Run) -> None:
-    failed = {name: fault for name, fault in run.outcomes.items() if fault}
+    failed = {n: fault for n, fault in run.outcomes.items() if fault and n not in UNSTABLE}
     assert failed.keys() == FAILING.keys(), "\n\n".join(
         f"{name}: {failed.get(name, 'passes')}" for name in sorted(failed.keys() ^ FAILING.keys())
     )

@@ -15,7 +15,8 @@ import numpy as np
 
 from neutrams.driver.onnx.emitter import Emitter, rule
 from neutrams.driver.onnx.saturation import saturated
-from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.op import Value, Weight
+from neutrams.ir.ops.base import size_of
 from neutrams.ir.ops.unit import AveragePool, Reduce, along
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType
@@ -46,7 +47,6 @@ class Drive:
 
     digits: tuple[str, ...]
     beyond: int
-    channels: int
 
 
 @rule(Mvm)
@@ -89,13 +89,13 @@ def reduce(op: Reduce, emit: Emitter) -> str:
 def average_pool(op: AveragePool, emit: Emitter) -> str:
     sizes = tuple(int(dim) for dim in op.x.type.shape[2:] if isinstance(dim, int))
     windows = (op.kernel, op.strides, op.pads, op.dilations)
-    channels = int(str(op.x.type.shape[1]))
+    channels = size_of(op, op.x.type.shape[1], "the number of channels")
     pads = covering_pads(sizes, *windows, ceil_mode=op.ceil_mode)
     geometry = Geometry(op.kernel, op.strides, pads, op.dilations, channels)
     limits = np.iinfo(op.x.type.dtype.numpy)
     offset = -int(limits.min)
     digits = _digits(emit, op.x, offset, op.x.type.dtype.bits)
-    x = Drive(digits, op.input_zero + offset, channels)
+    x = Drive(digits, op.input_zero + offset)
     ones = np.ones((channels, prod(op.kernel)), np.int64)
     wide = DType.I32 if op.x.type.dtype.bits <= 16 else DType.I64
     total = _product(emit, x, ones, geometry, slice(0, prod(op.kernel)), wide)
@@ -108,11 +108,16 @@ def average_pool(op: AveragePool, emit: Emitter) -> str:
     return saturated(emit, mean, zero=op.zero, low=op.low, high=op.high, dtype=op.dtype)
 
 
-def merges(emit: Emitter, op: Op) -> bool:
+def merges(emit: Emitter, op: Mvm) -> bool:
     """Whether only a ``unit.reduce`` reads the partial sums, so that none need be kept apart."""
     value = op.result
-    outside = any(value is output for output in emit.graph.outputs)
-    return not outside and len(value.users) == 1 and isinstance(value.users[0], Reduce)
+    if any(value is output for output in emit.graph.outputs) or len(value.users) != 1:
+        return False
+    reader = value.users[0]
+    if not isinstance(reader, Reduce) or not isinstance(reader.bias, Weight | None):
+        return False
+    rank = value.type.rank - 1
+    return reader.axis % rank == _neuron_axis(op) % rank
 
 
 def covering_pads(
@@ -139,7 +144,7 @@ def covering_pads(
 
 def _drive(op: Mvm, emit: Emitter) -> Drive:
     digits = _digits(emit, op.x, op.input_offset, op.input_bits)
-    return Drive(digits, op.pad_value + op.input_offset, op.groups * op.fan_in)
+    return Drive(digits, op.pad_value + op.input_offset)
 
 
 def _digits(emit: Emitter, x: Value, offset: int, bits: int) -> tuple[str, ...]:
@@ -267,8 +272,8 @@ def _vector(bias: Value | None) -> Array:
 
 
 def _matrix(op: Mvm) -> Array:
-    assert isinstance(op.w, Weight)
-    assert op.w.data is not None
+    if not isinstance(op.w, Weight) or op.w.data is None:
+        raise op.fault("NT0550", "its weights are no numbers known when exporting")
     return op.w.data.astype(np.int64)
 
 

@@ -1,0 +1,1 @@
+"""The parts of ``retrain-units`` that know both graphs: teacher and units."""

@@ -1,0 +1,176 @@
+"""Weights, scales and biases of one unit that follow from its inputs and targets directly.
+
+Least squares on the transformed input, then rounding column by column where each error is made
+good in the columns that follow (OPTQ: Frantar et al., ICLR 2023, algorithm 1), then the scale and
+bias that suit the rounded weights best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.training.crossbar import windows
+
+ROWS = 200_000
+"""Windows that statistics are taken over, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Means and covariances of what a unit reads and of what it should make, by group."""
+
+    x: Tensor
+    """``[G, K]`` mean input in steps, zero point taken off."""
+    y: Tensor
+    """``[G, M]`` mean target."""
+    xx: Tensor
+    """``[G, K, K]`` covariance of inputs."""
+    xy: Tensor
+    """``[G, K, M]`` covariance of inputs and targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """Integer weights, and what their sums stand for."""
+
+    ints: Tensor
+    """``[G·M, K]``."""
+    scale: Tensor
+    """``[G·M]``: what one step of the sum stands for."""
+    bias: Tensor
+    """``[G·M]``: real numbers."""
+    wanted: Tensor
+    """``[G·M, K]``: the weights before rounding, in steps."""
+
+
+def sampled(
+    op: Mvm, x: Tensor, target: Tensor, zero: int, *, seed: int, rows: int = ROWS
+) -> tuple[Tensor, Tensor]:
+    """Return ``[n, G, K]`` inputs without zero point and ``[n, G·M]`` targets of some windows."""
+    random = torch.Generator().manual_seed(seed)
+    flat = target.movedim(1, -1) if op.kernel else target
+    each = flat[0].numel() // op.outputs if flat.ndim > 1 else 1
+    keep = max(1, min(each, rows // len(x)))
+    inputs, targets = [], []
+    for part in range(0, len(x), 64):
+        seen = windows(op, x[part : part + 64])
+        want = flat[part : part + 64].reshape(-1, op.outputs)
+        if keep < each:
+            starts = torch.arange(len(seen) // each)[:, None] * each
+            picks = torch.randint(each, (len(starts), keep), generator=random)
+            index = (starts + picks).reshape(-1).to(x.device)
+            seen, want = seen[index], want[index]
+        inputs.append(seen - (op.input_offset + zero))
+        targets.append(want)
+    return torch.cat(inputs).float(), torch.cat(targets).float()
+
+
+def moments(x: Tensor, y: Tensor) -> Moments:
+    """Return the statistics of ``[n, G, K]`` inputs and ``[n, G·M]`` targets, in float64."""
+    groups = x.shape[1]
+    y = y.reshape(len(y), groups, -1)
+    mean_x, mean_y = x.double().mean(dim=0), y.double().mean(dim=0)
+    a = (x - mean_x.float()).permute(1, 0, 2)
+    b = (y - mean_y.float()).permute(1, 0, 2)
+    xx = torch.matmul(a.transpose(1, 2), a).double() / len(x)
+    xy = torch.matmul(a.transpose(1, 2), b).double() / len(x)
+    return Moments(mean_x, mean_y, xx, xy)
+
+
+def least_squares(w: Tensor, m: Moments, *, ridge: float) -> Tensor:
+    """Return the weights ``[G, M, K]``, near ``w``, whose products are nearest to the targets.
+
+    ``ridge`` weighs the distance from ``w``, relative to the mean variance of an input.
+    """
+    w = w.double()
+    missed = m.xy - torch.matmul(m.xx, w.transpose(1, 2))
+    change = torch.linalg.solve(_damped(m.xx, ridge), missed)
+    return w + change.transpose(1, 2)
+
+
+def round_to_nearest(w: Tensor, m: Moments, scale: Tensor, low: int, high: int) -> Rounded:
+    """Return each weight's nearest integer; the bias makes mean outputs right."""
+    steps = w.double() / scale.double().unsqueeze(-1)
+    return _finish(torch.clamp(torch.round(steps), low, high), steps, scale.double(), m)
+
+
+def round_in_sequence(
+    w: Tensor, m: Moments, low: int, high: int, *, damp: float = 0.01, tries: int = 16
+) -> Rounded:
+    """Round ``[G, M, K]`` weights to integers by OPTQ, at the best of several scales each.
+
+    Where few levels reach further down than up, a scale may be negative.
+    """
+    groups, neurons, fan_in = w.shape
+    largest = w.abs().amax(dim=2).clamp(min=1e-20)
+    shares = torch.linspace(1.0, 0.3 if high < 8 else 0.8, tries, dtype=torch.float64).to(w.device)
+    scales = (largest / high)[:, None] * shares[:, None]
+    if high < 4 and low < -high:
+        scales = torch.cat([scales, -scales], dim=1)
+    count = scales.shape[1]
+    wide = w[:, None].expand(groups, count, neurons, fan_in).reshape(groups, -1, fan_in)
+    flat = scales.reshape(groups, -1)
+    ints = _sequence(wide, m.xx, flat, low, high, damp)
+    product = torch.matmul(ints, m.xx)
+    own = (product * ints).sum(dim=2).clamp(min=1e-30)
+    cross = (product * wide).sum(dim=2)
+    gain = torch.where(cross * flat > 0, cross * cross / own, torch.zeros_like(own))
+    best = gain.reshape(groups, count, neurons).argmax(dim=1)
+    pick = (best * neurons + torch.arange(neurons, device=w.device)).unsqueeze(-1)
+    chosen = torch.gather(ints, 1, pick.expand(-1, -1, fan_in))
+    fitted = torch.gather(cross / own, 1, pick[..., 0])
+    start = torch.gather(flat, 1, pick[..., 0])
+    scale = torch.where(fitted * start > 0, fitted, start)
+    return _finish(chosen, w / scale.unsqueeze(-1), scale, m)
+
+
+def _sequence(w: Tensor, xx: Tensor, scale: Tensor, low: int, high: int, damp: float) -> Tensor:
+    """Return the integers of ``[G, R, K]`` weights; columns of large variance come first."""
+    order = torch.argsort(torch.diagonal(xx, dim1=1, dim2=2), dim=1, descending=True, stable=True)
+    w = torch.gather(w, 2, order.unsqueeze(1).expand_as(w)).clone()
+    hessian = torch.gather(xx, 1, order.unsqueeze(2).expand_as(xx))
+    hessian = torch.gather(hessian, 2, order.unsqueeze(1).expand_as(xx))
+    inverse = torch.linalg.inv(_damped(hessian, damp))
+    upper = torch.linalg.cholesky((inverse + inverse.transpose(1, 2)) / 2).transpose(1, 2)
+    ints = torch.zeros_like(w)
+    for column in range(w.shape[2]):
+        ints[:, :, column] = torch.clamp(torch.round(w[:, :, column] / scale), low, high)
+        missed = w[:, :, column] - ints[:, :, column] * scale
+        row = upper[:, column, column:]
+        w[:, :, column:] -= (missed / row[:, :1]).unsqueeze(2) * row.unsqueeze(1)
+    back = torch.argsort(order, dim=1)
+    return torch.gather(ints, 2, back.unsqueeze(1).expand_as(ints))
+
+
+def _damped(xx: Tensor, share: float) -> Tensor:
+    mean = torch.diagonal(xx, dim1=1, dim2=2).mean(dim=1).clamp(min=1e-12)
+    return xx + (share * mean)[:, None, None] * torch.eye(xx.shape[1], device=xx.device)
+
+
+def _finish(ints: Tensor, steps: Tensor, scale: Tensor, m: Moments) -> Rounded:
+    bias = m.y - (ints * scale.unsqueeze(-1) * m.x.unsqueeze(1)).sum(dim=2)
+    fan_in = ints.shape[2]
+    return Rounded(
+        ints.reshape(-1, fan_in).float(),
+        scale.reshape(-1).float(),
+        bias.reshape(-1).float(),
+        steps.reshape(-1, fan_in).float(),
+    )
+
+
+def best_step(
+    real: Tensor, wanted: Tensor, step: float, *, zero: int, low: int, high: int
+) -> float:
+    """Return the step, near the given one, at which rounding ``real`` is nearest to ``wanted``."""
+    best, least = step, float("inf")
+    for share in torch.linspace(0.4, 1.4, 41).tolist():
+        tried = step * share
+        held = torch.clamp(torch.round(real / tried) + zero, low, high)
+        missed = float(((held - zero) * tried - wanted).square().mean())
+        if missed < least * (1 - 1e-6):
+            best, least = tried, missed
+    return best
