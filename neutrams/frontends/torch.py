@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
@@ -85,13 +87,24 @@ def _run(
 ) -> ModelProto:
     import torch
 
-    with torch.no_grad(), warnings.catch_warnings():
+    with torch.no_grad(), warnings.catch_warnings(), _quiet(logging.getLogger("torch.onnx")):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module, tensors, dynamo=True, dynamic_shapes=shapes, verbose=False
         )
     assert program is not None
     return program.model_proto
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Hold back what the exporter logs of libraries that a model may not even use."""
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _refused(module: torch.nn.Module, fault: BaseException) -> Diagnostic:

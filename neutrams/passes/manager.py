@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
@@ -37,12 +38,15 @@ class PassManager:
     def run(self, graph: Graph, ctx: PassContext | None = None) -> bool:
         """Run every pass on a graph, changing it in place, and say whether any changed it.
 
+        One BLAS thread is used, so that results do not depend on the number of cores.
+
         Raises:
             NeutramsError: the graph is not valid, or a pass refuses it (NT02xx).
         """
         ctx = ctx or PassContext()
         check(graph)
-        changed = [self._run_one(made, graph, ctx) for made in self.passes]
+        with threadpool_limits(1, user_api="blas"):
+            changed = [self._run_one(made, graph, ctx) for made in self.passes]
         if ctx.timing and ctx.emit:
             ctx.emit(timing_table(ctx.timings))
         return any(changed)
