@@ -31,7 +31,8 @@ class LayerUse:
     utilisation: float
     """Part of the cells of its crossbars that hold weights; 0 where it has none."""
     tiles: int
-    windows: int
+    rounds: int
+    """Times its crossbars are driven in one inference: windows shared by copies."""
     start_s: float
     finish_s: float
     """When it runs within one inference."""
@@ -198,7 +199,7 @@ def _use(layer: Layer, facts: ChipFacts, program: Program, fills: dict[str, Usag
         copies=group.copies if group is not None else 0,
         utilisation=fills[names[0]].share if names[0] in fills else 0.0,
         tiles=len(np.unique(_joined(tiles))),
-        windows=max((stage.windows for stage in stages), default=0),
+        rounds=max((stage.windows for stage in stages), default=0),
         start_s=facts.cycle_s * min((stage.start_cycle for stage in stages), default=0),
         finish_s=facts.cycle_s * max((stage.finish_cycle for stage in stages), default=0),
     )

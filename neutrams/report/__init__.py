@@ -3,6 +3,7 @@
 from neutrams.report.machine import check_json, resources_json, simulation_json
 from neutrams.report.people import check_text, footer, resources_text, simulation_text
 from neutrams.report.targets import target_text
+from neutrams.report.verification import verification_json, verification_text
 
 __all__ = [
     "check_json",
@@ -13,4 +14,6 @@ __all__ = [
     "simulation_json",
     "simulation_text",
     "target_text",
+    "verification_json",
+    "verification_text",
 ]

@@ -111,7 +111,7 @@ def _use(use: LayerUse) -> dict[str, Any]:
         "copies": use.copies,
         "utilisation": use.utilisation,
         "tiles": use.tiles,
-        "windows": use.windows,
+        "rounds": use.rounds,
         "start_s": use.start_s,
         "finish_s": use.finish_s,
         "ops": list(use.ops),

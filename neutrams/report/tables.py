@@ -67,7 +67,7 @@ def _place_cells(use: LayerUse) -> list[Text]:
             count(use.crossbars),
             count(use.copies),
             percent(use.utilisation),
-            count(use.windows),
+            count(use.rounds),
         ]
     place = Text("crossbars", style="cyan") if use.crossbars else Text("digital", style="dim")
     texts = [Text(text) for text in (*held, quantity(use.finish_s, "s"))]
