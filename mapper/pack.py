@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.traffic import Mesh
 
-from .fit import mesh_settings
+from .fit import chip_settings
 
 Border = Literal["crossbar", "core", "tile"]
 
@@ -119,9 +119,7 @@ def pack(
     end = int((first + wanted).max(initial=0))
     if end > packing.available:
         fault = _too_small(packing, end, align)
-        needed = -(-end // per_tile)
-        options = mesh_settings(needed, mesh, per_router) if mesh else []
-        settings = " ".join([f"--set chip.tiles={needed}", *options])
+        settings = chip_settings(-(-end // per_tile), mesh, per_router)
         raise NeutramsError(fault.help(f"the smallest chip that fits: {settings}"))
     return packing
 

@@ -14,7 +14,9 @@ from neutrams.driver.sources import load_graph, load_target
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
+from neutrams.ir.traffic import Mesh
 from neutrams.ir.types import Array
+from neutrams.mapper.fit import chip_settings
 from neutrams.passes import PassContext, PassManager, default_pipeline
 
 
@@ -43,6 +45,13 @@ class Check:
         """Tiles of the smallest chip of this kind that holds the network."""
         machine = self.target.machine
         return max(1, -(-self.crossbars // (machine.tile.cores * machine.core.crossbars)))
+
+    @property
+    def smallest_settings(self) -> str:
+        """The smallest chip that holds the network, as options of the command line."""
+        network = self.target.machine.network
+        mesh = Mesh(network.columns, network.rows)
+        return chip_settings(self.smallest_tiles, mesh, network.tiles_per_router)
 
     @property
     def fits(self) -> bool:

@@ -63,9 +63,7 @@ def check_text(found: Check) -> list[RenderableType]:
     ]
     parts: list[RenderableType] = [made, Text(), facts([(k, Text(v)) for k, v in rows])]
     if not found.fits:
-        help = (
-            f"a chip of {found.smallest_tiles} tiles would: --set chip.tiles={found.smallest_tiles}"
-        )
+        help = f"the smallest chip that does: {found.smallest_settings}"
         return [*parts, Text.assemble(verdict, f" `{found.target.name}`; {help}")]
     return [*parts, Text.assemble(verdict, f" `{found.target.name}`")]
 
