@@ -89,6 +89,13 @@ class Graph:
         old.users = []
         self.outputs = [new if value is old else value for value in self.outputs]
 
+    def redirect(self, old: Value, new: Value, users: Iterable[Op]) -> None:
+        """Let some of the readers of ``old`` read ``new`` instead."""
+        for user in dict.fromkeys(users):
+            new.users += [user] * old.users.count(user)
+            old.users = [other for other in old.users if other is not user]
+            user.swap(old, new)
+
     def erase(self, op: Op) -> None:
         """Remove an op whose results nobody reads."""
         assert not any(self.is_read(value) for value in op.results), f"{op!r} still has users"
@@ -99,9 +106,8 @@ class Graph:
     def prune(self) -> bool:
         """Remove every op and weight that no output depends on; say whether any was."""
         before = len(self.ops) + len(self.weights)
-        for op in reversed(self.ops[:]):
-            if op.results and not any(self.is_read(value) for value in op.results):
-                self.erase(op)
+        while self._erase_idle():
+            pass
         outputs = set(map(id, self.outputs))
         for weight in list(self.weights.values()):
             if not weight.users and id(weight) not in outputs:
@@ -111,6 +117,14 @@ class Graph:
 
     def is_read(self, value: Value) -> bool:
         return bool(value.users) or any(value is out for out in self.outputs)
+
+    def cells(self) -> list[Graph]:
+        """Return the graphs that its ops call, each once, and after those that it calls itself."""
+        found: dict[Graph, None] = {}
+        for op in self.ops:
+            for graph in op.graphs:
+                found.update(dict.fromkeys([*graph.cells(), graph]))
+        return list(found)
 
     # naming
 
@@ -141,6 +155,13 @@ class Graph:
         for op in self.ops:
             yield from op.results
 
+    def _erase_idle(self) -> bool:
+        before = len(self.ops)
+        for op in reversed(self.ops[:]):
+            if not op.is_needed(self):
+                self.erase(op)
+        return len(self.ops) != before
+
     def _unlink(self, op: Op) -> None:
         for value in op.present:
             value.users.remove(op)
@@ -159,3 +180,17 @@ class Module:
     def main(self) -> Graph:
         """The first graph."""
         return next(iter(self.graphs.values()))
+
+    def every_graph(self) -> list[Graph]:
+        """Return its graphs, in order, and behind each the graphs it calls that are not named."""
+        named = set(self.graphs.values())
+        found: dict[Graph, None] = {}
+        for graph in self.graphs.values():
+            found[graph] = None
+            found.update(dict.fromkeys(cell for cell in graph.cells() if cell not in named))
+        return list(found)
+
+    def roots(self) -> list[Graph]:
+        """Return the graphs that no other calls."""
+        called = {cell for graph in self.graphs.values() for cell in graph.cells()}
+        return [graph for graph in self.graphs.values() if graph not in called]

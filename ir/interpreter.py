@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
-from neutrams.ir.op import Op, Value
+from neutrams.ir.op import Op, Value, Watch
 from neutrams.ir.types import Array, Symbol
 
-Watch = Callable[[Value, Array], None]
-"""Called with each value and its array as soon as it is known."""
+__all__ = ["Watch", "bind_inputs", "evaluate", "interpret", "weights_of"]
 
 
 def interpret(
@@ -27,14 +26,14 @@ def interpret(
         NeutramsError: NT0110, an input is missing, has a wrong shape, or is unknown;
             NT0111, a weight is abstract.
     """
-    live: dict[Value, Array] = {**bind_inputs(graph, inputs), **_weights(graph)}
+    live: dict[Value, Array] = {**bind_inputs(graph, inputs), **weights_of(graph)}
     reads = Counter(value for op in graph.ops for value in op.present)
     reads.update(graph.outputs)
     if watch is not None:
         for value, array in live.items():
             watch(value, array)
     for op in graph.ops:
-        for value, array in zip(op.results, evaluate(op, live), strict=True):
+        for value, array in zip(op.results, evaluate(op, live, watch), strict=True):
             live[value] = array
             if watch is not None:
                 watch(value, array)
@@ -42,9 +41,12 @@ def interpret(
     return dict(zip(graph.output_names, (live[v] for v in graph.outputs), strict=True))
 
 
-def evaluate(op: Op, live: Mapping[Value, Array]) -> tuple[Array, ...]:
-    """Return the results of one op, of exactly the element types it declares."""
-    found = op.evaluate(*(None if v is None else live[v] for v in op.operands))
+def evaluate(op: Op, live: Mapping[Value, Array], watch: Watch | None = None) -> tuple[Array, ...]:
+    """Return the results of one op, of exactly the element types it declares.
+
+    ``watch`` is told of values inside the graphs that the op calls.
+    """
+    found = op.watched(watch, *(None if v is None else live[v] for v in op.operands))
     arrays = found if isinstance(found, tuple) else (found,)
     return tuple(
         np.asarray(array, dtype=value.type.dtype.numpy)
@@ -86,7 +88,12 @@ def _fits(value: Value, array: Array, sizes: dict[Symbol, int]) -> bool:
     return True
 
 
-def _weights(graph: Graph) -> dict[Value, Array]:
+def weights_of(graph: Graph) -> dict[Value, Array]:
+    """Return the numbers of every weight.
+
+    Raises:
+        NeutramsError: NT0111, a weight is abstract.
+    """
     found: dict[Value, Array] = {}
     for weight in graph.weights.values():
         if weight.data is None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 from neutrams.ir.diagnostics import Diagnostic, Location, NeutramsError, error
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, DType, TensorType
+
+if TYPE_CHECKING:
+    from neutrams.ir.graph import Graph
 
 _MISSING = dataclasses.MISSING
 T = TypeVar("T", bound="Op")
@@ -34,6 +37,10 @@ class Value:
 
     def __repr__(self) -> str:
         return f"%{self.name} : {self.type}"
+
+
+Watch = Callable[[Value, Array], None]
+"""Called with each value and its array as soon as it is known."""
 
 
 class Weight(Value):
@@ -93,8 +100,21 @@ class Op:
     def evaluate(self, *operands: Any) -> Any:
         raise NotImplementedError(self.name)
 
+    def watched(self, watch: Watch | None, *operands: Any) -> Any:
+        """Evaluate, and tell of the values inside the graphs it calls; most ops call none."""
+        return self.evaluate(*operands)
+
     def mixes(self) -> tuple[frozenset[int], ...] | None:
         return None
+
+    @property
+    def graphs(self) -> tuple[Graph, ...]:
+        """The graphs it calls; most ops call none."""
+        return ()
+
+    def is_needed(self, graph: Graph) -> bool:
+        """Say whether anything in its graph depends on it."""
+        return not self.results or any(graph.is_read(value) for value in self.results)
 
     def violations(self, target: Target) -> list[Diagnostic]:
         """Return every limit of a target that the op breaks; only unit ops have any."""

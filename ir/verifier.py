@@ -5,14 +5,17 @@ from __future__ import annotations
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
+from neutrams.ir.ops.time import Next, State
 from neutrams.ir.target import Target
 
 
 def verify(graph: Graph, target: Target | None = None) -> list[Diagnostic]:
-    """Return every fault of a graph: NT0140 to NT0144, and the limits of ``target``."""
-    faults = [*_structure(graph), *_types(graph)]
-    if target is not None and graph.level == "unit":
-        faults += [fault for op in graph.ops for fault in op.violations(target)]
+    """Return every fault of a graph and of those it calls: NT0140 to NT0148, and limits broken."""
+    faults: list[Diagnostic] = []
+    for each in [*graph.cells(), graph]:
+        faults += [*_structure(each), *_types(each), *_states(each)]
+        if target is not None and each.level == "unit":
+            faults += [fault for op in each.ops for fault in op.violations(target)]
     return faults
 
 
@@ -42,6 +45,7 @@ def _structure(graph: Graph) -> list[Diagnostic]:
             message = f"`{op.name}` cannot stand in a graph of level `{graph.level}`"
             faults.append(error("NT0141", message).at(op.where).note(f"it belongs to {levels}"))
         faults += [_unmade(op, value) for value in op.present if value not in made]
+        faults += [_other_level(op, graph, cell) for cell in op.graphs if cell.level != graph.level]
         made.update(op.results)
     for value, name in zip(graph.outputs, graph.output_names, strict=True):
         if value not in made:
@@ -54,13 +58,47 @@ def _unmade(op: Op, value: Value) -> Diagnostic:
     return error("NT0142", message).at(op.where).note("ops stand in the order they run in")
 
 
+def _other_level(op: Op, graph: Graph, cell: Graph) -> Diagnostic:
+    message = f"`@{graph.name}` is of level `{graph.level}` and calls `@{cell.name}`"
+    return error("NT0148", message).at(op.where).note(f"that is of level `{cell.level}`")
+
+
+def _states(graph: Graph) -> list[Diagnostic]:
+    """Every slot is read as what it is written, and written once."""
+    writes: dict[str, list[Next]] = {}
+    for op in graph.ops:
+        if isinstance(op, Next):
+            writes.setdefault(op.slot, []).append(op)
+    faults = []
+    for op in graph.ops:
+        if not isinstance(op, State):
+            continue
+        found = writes.get(op.slot, [])
+        if len(found) != 1:
+            message = f"slot `{op.slot}` of `@{graph.name}` is written {len(found)} times a step"
+            faults.append(error("NT0147", message).at(op.where).note("each is written once"))
+        elif (given := found[0].value.type.plain()) != op.result.type.plain():
+            message = f"slot `{op.slot}` holds `{op.result.type.plain()}`, and is given `{given}`"
+            faults.append(error("NT0147", message).at(found[0].where))
+    read = {op.slot for op in graph.ops if isinstance(op, State)}
+    for slot in writes:
+        if slot not in read:
+            message = f"slot `{slot}` of `@{graph.name}` is written, but no state reads it"
+            faults.append(error("NT0147", message).at(writes[slot][0].where))
+    return faults
+
+
 def _types(graph: Graph) -> list[Diagnostic]:
     faults = []
     for weight in graph.weights.values():
         if weight.data is not None and weight.data.shape != weight.type.shape:
             faults.append(error("NT0143", f"weight `@{weight.name}` is not of its own type"))
     for op in graph.ops:
-        inferred = op.infer()
+        try:
+            inferred = op.infer()
+        except NeutramsError as fault:
+            faults += [d.at(op.where) if not d.labels else d for d in fault.diagnostics]
+            continue
         types = inferred if isinstance(inferred, tuple) else (inferred,)
         for value, type in zip(op.results, types, strict=True):
             if value.type.plain() != type.plain():

@@ -9,11 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import overload
 
 import numpy as np
 
 from neutrams.ir.diagnostics import NeutramsError, error
-from neutrams.ir.types import Array, Dim
+from neutrams.ir.types import Array, Dim, Symbol
+
+
+@overload
+def out_sizes(
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int] = ...,
+    pads: Sequence[int] = ...,
+    dilations: Sequence[int] = ...,
+    *,
+    ceil_mode: bool = ...,
+) -> tuple[int, ...]: ...
+
+
+@overload
+def out_sizes(
+    sizes: Sequence[Dim],
+    kernel: Sequence[int],
+    strides: Sequence[int] = ...,
+    pads: Sequence[int] = ...,
+    dilations: Sequence[int] = ...,
+    *,
+    ceil_mode: bool = ...,
+) -> tuple[Dim, ...]: ...
 
 
 def out_sizes(
@@ -24,22 +49,27 @@ def out_sizes(
     dilations: Sequence[int] = (),
     *,
     ceil_mode: bool = False,
-) -> tuple[int, ...]:
+) -> tuple[Dim, ...]:
     """Return the number of windows along each spatial dimension.
 
-    With ``ceil_mode`` a last window may hang over the end padding, if it starts before it.
+    With ``ceil_mode`` a last window may hang over the end padding, if it starts before it. A size
+    that is only a symbol goes through windows of which there is one for each of its places.
 
     Raises:
         NeutramsError: NT0120, a window is larger than the padded input, or the geometry does not
-            fit the number of dimensions; NT0102, a spatial size is only a symbol.
+            fit the number of dimensions; NT0102, the number of windows depends on a symbol.
     """
     rank = len(kernel)
     strides, pads, dilations = filled(rank, strides, pads, dilations)
     _check(sizes, kernel, strides, pads, dilations)
-    found = []
+    found: list[Dim] = []
     for axis in range(rank):
         size = sizes[axis]
-        if not isinstance(size, (int, np.integer)):
+        if isinstance(size, Symbol):
+            room = pads[axis] + pads[axis + rank] - (kernel[axis] - 1) * dilations[axis]
+            if strides[axis] == 1 and room == 0:
+                found.append(size)
+                continue
             raise NeutramsError(
                 error("NT0102", f"windows slide over a dimension of unknown size `{size}`").help(
                     "fix the spatial sizes when exporting the model, or with `--dim NAME=SIZE`"
@@ -47,7 +77,7 @@ def out_sizes(
             )
         found.append(_count(int(size), kernel[axis], strides[axis], pads[axis],
                             pads[axis + rank], dilations[axis], ceil_mode))  # fmt: skip
-    if min(found, default=1) < 1:
+    if min((count for count in found if isinstance(count, int)), default=1) < 1:
         raise NeutramsError(
             error("NT0120", "a window is larger than the padded input").note(
                 f"sizes {tuple(sizes)}, kernel {tuple(kernel)}, pads {pads}, dilations {dilations}"

@@ -12,7 +12,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from neutrams.driver import Preprocess, Simulation, check, compile, export, simulate
+    from neutrams.driver import (
+        Preprocess,
+        Simulation,
+        check,
+        compile,
+        export,
+        simulate,
+        sweep,
+        verify,
+    )
     from neutrams.frontends import load_model
     from neutrams.ir.diagnostics import Diagnostic, NeutramsError
     from neutrams.ir.program import Program
@@ -36,6 +45,8 @@ __all__ = [
     "load_model",
     "load_target",
     "simulate",
+    "sweep",
+    "verify",
 ]
 
 __version__ = "0.1.0"
@@ -55,6 +66,8 @@ _HOMES = {
     "load_model": "neutrams.frontends",
     "load_target": "neutrams.targets:load",
     "simulate": "neutrams.driver",
+    "sweep": "neutrams.driver",
+    "verify": "neutrams.driver",
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value
+from neutrams.ir.ops.time import step_symbols
 from neutrams.ir.types import Array, Symbol, TensorType, bind, symbol
 
 _BATCH_BYTES = 96 << 20
@@ -22,7 +23,8 @@ class Batching:
     """How the samples of a graph are counted.
 
     A graph with a symbolic leading size takes any number of samples at once. One with a fixed
-    leading size takes exactly that many, and is run as often as needed.
+    leading size takes exactly that many, and is run as often as needed. Sizes that count the steps
+    of a run are of one sample: a batch is then symbolic on another axis, or a run is one sample.
     """
 
     name: str
@@ -54,9 +56,11 @@ def batching(graph: Graph, shapes: Mapping[str, tuple[int, ...]] | None = None) 
 
     Without shapes every symbol stands for 1.
     """
+    steps = step_symbols(graph)
     leading = [v.type.shape[0] for v in graph.inputs if v.type.rank]
-    names = [dim.names[0] for dim in leading if isinstance(dim, Symbol)]
-    name = names[0] if names else ""
+    inner = [dim for v in graph.inputs for dim in v.type.shape[1:]] if steps else []
+    symbols = [dim.names[0] for dim in (*leading, *inner) if isinstance(dim, Symbol)]
+    name = next((name for name in symbols if name not in steps), "")
     fixed = 0 if name else next((dim for dim in leading if isinstance(dim, int)), 1)
     sizes: dict[str, int] = {}
     for value in graph.values():
@@ -125,7 +129,7 @@ def batches(
 def count(graph: Graph, inputs: Mapping[str, Array], how: Batching) -> int:
     """Return the number of samples in the inputs."""
     for value in graph.inputs:
-        axis = 0 if how.fixed and value.type.rank else how.carries(value.type)
+        axis = _fixed_axis(value) if how.fixed else how.carries(value.type)
         if axis is not None:
             return len(inputs[value.name]) if axis == 0 else inputs[value.name].shape[axis]
     return 1
@@ -138,10 +142,15 @@ def _part(value: Value, array: Array, how: Batching, low: int, real: int) -> Arr
         if axis is None:
             return array
         return array[(slice(None),) * axis + (slice(low, low + real),)]
-    if not value.type.rank or value.type.shape[0] == len(array):
+    if _fixed_axis(value) is None or value.type.shape[0] == len(array):
         return array
     places = np.arange(low, low + how.fixed).clip(max=len(array) - 1)
     return np.take(array, places, axis=0)
+
+
+def _fixed_axis(value: Value) -> int | None:
+    """Return the axis of the samples of a fixed batch; a sequence has none."""
+    return 0 if value.type.rank and isinstance(value.type.shape[0], int) else None
 
 
 def _fault(value: Value, array: Array, sizes: dict[Symbol, int]) -> Diagnostic | None:

@@ -1,155 +1,271 @@
-"""Crossbar blocks as the bit-plane kernels read them: lossy columns only, packed once."""
+"""Crossbar blocks as the column kernels read them: packed once, used for every batch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.ir.crossbar import Cells, Encoding, program, safe, unit_safe
 from neutrams.ir.types import Array
-from neutrams.simulator.planes import convert_block, pack
+from neutrams.simulator.collect import COLUMNS, LANES, Bytes
+from neutrams.simulator.columns import convert, cut, fill
+from neutrams.simulator.lookup import unit
 
-_TILE = 512
-"""Windows packed at a time: the words of one phase and the sums of a neuron stay close."""
+_TILES = 16
+"""Tiles of windows cut at a time: their indices stay in the second-level cache."""
+_SAMPLE = 64
+"""Windows that stand for all where only speed depends on it."""
+_KEPT_BYTES = 8 << 20
+"""Tables of a block up to this size are kept between batches; larger ones are made anew."""
+_PRODUCT = 20
+"""Cells looked up in one phase in the time of one multiplication by BLAS."""
+_ALWAYS = 2**62
+_BYTE_MAX = 255
+
+Ints = NDArray[np.int64]
+Place = tuple[int, int, int]
+"""Row, bit of a digit as a power of two, and what that is worth in a table."""
+
+
+_DIGIT, _LEVEL = 3, 4
+"""Bits of a digit and of a cell that one table serves: its sums stay below 256."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the rows of a block are looked up; for arrays see :mod:`neutrams.simulator.columns`."""
+
+    sources: Ints
+    worth: Ints
+    """``[groups, bits]`` what a bit of an index is worth in its tables."""
+    parts: Ints
+    levels: Ints
+    """``[table groups, 2]`` group of ``sources`` that a group of tables meets; low bit of the
+    cell that it holds."""
+
+    def weights(self, codes: Array, e: Encoding) -> Bytes:
+        """Return ``[columns, table groups, bits]`` for cells ``[rows, columns]``."""
+        group, low = self.levels.T
+        cells = codes[self.sources[group, :, 0]].transpose(2, 0, 1) >> low[:, None] & _level(e)
+        return (cells * self.worth[group]).astype(np.uint8)
+
+
+def _level(e: Encoding) -> int:
+    return int(2 ** min(e.cell_bits, _LEVEL) - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The columns of one block whose converters can err, and what they are worth.
+    """Columns of one block, and what their converters make of them."""
 
-    The arrays are those that :func:`neutrams.simulator.planes.convert_block` describes.
-    """
+    encoding: Encoding
+    whole: bool
+    """Whether all columns are here, not only those that can err."""
+    layout: Layout
+    weights: Bytes
+    limits: Ints
+    reach: Ints
+    neurons: Ints
+    gains: Ints
+    unit_gains: Ints
+    kind: type[np.unsignedinteger[Any]]
+    _kept: list[Bytes] = field(default_factory=list, repr=False, compare=False)
 
-    rows: int
-    digits: int
-    worth: NDArray[np.int64]
-    cells: NDArray[np.uint32]
-    terms: NDArray[np.int32]
-    ups: NDArray[np.uint32]
-    limits: NDArray[np.int32]
-    starts: NDArray[np.int32]
-    gains: NDArray[np.int64]
-    unit_gains: NDArray[np.int64]
-
-    def convert(self, drive: Array, out: Array) -> None:
+    def convert(self, drive: Array, out: Array, *, errors: bool) -> None:
         """Add to ``out`` ``[neurons, windows]`` the values or errors for ``[rows, windows]``."""
-        bits = len(self.worth) * self.digits
-        for low in range(0, drive.shape[1], _TILE):
-            part = np.ascontiguousarray(drive[:, low : low + _TILE])
-            words = _aligned((bits, _quads(self.rows) * 4, part.shape[1]))
-            pack(part, words)
-            sums = np.zeros((len(out), part.shape[1]), out.dtype)
-            convert_block(
-                words,
-                self.digits,
-                self.worth,
-                self.cells,
-                self.terms,
-                self.ups,
-                self.limits,
-                self.starts,
-                self.gains,
-                self.unit_gains,
-                sums,
-            )
-            out[:, low : low + _TILE] += sums
+        e, tables = self.encoding, self._tables()
+        reach = self.reach if errors else np.zeros_like(self.reach)
+        gains = -self.gains if errors else self.gains
+        held = aligned((COLUMNS, LANES), self.kind)
+        windows = drive.shape[1]
+        for low in range(0, windows, _TILES * LANES):
+            tiles = min(_TILES, -(-(windows - low) // LANES))
+            index = aligned((tiles, e.phases, len(self.layout.sources), LANES))
+            seen, first = drive, low
+            if low + tiles * LANES > windows:
+                seen, first = _filled_up(drive[:, low:], tiles * LANES), 0
+            cut(seen, first, self.layout.sources, e.dac_bits, index)
+            convert(
+                index, tables, self.layout.parts, self.limits, errors, e.dac_bits, reach,
+                self.neurons, gains, self.unit_gains, held, low, out,
+            )  # fmt: skip
+
+    def spared(self, drive: Array) -> int:
+        """Guess how many cells in how many phases cannot err, where windows are like these."""
+        e, step = self.encoding, max(1, drive.shape[1] // _SAMPLE)
+        sample = drive[:, ::step].astype(np.int32)
+        digits = sample >> np.arange(e.phases)[:, None, None] * e.dac_bits & e.digit_max
+        driven = digits.sum(axis=1).max(axis=1)
+        return int((self.reach[1:, None] >= driven).sum()) * COLUMNS * len(drive)
+
+    def _tables(self) -> Bytes:
+        if self._kept:
+            return self._kept[0]
+        columns, groups, bits = self.weights.shape
+        tables = aligned((columns // COLUMNS, groups, COLUMNS, 2**bits))
+        fill(self.weights, tables)
+        if tables.nbytes <= _KEPT_BYTES:
+            self._kept.append(tables)
+        return tables
 
 
-def narrow(e: Encoding, rows: int) -> bool:
-    """Say whether the kernels' 32-bit lanes hold the column sums of a block of so many rows."""
-    return rows * e.cell_max * e.digit_max + (1 << max(e.shift, e.unit_shift)) < 2**31
+def direct(blocks: list[Block], drives: list[Array], weights: int) -> bool:
+    """Say whether to sum what converters give; else to correct the product with ``weights``.
+
+    Both give the same. The product takes time, but then columns that cannot err are spared.
+    """
+    if not all(block.whole for block in blocks):
+        return False
+    if any(block.encoding.shift for block in blocks):
+        return True
+    pairs = zip(blocks, drives, strict=True)
+    return sum(block.spared(drive) for block, drive in pairs) < _PRODUCT * weights
 
 
-def plan(weights: Array, e: Encoding, *, values: bool) -> Block | None:
+def plan(weights: Array, e: Encoding, fan_in: int) -> Block | None:
     """Prepare a block of ``weights`` ``[rows, neurons]``; ``None`` where nothing can go wrong.
 
-    With ``values`` the block gives what its neurons sum to; without, only what the converters
-    add to the exact sums.
+    Each neuron has ``fan_in`` of the rows; the others hold zeros.
     """
     rows, neurons = weights.shape
     cells = program(weights, e)
-    lossy = np.ones_like(cells.flipped) if values else ~safe(cells, e)
-    if not values and not lossy.any() and (not e.bias or unit_safe(rows, e)):
+    lossy = ~safe(cells, e)
+    if not lossy.any() and (not e.bias or unit_safe(rows, e)):
         return None
-    terms, ups, order = _terms(rows, e)
-    picked, starts, gains = _columns(cells, e, lossy)
-    planes = _planes(picked, e)[order].reshape(len(terms), 8, len(gains))
+    spared = (~lossy).sum() * e.phases * rows
+    whole = bool(e.shift) or spared < _PRODUCT * neurons * fan_in
+    codes, belongs, gains = _columns(cells, e, np.ones_like(lossy) if whole else lossy)
+    reach = _reach(codes, e)
+    order = np.argsort(reach, kind="stable")
+    chunks = -(-len(order) // COLUMNS)
+    padded = np.zeros((rows, (1 + chunks) * COLUMNS), np.int64)
+    padded[:, 0] = 1
+    padded[:, COLUMNS : COLUMNS + len(order)] = codes[:, order]
+    layout = _layout(padded, e)
+    kind, limits = _limits(padded, e)
     return Block(
-        rows=rows,
-        digits=e.dac_bits,
-        worth=1 << np.arange(e.phases) * e.dac_bits,
-        cells=np.ascontiguousarray(planes.transpose(2, 0, 1)),
-        terms=terms,
-        ups=ups,
-        limits=_limits(e, values=values),
-        starts=starts,
-        gains=gains,
+        encoding=e,
+        whole=whole,
+        layout=layout,
+        weights=layout.weights(padded, e),
+        limits=limits,
+        reach=np.append(-1, reach[order][::COLUMNS]),
+        neurons=_filled(belongs[order], chunks),
+        gains=_filled(gains[order], chunks),
         unit_gains=_unit_gains(cells, e, neurons),
+        kind=kind,
     )
 
 
-def _columns(cells: Cells, e: Encoding, lossy: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
-    """Return codes ``[rows, columns]`` of the lossy columns, neuron by neuron, and their worth."""
-    neuron, polarity, slice_ = np.nonzero(lossy.transpose(2, 0, 1))
-    starts = np.concatenate([[0], np.cumsum(lossy.sum(axis=(0, 1)))]).astype(np.int32)
+def aligned(shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> Array:
+    """Return zeros from the start of a cache line on, so that no vector load crosses two."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def _columns(cells: Cells, e: Encoding, held: NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
+    """Return codes ``[rows, columns]``, neurons and worth of the columns that are held."""
+    polarity, slice_, neuron = np.nonzero(held)
     sign = np.where(cells.flipped[polarity, slice_, neuron] ^ (polarity == 1), -1, 1)
-    return cells.codes[polarity, slice_, :, neuron].T, starts, sign << slice_ * e.cell_bits
+    return cells.codes[polarity, slice_, :, neuron].T, neuron, sign << slice_ * e.cell_bits
 
 
-def _unit_gains(cells: Cells, e: Encoding, neurons: int) -> NDArray[np.int64]:
+def _unit_gains(cells: Cells, e: Encoding, neurons: int) -> Ints:
     if not e.bias:
         return np.zeros(neurons, np.int64)
     worth = e.cell_max << np.arange(e.slices) * e.cell_bits
     return np.asarray(worth @ cells.flipped[0] - e.bias, np.int64)
 
 
-def _quads(rows: int) -> int:
-    return -(-rows // 128)
+def _reach(codes: Ints, e: Encoding) -> Ints:
+    """Return for each column the largest sum of driven digits with which it cannot err.
+
+    The worst drive puts all of it on the highest levels.
+    """
+    if e.shift:
+        return np.where(codes.any(axis=0), 0, _ALWAYS)
+    levels = -np.sort(-codes, axis=0)
+    full = np.cumsum(levels, axis=0) * e.digit_max
+    fits = (full <= e.code_max).sum(axis=0)
+    each = np.arange(codes.shape[1])
+    used = np.where(fits > 0, full[fits - 1, each], 0)
+    following = levels[np.minimum(fits, len(codes) - 1), each]
+    more = (e.code_max - used) // np.maximum(following, 1)
+    return np.where(fits == len(codes), _ALWAYS, fits * e.digit_max + more)
 
 
-def _planes(codes: Array, e: Encoding) -> NDArray[np.uint32]:
-    """Return ``[cell bits × quads + 1, 4, columns]`` words; the last quad is empty."""
-    rows, columns = codes.shape
-    bits = np.zeros((e.cell_bits, _quads(rows) * 128, columns), np.uint8)
-    bits[:, :rows] = codes >> np.arange(e.cell_bits)[:, None, None] & 1
-    quads = e.cell_bits * _quads(rows)
-    packed = np.packbits(bits.reshape(quads * 4, 32, columns), axis=1, bitorder="little")
-    words = packed.astype(np.uint32) << np.arange(0, 32, 8, dtype=np.uint32)[:, None]
-    joined = words.sum(axis=1, dtype=np.uint32).reshape(quads, 4, columns)
-    return np.concatenate([joined, np.zeros((1, 4, columns), np.uint32)])
+def _filled_up(drive: Array, windows: int) -> Array:
+    whole = np.zeros((len(drive), windows), drive.dtype)
+    whole[:, : drive.shape[1]] = drive
+    return whole
 
 
-def _aligned(shape: tuple[int, ...]) -> NDArray[np.uint32]:
-    """Return zeros from the start of a cache line on, so that no vector load crosses two."""
-    size = 4 * int(np.prod(shape))
-    raw = np.zeros(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size].view(np.uint32).reshape(shape)
+def _filled(values: Ints, chunks: int) -> Ints:
+    filled = np.zeros(chunks * COLUMNS, np.int64)
+    filled[: len(values)] = values
+    return filled
 
 
-def _terms(rows: int, e: Encoding) -> tuple[NDArray[np.int32], NDArray[np.uint32], Array]:
-    """Return which digit and words meet which quad of cells, two quads to a pair."""
-    quads = _quads(rows)
-    digit, plane, quad = np.indices((e.dac_bits, e.cell_bits, quads)).reshape(3, -1)
-    rest = len(digit) % 2
-    terms = np.stack([digit, quad * 4], axis=1)
-    order = plane * quads + quad
-    ups = np.left_shift(1, digit + plane)
-    terms = np.concatenate([terms, np.zeros((rest, 2), terms.dtype)])
-    order = np.concatenate([order, np.full(rest, e.cell_bits * quads)])
-    ups = np.concatenate([ups, np.zeros(rest, ups.dtype)])
-    return (
-        terms.reshape(-1, 2, 2).astype(np.int32),
-        ups.reshape(-1, 2).astype(np.uint32),
-        order,
+def _limits(codes: Ints, e: Encoding) -> tuple[type[np.unsignedinteger[Any]], Ints]:
+    """Return the type in which a column's phases add up, and the limits of converters in it."""
+    half = 1 << e.shift >> 1
+    largest = int(codes.sum(axis=0).max()) * e.digit_max + half
+    most = min(e.code_max << e.shift, largest)
+    every = sum(1 << phase * e.dac_bits for phase in range(e.phases))
+    needed = max(largest, max(most, largest - most) * every)
+    kind = next(k for k in (np.uint16, np.uint32, np.uint64) if needed <= np.iinfo(k).max)
+    keep = min(int(np.iinfo(kind).max), _ALWAYS) >> e.shift << e.shift
+    unit_half = 1 << e.unit_shift >> 1
+    unit_limits = [unit_half, -1 << e.unit_shift, e.code_max << e.unit_shift]
+    return kind, np.array([unit_limits, [half, keep, most]])
+
+
+def _layout(codes: Ints, e: Encoding) -> Layout:
+    """Cut the rows so that no part of a column's sum passes a byte."""
+    rows, rounding = len(codes), 1 << e.shift >> 1
+    step = next(
+        step
+        for step in _steps(rows)
+        if _largest(codes, step, e) <= _BYTE_MAX - (rounding if step == rows else 0)
     )
+    groups: list[list[Place]] = []
+    parts, levels = [], []
+    for low in range(0, rows, step):
+        for digit in range(0, e.dac_bits, _DIGIT):
+            bits = range(min(_DIGIT, e.dac_bits - digit))
+            here = range(low, min(low + step, rows))
+            found = list(_groups([(r, 1 << digit + b, 1 << b) for r in here for b in bits]))
+            for level in range(0, e.cell_bits, _LEVEL):
+                parts.append((len(groups), len(found), len(levels), digit + level))
+                levels += [(len(groups) + i, level) for i in range(len(found))]
+            groups += found
+    places = np.array(groups)
+    sources = np.ascontiguousarray(places[..., :2])
+    return Layout(sources, places[..., 2], np.array(parts), np.array(levels))
 
 
-def _limits(e: Encoding, *, values: bool) -> NDArray[np.int32]:
-    exact = not values and not e.shift and not e.unit_shift
-    column = [1 << e.shift >> 1, -1 << e.shift, e.code_max << e.shift]
-    unit = [1 << e.unit_shift >> 1, -1 << e.unit_shift, e.code_max << e.unit_shift]
-    rest = [0 if values else -1, e.code_max if exact else 0, e.cell_max]
-    return np.array([*column, *unit, *rest], np.int32)
+def _steps(rows: int) -> Iterator[int]:
+    """Return ever smaller numbers of rows to a part."""
+    return (-(-rows // parts) for parts in range(1, rows + 1))
+
+
+def _largest(codes: Ints, step: int, e: Encoding) -> int:
+    """Return the largest sum of a part of so many rows."""
+    digit = 2 ** min(e.dac_bits, _DIGIT) - 1
+    levels = [codes >> low & _level(e) for low in range(0, e.cell_bits, _LEVEL)]
+    starts = np.arange(0, len(codes), step)
+    return max(int(np.add.reduceat(level, starts, axis=0).max()) for level in levels) * digit
+
+
+def _groups(places: list[Place]) -> Iterator[list[Place]]:
+    """Yield as many places as an index has bits, the last ones filled up."""
+    bits = unit().bits
+    for low in range(0, len(places), bits):
+        group = places[low : low + bits]
+        yield group + [(0, 0, 0)] * (bits - len(group))

@@ -13,6 +13,7 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value, Weight
 from neutrams.ir.ops.chip import Flow, Group, Place
 from neutrams.ir.ops.quantization import Quantize
+from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
@@ -40,12 +41,12 @@ def events(program: Program, how: Batching, *, inferences: int) -> tuple[LayerEv
     sizes = how.one()
     groups = {op.unit: op for op in chip.ops if isinstance(op, Group)} if chip else {}
     found = []
-    for op in graph.ops:
+    for op, times in working_ops(graph):
         if isinstance(op, Mvm):
             counts = crossbar_events(op, program.target, sizes, groups.get(op.result.name))
         else:
             counts = {**work(op, sizes), **traffic(op, sizes)}
-        found.append(LayerEvents(op.result.name, op.name, counts))
+        found.append(LayerEvents(op.result.name, op.name, _times(counts, bind(times, sizes))))
     if chip is not None:
         found.append(LayerEvents("network", "chip.flow", network_events(chip, program.target)))
     found.append(LayerEvents("io", "chip.io", {"io_bytes": _io_bytes(graph, sizes)}))

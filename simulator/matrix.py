@@ -1,8 +1,10 @@
-"""A ``unit.mvm`` made ready to run: exact products by BLAS, lossy converters by bit planes.
+"""A ``unit.mvm`` made ready to run: exact products by BLAS, lossy converters by look-ups.
 
 Where a block's columns are provably lossless its partial sums are integer products. Elsewhere
-the product is corrected by what the converters get wrong, or, where all of them drop low bits,
-summed from what they give. Either way the result equals :meth:`Mvm.evaluate` bit for bit.
+they are summed from what the converters give, or the product is corrected by what they get
+wrong, whichever takes less time. Either way the result equals :meth:`Mvm.evaluate` bit for bit.
+
+Samples lie innermost here, so that what windows see lies in long runs.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from neutrams.ir.blocks import Table
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.ir.windows import filled, out_sizes, windows
-from neutrams.simulator.converters import Block, narrow, plan
+from neutrams.simulator.converters import Block, direct, plan
 
 _COLUMN_BYTES = 4 << 20
 """Memory for unfolded windows; a few times a second-level cache keeps the products fast."""
@@ -42,100 +44,113 @@ class Matrix:
         self.weights = weights.reshape(op.groups, -1, op.fan_in)
         self._flat = weights
 
-    @property
+    @cached_property
     def ready(self) -> bool:
-        """Whether the kernels' number ranges hold this op's sums; else ``evaluate`` must do."""
-        e = self.op.encoding
-        lossless = not e.adc_bits
-        return lossless or narrow(e, min(e.rows, self.op.fan_in * self.op.groups))
+        """Whether floats hold this op's sums; else ``evaluate`` must do."""
+        return bool(self._magnitude.sum(axis=2).max(initial=0) < 2**53)
 
     @cached_property
-    def scaled(self) -> bool:
-        """Whether all converters drop low bits, so that no product is worth correcting."""
-        return self.op.encoding.shift > 0
+    def lossy(self) -> tuple[tuple[Placed, ...], ...]:
+        """For each split: blocks with columns that can err, those that read the same rows as one.
 
-    @cached_property
-    def lossy(self) -> tuple[Placed, ...]:
-        """Blocks with columns that can err; those that read the same rows as one."""
+        A split whose blocks are not all here is never summed from what converters give.
+        """
         op, e = self.op, self.op.encoding
-        if not e.adc_bits:
-            return ()
-        found = []
-        for entry in _joined(op.table(), op.outputs // op.groups):
-            block = plan(op.block_weights(self._flat, entry), e, values=self.scaled)
+        found: list[list[Placed]] = [[] for _ in range(op.splits)]
+        for entry in _joined(op.table(), op.outputs // op.groups) if e.adc_bits else ():
+            group_lo, group_hi, row_lo, row_hi = map(int, entry[:4])
+            block = plan(op.block_weights(self._flat, entry), e, row_hi - row_lo)
             if block is not None:
-                group_lo, group_hi, row_lo, row_hi = map(int, entry[:4])
                 inputs = slice(group_lo * op.fan_in + row_lo, (group_hi - 1) * op.fan_in + row_hi)
                 split = row_lo // op.rows if op.rows else 0
-                found.append(Placed(inputs, op.columns_of(entry), split, block))
-        return tuple(found)
+                found[split].append(Placed(inputs, op.columns_of(entry), split, block))
+        return tuple(map(tuple, found))
 
     def sums(self, x: Array, *, merged: bool) -> Iterator[tuple[slice, Array]]:
-        """Yield ``[splits, neurons, samples × windows]`` for a few samples at a time.
+        """Yield ``[splits, neurons, places]`` for a few of the :meth:`places` at a time.
 
-        Samples are those of :meth:`samples`; ``merged`` adds the splits up, and then there is one.
+        ``merged`` adds the splits up, and then there is one.
         """
         for part, columns in self._unfolded(x):
             yield part, self._converted(columns, merged=merged)
 
-    def samples(self, x: Array) -> Array:
-        """See ``x`` as ``[samples, channels, *sizes]``."""
-        return x if self.op.kernel else x.reshape(-1, x.shape[-1])
+    def places(self, x: Array) -> tuple[int, ...]:
+        """Return how often the matrix is applied along each axis, the samples' one last.
 
-    def windows(self, x: Array) -> tuple[int, ...]:
-        """Return the windows of one sample along each spatial axis."""
+        For a product of matrices these are the leading axes, as they stand.
+        """
         op = self.op
         if not op.kernel:
-            return ()
-        return out_sizes(x.shape[2:], op.kernel, op.strides, op.pads, op.dilations)
+            return x.shape[:-1]
+        return (*out_sizes(x.shape[2:], op.kernel, op.strides, op.pads, op.dilations), len(x))
 
     def _unfolded(self, x: Array) -> Iterator[tuple[slice, Array]]:
-        rows, windows = self.op.groups * self.op.fan_in, prod(self.windows(x))
-        x = self.samples(x)
-        step = max(1, _COLUMN_BYTES // (4 * rows * windows))
-        for low in range(0, len(x), step):
-            part = slice(low, min(low + step, len(x)))
-            yield part, self._columns(x[part]).reshape(rows, -1)
+        """Yield ``[rows, places]``: what drives every row at some places."""
+        seen = self._seen(x)
+        rows, places = self.op.groups * self.op.fan_in, seen.shape[1 + len(self.op.kernel) :]
+        each = _COLUMN_BYTES // (4 * rows)
+        for box, part in _runs(places, each):
+            view = seen[(..., *box)]
+            columns = np.empty(view.shape, view.dtype)
+            np.copyto(columns, view)  # in the order of the columns, which is twice as fast
+            yield part, columns.reshape(rows, -1)
 
-    def _columns(self, x: Array) -> Array:
-        """Return ``[channels, *kernel, samples, *windows]``: what drives every row."""
+    def _seen(self, x: Array) -> Array:
+        """Return a view ``[channels, *kernel, *places]`` of what drives every row."""
         op, rank = self.op, len(self.op.kernel)
+        number = np.uint8 if op.input_bits <= 8 else np.uint16
+        offset = number(op.input_offset % (np.iinfo(number).max + 1))
         if not rank:
-            return (x.astype(self._number) + op.input_offset).T
+            return np.moveaxis(x, -1, 0).reshape(x.shape[-1], -1).astype(number) + offset
         strides, pads, dilations = filled(rank, op.strides, op.pads, op.dilations)
         sizes = [s + pads[i] + pads[i + rank] for i, s in enumerate(x.shape[2:])]
-        beyond = op.pad_value + op.input_offset
-        padded = np.full((x.shape[1], len(x), *sizes), beyond, self._number)
+        padded = np.full((x.shape[1], *sizes, len(x)), op.pad_value + op.input_offset, number)
         bounds = (slice(pads[i], pads[i] + s) for i, s in enumerate(x.shape[2:]))
-        inner = padded[(slice(None), slice(None), *bounds)]
-        inner[...] = np.moveaxis(x, 1, 0)
-        inner += op.input_offset
-        seen = np.moveaxis(windows(padded, op.kernel, strides, (), dilations), 1, 1 + rank)
-        columns = np.empty(seen.shape, seen.dtype)
-        np.copyto(columns, seen)  # in the order of the columns, which is twice as fast
-        return columns
+        inner = padded[(slice(None), *bounds)]
+        np.add(np.moveaxis(x, 0, -1).astype(number, copy=False), offset, out=inner)
+        seen = windows(np.moveaxis(padded, -1, 0), op.kernel, strides, (), dilations)
+        return np.moveaxis(seen, 0, -1)
 
     def _converted(self, columns: Array, *, merged: bool) -> Array:
-        exact = self._exact(columns, merged=merged)
-        if not self.lossy:
-            return exact
-        found = exact.astype(self.op.result.type.dtype.numpy)
-        for placed in self.lossy:
-            split = 0 if merged else placed.split
-            placed.block.convert(columns[placed.inputs], found[split, placed.neurons])
+        """Return the sums that converters give for unsigned ``columns`` ``[rows, places]``."""
+        op = self.op
+        values = [self._direct(split, columns) for split in range(op.splits)]
+        found = self._exact(columns, [not value for value in values], merged=merged)
+        if not any(self.lossy):
+            return found
+        found = found.astype(op.result.type.dtype.numpy, copy=False)
+        for placed in (placed for split in self.lossy for placed in split):
+            sums = found[0 if merged else placed.split, placed.neurons]
+            placed.block.convert(columns[placed.inputs], sums, errors=not values[placed.split])
         return found
 
-    def _exact(self, columns: Array, *, merged: bool) -> Array:
+    def _direct(self, split: int, columns: Array) -> bool:
+        """Say whether a split is summed from what its converters give; see :func:`direct`."""
+        op, placed = self.op, self.lossy[split]
+        if sum(p.neurons.stop - p.neurons.start for p in placed) < op.outputs:
+            return False
+        drives = [columns[p.inputs] for p in placed]
+        rows = self._rows(split)
+        return direct([p.block for p in placed], drives, op.outputs * (rows.stop - rows.start))
+
+    def _rows(self, split: int) -> slice:
+        rows = self.op.rows or self.op.fan_in
+        return slice(split * rows, min((split + 1) * rows, self.op.fan_in))
+
+    def _exact(self, columns: Array, wanted: list[bool], *, merged: bool) -> Array:
+        """Return integer products of the wanted splits; the others' are zeros."""
         op = self.op
         shape = (1 if merged else op.splits, op.outputs, columns.shape[1])
-        if self.scaled and self.lossy:
+        if not any(wanted):
             return np.zeros(shape, op.result.type.dtype.numpy)
-        if merged or op.splits == 1:
+        columns = columns.astype(self._number)
+        if all(wanted) and (merged or op.splits == 1):
             return self._product(columns, slice(0, op.fan_in)).reshape(shape)
-        found = np.empty(shape, op.result.type.dtype.numpy)
-        for split in range(op.splits):
-            rows = slice(split * op.rows, min((split + 1) * op.rows, op.fan_in))
-            found[split] = self._product(columns, rows)
+        found = np.zeros(shape, op.result.type.dtype.numpy)
+        for split in np.flatnonzero(wanted):
+            product = self._product(columns, self._rows(split))
+            np.add(found[0 if merged else split], product, out=found[0 if merged else split],
+                   casting="unsafe")  # fmt: skip
         return found
 
     def _product(self, columns: Array, rows: slice) -> Array:
@@ -159,22 +174,24 @@ class Matrix:
 
         A piece that starts elsewhere meets two of the pieces tried here, hence half the limit.
         """
-        magnitude = np.abs(self.weights.astype(np.int64)) * (2**self.op.input_bits - 1)
         for pieces in (1, 2, 4, 8):
             step = -(-self.op.fan_in // pieces)
             starts = np.arange(0, self.op.fan_in, step)
             limit = 2**24 if pieces == 1 else 2**23
-            if np.add.reduceat(magnitude, starts, axis=2).max(initial=0) < limit:
+            if np.add.reduceat(self._magnitude, starts, axis=2).max(initial=0) < limit:
                 return step
-        assert magnitude.sum(axis=2).max() < 2**53, "the accumulator is wider than 53 bits"
         return self.op.fan_in
+
+    @property
+    def _magnitude(self) -> Array:
+        """Return the largest product of each weight."""
+        return np.abs(self.weights.astype(np.int64)) * (2**self.op.input_bits - 1)
 
     @cached_property
     def _number(self) -> type[np.float32] | type[np.float64]:
         """The float type in which every sum of a piece is an exact integer."""
-        magnitude = np.abs(self.weights.astype(np.int64)) * (2**self.op.input_bits - 1)
         starts = np.arange(0, self.op.fan_in, self._piece)
-        reach = np.add.reduceat(magnitude, starts, axis=2).max(initial=0)
+        reach = np.add.reduceat(self._magnitude, starts, axis=2).max(initial=0)
         return np.float32 if reach < 2**24 else np.float64
 
     @cached_property
@@ -187,3 +204,20 @@ def _joined(table: Table, neurons: int) -> Table:
     rows = np.unique(table[:, :4], axis=0)
     whole = np.tile(np.array([0, neurons], np.int32), (len(rows), 1))
     return np.concatenate([rows, whole], axis=1)
+
+
+def _runs(places: tuple[int, ...], each: int) -> Iterator[tuple[tuple[slice, ...], slice]]:
+    """Cut places into boxes of at most about ``each``, which lie one behind the other.
+
+    Yields the box along the first one or two axes, and the numbers of its places.
+    """
+    inner = prod(places[1:])
+    step = max(1, each // inner)
+    for low in range(0, places[0], step):
+        high = min(low + step, places[0])
+        if step > 1 or inner <= each or len(places) < 3:
+            yield (slice(low, high),) + (slice(None),) * (len(places) - 1), slice(low * inner, high * inner)
+            continue
+        for (box, *rest), part in _runs(places[1:], each):
+            here = slice(low * inner + part.start, low * inner + part.stop)
+            yield (slice(low, high), box, *rest), here

@@ -20,26 +20,25 @@ def rescale(
     zero: np.float32,
     low: np.float32,
     high: np.float32,
+    first: int,
     out: Ints,
 ) -> None:
     """Write ``clip(rint(f32(sums + bias) × scale) + zero, low, high)``, as ``unit.rescale`` does.
 
     Args:
-        sums: ``[neurons, samples × windows]`` integers, of any type that holds them exactly.
+        sums: ``[neurons, places]`` integers, of any type that holds them exactly.
         bias: ``[neurons]``.
         scale: ``[neurons]``.
         zero: added after rounding.
         low: smallest result.
         high: largest result.
-        out: ``[samples, neurons, windows]`` result.
+        first: where in ``out`` to start.
+        out: ``[neurons, places]`` result.
     """
-    samples, neurons, windows = out.shape
-    for neuron in range(neurons):
+    for neuron in range(sums.shape[0]):
         plus, factor = np.int64(bias[neuron]), scale[neuron]
-        for sample in range(samples):
-            part = sums[neuron, sample * windows : (sample + 1) * windows]
-            into = out[sample, neuron]
-            for n in range(windows):
-                total = np.int64(part[n]) + plus
-                value = np.float32(np.rint(np.float32(np.float32(total) * factor)) + zero)
-                into[n] = np.int64(min(max(value, low), high))
+        into = out[neuron, first : first + sums.shape[1]]
+        for n in range(sums.shape[1]):
+            total = np.int64(sums[neuron, n]) + plus
+            value = np.float32(np.rint(np.float32(np.float32(total) * factor)) + zero)
+            into[n] = np.int64(min(max(value, low), high))

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
-from neutrams.ir.interpreter import evaluate
+from neutrams.ir.interpreter import evaluate, weights_of
 from neutrams.ir.op import Value, Weight
+from neutrams.ir.ops.time import Memory, Run
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
@@ -137,12 +137,17 @@ def _concurrently(
 
 
 class Runner:
-    """A unit graph ready to run: matrices programmed once, dead values freed at once."""
+    """A unit graph ready to run: matrices programmed once, dead values freed at once.
+
+    So are the cells it runs, whose matrices serve every step.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._steps = steps(graph)
-        self._weights = _weights(graph)
+        self._weights = weights_of(graph)
+        self._outputs = set(graph.outputs)
+        self._cells = {op: Runner(op.cell) for op in graph.ops if isinstance(op, Run)}
         self._products = {step: Product(step) for step in self._steps if _is_product(step)}
         self._last = {
             value: step for step in self._steps for op in step.ops for value in op.present
@@ -151,19 +156,22 @@ class Runner:
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the graph's outputs by name; equal, bit for bit, to the interpreter's."""
         live: dict[Value, Array] = {v: inputs[v.name] for v in self._graph.inputs}
-        live.update(self._weights)
-        outputs = set(self._graph.outputs)
-        for step in self._steps:
-            self._run(step, live)
-            for op in step.ops:
-                for value in op.present:
-                    if self._last[value] is step and value not in outputs:
-                        live.pop(value, None)
+        self.step(live, Memory({}))
         return dict(
             zip(self._graph.output_names, (live[v] for v in self._graph.outputs), strict=True)
         )
 
-    def _run(self, step: Step, live: dict[Value, Array]) -> None:
+    def step(self, live: dict[Value, Array], memory: Memory) -> None:
+        """Add the graph's outputs to its inputs; states are read from and written to a memory."""
+        live.update(self._weights)
+        for step in self._steps:
+            self._run(step, live, memory)
+            for op in step.ops:
+                for value in op.present:
+                    if self._last[value] is step and value not in self._outputs:
+                        live.pop(value, None)
+
+    def _run(self, step: Step, live: dict[Value, Array], memory: Memory) -> None:
         product = self._products.get(step)
         if product is not None and product.ready:
             mvm = step.ops[0]
@@ -171,25 +179,16 @@ class Runner:
             live[step.result] = product(live[mvm.x])
             return
         for op in step.ops:
-            live.update(zip(op.results, evaluate(op, live), strict=True))
+            if isinstance(op, Run):
+                made = op.unroll([live[v] for v in op.sources], self._cells[op].step)
+                live.update(zip(op.results, made, strict=True))
+            elif not memory.does(op, live):
+                live.update(zip(op.results, evaluate(op, live), strict=True))
 
 
 def _is_product(step: Step) -> bool:
     mvm = step.ops[0]
     return isinstance(mvm, Mvm) and isinstance(mvm.w, Weight)
-
-
-def _weights(graph: Graph) -> dict[Value, Array]:
-    found: dict[Value, Array] = {}
-    for weight in graph.weights.values():
-        if weight.data is None:
-            raise NeutramsError(
-                error("NT0111", f"weight `@{weight.name}` is abstract, so nothing can run")
-                .note("only its shape is known; that serves estimates")
-                .help("compile from a model that holds its numbers")
-            )
-        found[weight] = weight.data
-    return found
 
 
 def _kept(array: Array, real: int, how: Batching) -> Array:

@@ -60,23 +60,21 @@ class Product:
 
     def __call__(self, x: Array) -> Array:
         """Return the result of the last op for an input of the first."""
-        seen, op = self._matrix.samples(x), self._mvm
+        op, places = self._mvm, self._matrix.places(x)
         splits = 1 if self._reduce is not None else op.splits
-        windows = prod(self._matrix.windows(x))
-        dtype = self._result.type.dtype.numpy
-        out = np.empty((splits, len(seen), op.outputs, windows), dtype)
+        out = np.empty((splits, op.outputs, prod(places)), self._result.type.dtype.numpy)
         for part, sums in self._matrix.sums(x, merged=self._reduce is not None):
             if self._rescale is not None:
-                self._rescaled(sums[0], self._rescale, out[0, part])
+                self._rescaled(sums[0], self._rescale, part.start, out[0])
                 continue
             if self._reduce is not None:
                 sums = sums + _vector(self._reduce.bias, op.outputs)[:, None]
-            apart = sums.reshape(splits, op.outputs, -1, windows)
-            out[:, part] = apart.transpose(0, 2, 1, 3)
-        shape = self._shape(x)
-        return out.reshape(splits, *shape) if self._reduce is None else out.reshape(shape)
+            out[:, :, part] = sums
+        apart = out.reshape(splits, op.outputs, *places)
+        apart = np.moveaxis(apart, -1, 1) if op.kernel else np.moveaxis(apart, 1, -1)
+        return apart if self._reduce is None else apart[0]
 
-    def _rescaled(self, sums: Array, op: Rescale, out: Array) -> None:
+    def _rescaled(self, sums: Array, op: Rescale, first: int, out: Array) -> None:
         assert self._reduce is not None
         assert isinstance(op.scale, Weight)
         assert op.scale.data is not None
@@ -88,13 +86,9 @@ class Product:
             np.float32(op.zero),
             np.float32(op.low),
             np.float32(op.high),
+            first,
             out,
         )
-
-    def _shape(self, x: Array) -> tuple[int, ...]:
-        if not self._mvm.kernel:
-            return (*x.shape[:-1], self._mvm.outputs)
-        return (len(x), self._mvm.outputs, *self._matrix.windows(x))
 
 
 def _chain(graph: Graph, op: Mvm) -> tuple[Op, ...]:

@@ -5,12 +5,14 @@ its result lies in the buffer ``pipeline_cycles`` later; copies share the window
 unit divides its lanes among the ops of the tile. An op may start when the first rows that its
 first window sees are there, and ends after the last row has come and its last windows are done.
 Nothing depends on the data, so the schedule is fixed. Time on the network is not in it.
+The steps of a run follow one another, each as long as its longest path; a symbolic number of
+steps stands for one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -18,6 +20,7 @@ import numpy as np
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.chip import Group, Vector
+from neutrams.ir.ops.time import SAME, Next, Run, State, working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
@@ -117,22 +120,76 @@ def schedule_graph(
             where not said, one tile of its own.
     """
     sizes = batching(graph).one()
-    core = target.machine.core
-    busy = {op: _vector_cycles(op, target, sizes, tiles or {}) for op in graph.ops}
-    periods = _periods(busy, tiles or {})
-    flows: dict[Value, _Flow] = {}
-    stages = []
-    for op in graph.ops:
-        if isinstance(op, Mvm):
-            rounds = ceil(bind(op.windows, sizes) / (copies or {}).get(op.result.name, 1))
-            interval = op.encoding.phases
-            depth = float(interval + core.pipeline_cycles)
-            stage, flow = _stage(op, flows, rounds, float(interval), depth, interval)
-        else:
-            stage, flow = _stage(op, flows, 1, busy[op], busy[op], ceil(periods[op]))
-        flows.update(dict.fromkeys(op.results, flow))
-        stages.append(stage)
-    return Timing(tuple(stages), core.read_ns * 1e-9)
+    held, homes = copies or {}, tiles or {}
+    counts = {op: bind(count, sizes) for op, count in working_ops(graph)}
+    busy = {op: _vector_cycles(op, target, sizes, homes) for op in counts}
+    periods = _periods({op: busy[op] * count for op, count in counts.items()}, homes)
+    planner = _Planner(target, sizes, held, busy, periods)
+    return Timing(tuple(planner.plan(graph, {})), target.machine.core.read_ns * 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Places the ops of a graph one after another; a run's steps follow each other."""
+
+    target: Target
+    sizes: Sizes
+    copies: Mapping[str, int]
+    busy: Mapping[Op, float]
+    """Read cycles of vector work each time an op runs."""
+    periods: Mapping[Op, float]
+
+    def plan(self, graph: Graph, flows: dict[Value, _Flow]) -> list[StageTime]:
+        """Return the stages of a graph, and add when its values come about to ``flows``."""
+        stages: list[StageTime] = []
+        for op in graph.ops:
+            if isinstance(op, Run):
+                stages += self._run(op, flows)
+            elif not isinstance(op, State | Next):
+                stage, flow = self._one(op, flows)
+                flows.update(dict.fromkeys(op.results, flow))
+                stages.append(stage)
+        return stages
+
+    def _one(self, op: Op, flows: Mapping[Value, _Flow]) -> tuple[StageTime, _Flow]:
+        if not isinstance(op, Mvm):
+            cycles = self.busy[op]
+            return _stage(op, flows, 1, cycles, cycles, ceil(self.periods[op]))
+        windows = bind(op.windows, dict(self.sizes))
+        interval = op.encoding.phases
+        depth = float(interval + self.target.machine.core.pipeline_cycles)
+        rounds = ceil(windows / self.copies.get(op.result.name, 1))
+        return _stage(op, flows, rounds, float(interval), depth, interval)
+
+    def _run(self, op: Run, flows: dict[Value, _Flow]) -> list[StageTime]:
+        """A step begins when the one before has ended and its part of the sequence is there."""
+        step = self.plan(op.cell, {})
+        cycles = max((stage.finish_cycle for stage in step), default=0)
+        count = bind(op.length, dict(self.sizes))
+        start, last_in = 0.0, 0.0
+        for value, axis in zip(op.sources, op.over, strict=True):
+            flow = flows.get(value, _Flow(0.0, 0.0))
+            early = axis != SAME and not op.reverse
+            start, last_in = max(start, flow.first if early else flow.last), max(last_in, flow.last)
+        begin = max(start, last_in - (count - 1) * cycles)
+        finish = begin + count * cycles
+        for value, axis in zip(op.results, op.stack, strict=True):
+            early = axis != SAME and not op.reverse
+            flows[value] = _Flow(begin + cycles if early else finish, finish)
+        return [_repeated(stage, int(begin), count, cycles) for stage in step]
+
+
+def _repeated(stage: StageTime, begin: int, count: int, cycles: int) -> StageTime:
+    """Return the stage of an op that every step of a run does once, ``cycles`` apart."""
+    return replace(
+        stage,
+        windows=stage.windows * count,
+        start_cycle=begin + stage.start_cycle,
+        interval_cycles=max(stage.interval_cycles, -(-cycles // stage.windows)),
+        finish_cycle=begin + (count - 1) * cycles + stage.finish_cycle,
+        busy_cycles=stage.busy_cycles * count,
+        alone_cycles=stage.alone_cycles * count,
+    )
 
 
 def _stage(

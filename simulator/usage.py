@@ -8,6 +8,7 @@ import numpy as np
 
 from neutrams.ir.blocks import used
 from neutrams.ir.ops.chip import Group
+from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 
@@ -36,7 +37,7 @@ def usage(program: Program) -> dict[str, Usage]:
     copies = {op.unit: op.copies for op in chip.ops if isinstance(op, Group)} if chip else {}
     core = program.target.machine.core
     found = {}
-    for op in program.module["main"].ops:
+    for op, _ in working_ops(program.module["main"]):
         if not isinstance(op, Mvm):
             continue
         table = op.table()

@@ -35,7 +35,7 @@ def output_of(text: str, line: str) -> str:
     )
     ctx = PassContext(target=target)
     module = parse(text)
-    for graph in module.graphs.values():
+    for graph in module.roots():
         PassManager(options.passes).run(graph, ctx)
     remarks = "".join(f"{remark}\n" for remark in ctx.remarks) if options.remarks else ""
     return print_module(module) + remarks

@@ -79,7 +79,6 @@ class Recurrent(Op):
         want_same(self, w[2], x[2], "columns of `w` and inputs")
         self._check_functions()
         time, batch = (x[1], x[0]) if self.batch_first else x[:2]
-        size_of(self, time, "the number of steps")
         state = (batch, ways, hidden) if self.batch_first else (ways, batch, hidden)
         over = (batch, time, ways, hidden) if self.batch_first else (time, *state)
         last = self.x.type.with_shape(state)
@@ -155,13 +154,19 @@ class Recurrent(Op):
         for name in names:
             want(self, name in _ACTIVATIONS, f"no activation function `{name}`")
 
-    def _functions(self, way: int) -> list[Function]:
+    def activations(self, way: int) -> list[tuple[str, float, float]]:
+        """Return the activation functions of a direction: lower-case names and parameters."""
         names = self.functions or self.defaults * (way + 1)
         chosen = range(way * len(self.defaults), (way + 1) * len(self.defaults))
-        return [
-            self._bounded(_activation(names[i], self.alphas[i : i + 1], self.betas[i : i + 1]))
-            for i in chosen
-        ]
+        return [self._activation(names[i].lower(), i) for i in chosen]
+
+    def _activation(self, name: str, index: int) -> tuple[str, float, float]:
+        _, alpha, beta = _ACTIVATIONS[name]
+        given = self.alphas[index : index + 1], self.betas[index : index + 1]
+        return name, next(iter(given[0]), alpha), next(iter(given[1]), beta)
+
+    def _functions(self, way: int) -> list[Function]:
+        return [self._bounded(_function(*found)) for found in self.activations(way)]
 
     def _bounded(self, function: Function) -> Function:
         if not self.clip:
@@ -266,7 +271,6 @@ _ACTIVATIONS: dict[str, tuple[Callable[[Array, float, float], Array], float, flo
 """Functions a gate may have, by lower-case name, with their usual parameters."""
 
 
-def _activation(name: str, alpha: Sequence[float], beta: Sequence[float]) -> Function:
-    function, a, b = _ACTIVATIONS[name.lower()]
-    a, b = next(iter(alpha), a), next(iter(beta), b)
-    return lambda x: function(x, a, b).astype(x.dtype, copy=False)
+def _function(name: str, alpha: float, beta: float) -> Function:
+    function = _ACTIVATIONS[name][0]
+    return lambda x: function(x, alpha, beta).astype(x.dtype, copy=False)

@@ -11,6 +11,7 @@ from typing import Any
 
 from lark import Token
 
+from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, attr_fields, attr_type
 from neutrams.ir.text.names import unquote
 from neutrams.ir.types import DType, Symbol, symbol, times
@@ -18,6 +19,8 @@ from neutrams.ir.types import DType, Symbol, symbol, times
 Node = Any
 """A tree of lark's, whose own types do not tell leaves from branches."""
 Fault = Callable[[str, str, Token, str], None]
+Called = Callable[[Token], Graph | None]
+"""Finds the graph that a token names, or says that there is none."""
 
 
 class Quoted(str):
@@ -29,9 +32,10 @@ class Quoted(str):
 class Attributes:
     """Reads the ``{name = value, …}`` of one op class; faults go to a callback."""
 
-    def __init__(self, cls: type[Op], fault: Fault) -> None:
+    def __init__(self, cls: type[Op], fault: Fault, called: Called) -> None:
         self.cls = cls
         self.fault = fault
+        self.called = called
 
     def read(self, op_token: Token, node: Node | None) -> dict[str, Any]:
         """Return the attributes as keyword arguments; missing required ones are faults."""
@@ -45,6 +49,10 @@ class Attributes:
                 self.fault("NT0005", f"`{self.cls.name}` has no attribute `{name}`", name, hint)
                 continue
             hint = attr_type(self.cls, str(name))
+            if hint is Graph and value.data == "called":
+                if (graph := self.called(value.children[0])) is not None:
+                    found[str(name)] = graph
+                continue
             try:
                 found[str(name)] = convert(read_raw(value), hint)
             except (TypeError, ValueError):
@@ -72,6 +80,8 @@ def convert(raw: Any, hint: Any) -> Any:
         return symbol(raw) if isinstance(raw, str) else _check(raw, int | Symbol)
     if typing.get_origin(hint) is typing.Literal:
         return str(_check(raw, str))
+    if hint is Graph:
+        raise TypeError(raw)
     if hint is bool:
         return {"true": True, "false": False}[_check(raw, str)] if raw in _TRUTH else _bad(raw)
     if hint is float:
@@ -93,7 +103,7 @@ def read_raw(node: Any) -> Any:
             return read_number(node)
         case "string":
             return Quoted(unquote(node.children[0]))
-        case "word":
+        case "word" | "called":
             return str(node.children[0])
         case "dim_product":
             total: int | Symbol = 1
@@ -124,7 +134,13 @@ def _required(field: Any) -> bool:
 
 
 def _spell(hint: Any) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
+    names = {
+        Graph: "the name of a graph, such as `@cell`",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "a string",
+    }
     if typing.get_origin(hint) is tuple:
         return "a list of " + _spell(typing.get_args(hint)[0])
     return names.get(hint, "a dimension" if isinstance(hint, types.UnionType) else str(hint))

@@ -54,20 +54,25 @@ class _Reader:
         self.faults: list[Diagnostic] = []
         self.graph = Graph("")
         self.values: dict[str, Value] = {}
+        self.nodes: dict[str, Node] = {}
+        self.graphs: dict[str, Graph] = {}
+        self.begun: set[str] = set()
 
     def module(self, tree: Node) -> Module:
-        graphs: dict[str, Graph] = {}
         for child in tree.children:
             if child.data == "version":
                 self._version(child.children[0])
                 continue
-            graph = self._graph(child)
-            if graph.name in graphs:
-                self._fault("NT0004", f"graph `@{graph.name}` stands twice", child.children[0])
-            graphs[graph.name] = graph
+            name = unquote(child.children[0])
+            if name in self.nodes:
+                self._fault("NT0004", f"graph `@{name}` stands twice", child.children[0])
+            self.nodes.setdefault(name, child)
+        for name, node in self.nodes.items():
+            if name not in self.begun:
+                self._read_graph(name, node)
         if self.faults:
             raise NeutramsError(*self.faults)
-        return Module(graphs.values())
+        return Module(self.graphs[name] for name in self.nodes)
 
     def syntax_error(self, fault: UnexpectedInput) -> Diagnostic:
         line, column = max(fault.line, 1), max(fault.column, 1)
@@ -91,6 +96,28 @@ class _Reader:
         if int(token) > VERSION:
             fault = f"format version {token} is newer than this program reads"
             self._fault("NT0008", fault, token, f"newest known is {VERSION}")
+
+    def _read_graph(self, name: str, node: Node) -> Graph:
+        """Read a graph, perhaps from within another that calls it."""
+        self.begun.add(name)
+        outer = self.graph, self.values
+        self.graphs[name] = self._graph(node)
+        self.graph, self.values = outer
+        return self.graphs[name]
+
+    def _called(self, token: Token) -> Graph | None:
+        name = unquote(token)
+        if name in self.graphs:
+            return self.graphs[name]
+        if name not in self.nodes:
+            near = get_close_matches(name, self.nodes, n=1)
+            hint = f"did you mean `@{near[0]}`?" if near else ""
+            self._fault("NT0010", f"no graph is called `{token}`", token, hint)
+        elif name in self.begun:
+            self._fault("NT0010", f"graph `{token}` calls itself", token)
+        else:
+            return self._read_graph(name, self.nodes[name])
+        return None
 
     def _graph(self, node: Node) -> Graph:
         name, *rest = node.children
@@ -205,7 +232,7 @@ class _Reader:
         before = len(self.faults)
         found = [self._lookup(child) for child in operands.children] if operands else []
         kwargs = self._bind_operands(cls, token, found)
-        reader = Attributes(cls, self._fault)
+        reader = Attributes(cls, self._fault, self._called)
         kwargs |= reader.read(token, attributes)
         if len(self.faults) > before:
             return None

@@ -18,12 +18,16 @@ VERSION = 1
 
 def print_module(module: Module, store: MutableMapping[str, Array] | None = None) -> str:
     """Return a module as text; arrays too large to list are put into ``store``, where given."""
-    graphs = [print_graph(graph, store) for graph in module.graphs.values()]
+    graphs = [_one_graph(graph, store) for graph in module.every_graph()]
     return f"neutrams {VERSION}\n\n" + "\n".join(graphs)
 
 
 def print_graph(graph: Graph, store: MutableMapping[str, Array] | None = None) -> str:
-    """Return one graph as text."""
+    """Return one graph as text, and after it the graphs it calls."""
+    return "\n".join(_one_graph(each, store) for each in Module([graph]).every_graph())
+
+
+def _one_graph(graph: Graph, store: MutableMapping[str, Array] | None) -> str:
     level = "" if graph.level == "nn" else f" {graph.level} "
     params = ", ".join(f"{reference(v)}: {_type(v)}" for v in graph.inputs)
     lines = [f"graph @{spell(graph.name)}{level}({params}) {{"]
@@ -84,6 +88,8 @@ def _attribute(value: Any) -> str:
             return quote(value)
         case DType():
             return value.value
+        case Graph():
+            return f"@{spell(value.name)}"
         case tuple():
             return "[" + ", ".join(_attribute(item) for item in value) + "]"
         case _:

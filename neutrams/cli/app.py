@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from neutrams import __version__
-from neutrams.cli import commands, inspecting
+from neutrams.cli import commands, inspecting, sweeping, verifying
 from neutrams.ir.diagnostics import NeutramsError
 
 OURS = 70
@@ -29,6 +29,8 @@ app.command("compile")(commands.compile_)
 app.command("simulate")(commands.simulate)
 app.command("check")(commands.check)
 app.command("export")(commands.export)
+app.command("verify")(verifying.verify)
+app.command("sweep")(sweeping.sweep)
 app.command("demo")(commands.demo)
 app.command("opt")(inspecting.opt)
 app.command("passes")(inspecting.passes)

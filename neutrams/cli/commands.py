@@ -24,9 +24,12 @@ def compile_(
     ] = "",
     output: Output = "",
     settings: shared.Settings = None,
+    limit: shared.Limits = None,
     preprocess: shared.Preprocessing = "",
     passes: shared.Passes = "",
     observer: shared.Observer = "mse",
+    strategy: shared.Strategy = "split-and-merge",
+    retrain: shared.Retrain = False,
     dim: shared.Dims = None,
     fix: shared.Fixed = None,
     replicate: Annotated[
@@ -55,6 +58,8 @@ def compile_(
     chosen = driver.Options(
         passes=passes,
         observer=observer,
+        strategy=strategy,
+        retrain=retrain,
         replicate=replicate,
         keep_float=keep_float,
         seed=seed,
@@ -66,7 +71,7 @@ def compile_(
         emit=say,
     )
     looks_inside = verify_each or timing or remarks or bool(print_after)
-    chip = driver.load_target(target, settings or [])
+    chip = driver.load_target(target, settings or [], limits=limit or [])
     with readable(model, suffix=".onnx") as source, Bar() as bar:
         compiled = driver.compile_model(
             source,
@@ -158,6 +163,8 @@ def check(
     model: shared.Model,
     target: shared.TargetName = "cim",
     settings: shared.Settings = None,
+    limit: shared.Limits = None,
+    strategy: shared.Strategy = "split-and-merge",
     dim: shared.Dims = None,
     fix: shared.Fixed = None,
     format: AsJson = "text",
@@ -168,11 +175,12 @@ def check(
     from neutrams.cli.streams import readable
 
     _check_format(format)
-    chip = driver.load_target(target, settings or [])
+    chip = driver.load_target(target, settings or [], limits=limit or [])
     with readable(model, suffix=".onnx") as source, Bar() as bar:
         found = driver.check(
             source,
             target=chip,
+            strategy=strategy,
             dims=shared.sizes(dim),
             fixed=shared.constants(fix),
             progress=bar,

@@ -52,7 +52,7 @@ def opt(
         timing=timing,
         emit=say,
     )
-    for part in module.graphs.values():
+    for part in module.roots():
         manager.run(part, ctx)
     if remarks:
         for remark in ctx.remarks:

@@ -26,6 +26,19 @@ Settings = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a value of the chip: --set core.rows=64."
     ),
 ]
+Limits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit", metavar="NAME=N", help="Tighten a limit of the chip: --limit fan-in=64."
+    ),
+]
+Strategy = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="How a fan-in is obeyed: split-and-merge, prune-to-blocks or prune-and-refit.",
+    ),
+]
 Preprocessing = Annotated[
     str,
     typer.Option(
@@ -49,6 +62,12 @@ Passes = Annotated[
 ]
 Observer = Annotated[
     str, typer.Option(help="How ranges are chosen: min-max, percentile or mse.", metavar="NAME")
+]
+Retrain = Annotated[
+    bool,
+    typer.Option(
+        "--retrain", help="Retrain units on the calibration data, against the float network."
+    ),
 ]
 VerifyEach = Annotated[
     bool, typer.Option("--verify-each", help="Check structure and meaning after every pass.")

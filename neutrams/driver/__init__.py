@@ -5,6 +5,8 @@ from neutrams.driver.checker import Check, Verdict, check
 from neutrams.driver.compiler import Compiled, Options, compile, compile_model
 from neutrams.driver.exporter import KINDS as EXPORTS
 from neutrams.driver.exporter import export
+from neutrams.driver.grid import parse_axes
+from neutrams.driver.links import Link
 from neutrams.driver.npz import write_npz
 from neutrams.driver.outputs import check_writable
 from neutrams.driver.preprocess import Preprocess
@@ -13,6 +15,8 @@ from neutrams.driver.resources import LayerUse, Resources, resources
 from neutrams.driver.samples import Samples, load_samples
 from neutrams.driver.simulation import LayerCost, Quality, Simulation, simulate
 from neutrams.driver.sources import load_graph, load_module, load_target, save_module
+from neutrams.driver.sweep import Sweep, sweep
+from neutrams.driver.verification import Verification, verify
 
 __all__ = [
     "EXPORTS",
@@ -21,6 +25,7 @@ __all__ = [
     "Compiled",
     "LayerCost",
     "LayerUse",
+    "Link",
     "Options",
     "Preprocess",
     "Progress",
@@ -28,7 +33,9 @@ __all__ = [
     "Resources",
     "Samples",
     "Simulation",
+    "Sweep",
     "Verdict",
+    "Verification",
     "check",
     "check_writable",
     "compile",
@@ -38,8 +45,11 @@ __all__ = [
     "load_module",
     "load_samples",
     "load_target",
+    "parse_axes",
     "resources",
     "save_module",
     "simulate",
+    "sweep",
+    "verify",
     "write_npz",
 ]

@@ -8,16 +8,17 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from neutrams.driver.compiler import Options, synthetic
+from neutrams.driver.compiler import Options, synthetic, usual_pipeline
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.sources import load_graph, load_target
 from neutrams.ir.graph import Graph
+from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
 from neutrams.ir.traffic import Mesh
 from neutrams.ir.types import Array
 from neutrams.mapper.fit import chip_settings
-from neutrams.passes import PassContext, PassManager, default_pipeline
+from neutrams.passes import PassContext, PassManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ def check(
     target: str | Path | Target = "cim",
     *,
     overrides: Mapping[str, Any] | Sequence[str] | None = None,
+    limits: Mapping[str, int] | Sequence[str] | None = None,
+    strategy: str = "split-and-merge",
     dims: Mapping[str, int] | None = None,
     fixed: Mapping[str, Array] | None = None,
     progress: Progress | None = None,
@@ -74,16 +77,17 @@ def check(
     Raises:
         NeutramsError: the model cannot be read or holds what no chip runs (NT06xx, NT02xx).
     """
-    chip = load_target(target, overrides)
+    chip = load_target(target, overrides, limits=limits)
+    pipeline = usual_pipeline(Options(observer="min-max", strategy=strategy))
     tell = progress or silent
     tell("reading the model", 0, 0)
     graph = load_graph(model, dims=dims, fixed=fixed)
     ctx = PassContext(target=chip, calibration=synthetic(graph, seed=Options().seed, count=1))
-    manager = PassManager(default_pipeline(observer="min-max"))
+    manager = PassManager(pipeline)
     for index, made in enumerate(manager.passes):
         tell(f"trying {made.name}", index, len(manager.passes))
         PassManager([made]).run(graph, ctx)
-    units = [op for op in graph.ops if isinstance(op, Mvm)]
+    units = [op for op, _ in working_ops(graph) if isinstance(op, Mvm)]
     return Check(
         target=chip,
         ops=tuple(sorted(_verdicts(ctx), key=lambda verdict: _position(verdict, graph))),
@@ -103,9 +107,10 @@ def _verdicts(ctx: PassContext) -> list[Verdict]:
 def _position(verdict: Verdict, graph: Graph) -> int:
     """Return where in the lowered graph the op stands, or what became of it."""
     names = (verdict.name, f"{verdict.name}.mvm")
-    made = (i for i, op in enumerate(graph.ops) if op.result.name in names)
-    return next(made, len(graph.ops))
+    made = [op.result.name for each in (graph, *graph.cells()) for op in each.ops if op.results]
+    return next((i for i, name in enumerate(made) if name in names), len(made))
 
 
 def _weights(graph: Graph) -> int:
-    return sum(prod(weight.type.static_shape()) for weight in graph.weights.values())
+    graphs = (graph, *graph.cells())
+    return sum(prod(w.type.static_shape()) for each in graphs for w in each.weights.values())

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from neutrams.driver.cache import Cache, arrays_digest, graph_digest, key_of
+from neutrams.driver.dry_run import check_fit
 from neutrams.driver.mapping import chip_graph, map_units
+from neutrams.driver.naming import name_apart
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.samples import Samples, SampleSource, load_samples
@@ -21,10 +23,20 @@ from neutrams.ir.graph import Graph, Module
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, Symbol
-from neutrams.passes import Pass, PassContext, PassManager, Remark, default_pipeline, print_pipeline
+from neutrams.passes import (
+    STRATEGIES,
+    Pass,
+    PassContext,
+    PassManager,
+    Remark,
+    default_pipeline,
+    print_pipeline,
+)
 
 SYNTHETIC = 64
 """Random samples that stand in for calibration data nobody gave."""
+STEPS = 16
+"""Length of random sequences, where a network takes any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,10 @@ class Options:
     passes: str | Sequence[Pass | str] = ""
     """The pipeline; empty for :func:`neutrams.passes.default_pipeline`."""
     observer: str = "mse"
+    strategy: str = "split-and-merge"
+    """How the usual pipeline obeys the fan-in: one of :data:`neutrams.passes.STRATEGIES`."""
+    retrain: bool = False
+    """Retrain units against the float network on the calibration data."""
     replicate: bool = True
     """Hold slow layers in several copies where crossbars are free."""
     keep_float: bool = True
@@ -66,6 +82,7 @@ def compile(
     target: str | Path | Target = "cim",
     calibration: SampleSource | None = None,
     overrides: Mapping[str, Any] | Sequence[str] | None = None,
+    limits: Mapping[str, int] | Sequence[str] | None = None,
     preprocess: Preprocess | str | None = None,
     seed: int = 0,
     cache: Cache | None = None,
@@ -79,6 +96,7 @@ def compile(
         target: Name of a chip, path of a target file, or a target.
         calibration: Samples that show which values occur: an ``.npz`` or arrays.
         overrides: Target values to change, such as ``{"core.rows": 64}``.
+        limits: Limits to tighten, such as ``{"fan-in": 64, "weight-bits": 4}``.
         preprocess: What is done to every sample first; kept in the program.
         seed: Fixes all that is random: placement, and samples made up for want of data.
         cache: Where to look for, and keep, results of earlier compiles.
@@ -90,7 +108,7 @@ def compile(
     """
     return compile_model(
         model,
-        target=load_target(target, overrides),
+        target=load_target(target, overrides, limits=limits),
         calibration=calibration,
         preprocess=Preprocess.parse(preprocess) if isinstance(preprocess, str) else preprocess,
         options=Options(seed=seed, **options),
@@ -110,7 +128,7 @@ def compile_model(
     progress: Progress = silent,
 ) -> Compiled:
     """Compile as :func:`compile` does, and return the remarks and warnings too."""
-    manager = PassManager(options.passes or default_pipeline(observer=options.observer))
+    manager = PassManager(options.passes or usual_pipeline(options))
     progress("reading the model", 0, 0)
     notes: list[Diagnostic] = []
     graph = load_graph(
@@ -135,6 +153,20 @@ def compile_model(
     if cache is not None:
         cache.put(key, program)
     return Compiled(program, tuple(run.remarks), tuple(run.warnings), tuple(run.reused))
+
+
+def usual_pipeline(options: Options) -> str:
+    """Return the pipeline that options ask for.
+
+    Raises:
+        NeutramsError: NT0543, there is no such strategy.
+    """
+    if options.strategy not in STRATEGIES:
+        fault = error("NT0543", f"there is no strategy `{options.strategy}`")
+        raise NeutramsError(fault.help("choose one of: " + ", ".join(STRATEGIES)))
+    return default_pipeline(
+        observer=options.observer, strategy=options.strategy, retrain=options.retrain
+    )
 
 
 class _Run:
@@ -163,40 +195,55 @@ class _Run:
     def lower(self, graph: Graph) -> Program:
         names = [made.name for made in self.passes]
         border = names.index("calibrate") + 1 if "calibrate" in names else 0
+        pruned = "prune-to-blocks" in names[:border]
+        original = clone(graph, name="float") if pruned and self.options.keep_float else None
         calibrated = self._calibrated(graph, self.passes[:border])
         main = clone(calibrated, name="main")
-        self._run_passes(main, self.passes[border:], "lowering to units")
+        self._run_passes(main, self.passes[border:], "lowering to units", teacher=calibrated)
         if main.level != "unit":
             raise NeutramsError(_not_lowered(main, names))
+        name_apart(main)
         self.progress("placing on the chip", 0, 0)
         mapping = map_units(
             main, self.target, replicate=self.options.replicate, seed=self.options.seed
         )
         module = Module([main, chip_graph(main, mapping)])
         if self.options.keep_float:
-            module.graphs["float"] = clone(calibrated, name="float")
+            module.graphs["float"] = original or clone(calibrated, name="float")
         program = Program(module, self.target, self.manifest)
         add_schedule(program)
         return program
 
     def _calibrated(self, graph: Graph, passes: list[Pass]) -> Graph:
-        """Run the passes up to calibration, which depend on little of the chip."""
+        """Run the passes up to calibration, which depend on little of the chip.
+
+        What does not fit is refused before it is calibrated.
+        """
         limits = self.target.limits
-        widths = (limits.weight_bits, limits.input_bits, limits.output_bits)
-        key = key_of("calibrated", self.manifest, print_pipeline(passes), widths)
+        known = [limits.weight_bits, limits.input_bits, limits.output_bits]
+        if any(made.name == "prune-to-blocks" for made in passes):
+            known += [limits.fan_in, limits.neurons]
+        key = key_of("calibrated", self.manifest, print_pipeline(passes), known)
         if passes and self.cache is not None and (found := self.cache.get(key)) is not None:
             self.reused.append("calibration")
+            check_fit(found.module.main, self.target, self.passes)
             return found.module.main
-        self._run_passes(graph, passes, "calibrating")
+        self._run_passes(graph, passes[:-1], "preparing")
+        check_fit(graph, self.target, self.passes)
+        self._run_passes(graph, passes[-1:], "calibrating")
         if passes and self.cache is not None:
             self.cache.put(key, Program(Module([graph]), self.target))
         return graph
 
-    def _run_passes(self, graph: Graph, passes: list[Pass], stage: str) -> None:
+    def _run_passes(
+        self, graph: Graph, passes: list[Pass], stage: str, *, teacher: Graph | None = None
+    ) -> None:
         options = self.options
         ctx = PassContext(
             target=self.target,
             calibration=self._data(graph),
+            teacher=teacher,
+            progress=self.progress,
             seed=options.seed,
             verify_each=options.verify_each,
             print_after=options.print_after,
@@ -207,6 +254,7 @@ class _Run:
             self.progress(f"{stage}: {made.name}", index, len(passes))
             PassManager([made]).run(graph, ctx)
         self.remarks += ctx.remarks
+        self.manifest.update(ctx.facts)
 
     def _data(self, graph: Graph) -> Mapping[str, Array]:
         if self.samples is not None:
@@ -218,15 +266,16 @@ def synthetic(graph: Graph, *, seed: int, count: int = SYNTHETIC) -> dict[str, A
     """Return standard normal samples (0 or 1 where a graph reads integers).
 
     They are ``count``, or what fills a fixed batch; where inputs do not share their first axis,
-    just what one run takes.
+    just what one run takes. Symbolic sizes beyond the first axis, of sequences, become ``STEPS``.
     """
     random = np.random.default_rng(seed)
     firsts = {value.type.shape[0] for value in graph.inputs if value.type.rank}
     found: dict[str, Array] = {}
     for value in graph.inputs:
-        shape = [1 if isinstance(dim, Symbol) else dim for dim in value.type.shape]
+        shape = [STEPS if isinstance(dim, Symbol) else dim for dim in value.type.shape]
         if len(firsts) == 1 and shape:
-            shape[0] *= -(-count // shape[0])
+            least = shape[0] if isinstance(value.type.shape[0], int) else 1
+            shape[0] = least * -(-count // least)
         normal = random.standard_normal(shape)
         kind = value.type.dtype.numpy.kind
         found[value.name] = (normal if kind == "f" else normal > 0).astype(value.type.dtype.numpy)

@@ -16,6 +16,7 @@ from neutrams.ir.diagnostics import Diagnostic
 from neutrams.ir.files import atomic_write
 from neutrams.ir.op import Weight
 from neutrams.ir.ops.chip import Flow, Stage
+from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.text import print_graph
@@ -73,7 +74,7 @@ def describe(program: Program, arrays: dict[str, Array]) -> dict[str, Any]:
     """Return the JSON part of an image and put its arrays in ``arrays``."""
     facts = ChipFacts.of(program)
     main, machine = program.module["main"], program.target.machine
-    units = [op for op in main.ops if isinstance(op, Mvm)]
+    units = [op for op, _ in working_ops(main) if isinstance(op, Mvm)]
     return {
         "format": FORMAT,
         "target": program.target.name,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op
+from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit import Lut, Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 
@@ -42,10 +43,10 @@ class Layer:
 
 
 def layers(graph: Graph) -> list[Layer]:
-    """Group the ops of a unit graph, each layer at the place of its first op."""
+    """Group the ops of a unit graph and its cells, each layer at the place of its first op."""
     heads: dict[Op, Op] = {}
     members: dict[Op, list[Op]] = {}
-    for op in graph.ops:
+    for op, _ in working_ops(graph):
         head = _head(op, heads)
         heads[op] = head
         members.setdefault(head, []).append(op)
@@ -57,7 +58,7 @@ def _head(op: Op, heads: dict[Op, Op]) -> Op:
     if not isinstance(op, (Reduce, Rescale, Lut)):
         return op
     maker = next(op.present).op
-    if maker is None or not isinstance(heads[maker], Mvm):
+    if maker is None or not isinstance(heads.get(maker), Mvm):
         return op
     only_reader = len({id(user) for user in maker.result.users}) == 1
     return heads[maker] if only_reader else op

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neutrams.driver.traffic import Homes, find_homes, flows
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.chip import Flow, Group, Place, Vector
+from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
 from neutrams.ir.traffic import Mesh, Placement, Traffic
@@ -44,20 +45,15 @@ def map_units(graph: Graph, target: Target, *, replicate: bool = True, seed: int
         NeutramsError: NT0401, the network does not fit the chip.
     """
     machine = target.machine
-    units = tuple(op for op in graph.ops if isinstance(op, Mvm))
+    counts = {op: one_inference(count) for op, count in working_ops(graph) if isinstance(op, Mvm)}
+    units = tuple(counts)
     blocks = np.array([len(unit.table()) for unit in units], dtype=np.int64)
-    windows = np.array([one_inference(unit.windows) for unit in units], dtype=np.int64)
+    at_once = np.array([one_inference(unit.windows) for unit in units], dtype=np.int64)
+    windows = at_once * np.array(list(counts.values()), dtype=np.int64)
     available = machine.tiles * machine.tile.cores * machine.core.crossbars
-    copies = balance(blocks, windows, budget=_budget(blocks, available) if replicate else 0)
-    mesh = _mesh(target)
-    packing = pack(
-        blocks * copies,
-        crossbars_per_core=machine.core.crossbars,
-        cores_per_tile=machine.tile.cores,
-        tiles=machine.tiles,
-        mesh=mesh,
-        per_router=machine.network.tiles_per_router,
-    )
+    budget = _budget(blocks, available) if replicate else 0
+    copies = balance(blocks, windows, budget=budget, at_once=at_once)
+    packing = pack_blocks(blocks * copies, target)
     tiles_of = [packing.crossbars_of(i) // _per_tile(target) for i in range(len(units))]
     homes = find_homes(graph, dict(zip(units, tiles_of, strict=True)), copies)
     traffic = flows(graph, homes, nodes=max(packing.used_tiles, 1))
@@ -67,8 +63,29 @@ def map_units(graph: Graph, target: Target, *, replicate: bool = True, seed: int
     return Mapping(units, copies, packing, homes, traffic, placement)
 
 
+def pack_blocks(sizes: NDArray[np.int64], target: Target) -> Packing:
+    """Give units of so many blocks each their crossbars.
+
+    Raises:
+        NeutramsError: NT0401, the chip has too few.
+    """
+    machine = target.machine
+    return pack(
+        sizes,
+        crossbars_per_core=machine.core.crossbars,
+        cores_per_tile=machine.tile.cores,
+        tiles=machine.tiles,
+        mesh=_mesh(target),
+        per_router=machine.network.tiles_per_router,
+    )
+
+
 def balance(
-    blocks: NDArray[np.int64], windows: NDArray[np.int64], *, budget: int
+    blocks: NDArray[np.int64],
+    windows: NDArray[np.int64],
+    *,
+    budget: int,
+    at_once: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Return how many copies each unit gets: the slowest gets the next one while they last.
 
@@ -78,13 +95,16 @@ def balance(
         blocks: ``[units]`` crossbars of one copy.
         windows: ``[units]`` windows of one inference; more copies than windows serve nothing.
         budget: Crossbars that further copies may take.
+        at_once: ``[units]`` windows that do not wait for others, all where not said; those of one
+            step in a cell.
     """
+    most = windows if at_once is None else at_once
     copies = np.ones(len(blocks), dtype=np.int64)
     queue = [(-int(count), unit) for unit, count in enumerate(windows)]
     heapq.heapify(queue)
     while queue:
         _, unit = heapq.heappop(queue)
-        if copies[unit] >= windows[unit] or blocks[unit] > budget:
+        if copies[unit] >= most[unit] or blocks[unit] > budget:
             return copies
         copies[unit] += 1
         budget -= int(blocks[unit])
@@ -99,7 +119,7 @@ def chip_graph(graph: Graph, mapping: Mapping) -> Graph:
         name = unit.result.name
         crossbars = chip.weight(f"{name}.crossbars", mapping.packing.crossbars_of(index))
         chip.insert(Group(crossbars, unit=name, copies=int(mapping.copies[index])))
-    for op in graph.ops:
+    for op, _ in working_ops(graph):
         if not isinstance(op, Mvm):
             tiles = chip.weight(f"{op.result.name}.tiles", mapping.homes.tiles(op))
             chip.insert(Vector(tiles, unit=op.result.name))

@@ -14,10 +14,12 @@ from neutrams.ir.types import Array
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_npz(path: str | Path, arrays: Mapping[str, Array]) -> None:
+def write_npz(path: str | Path, arrays: Mapping[str, Array], *, small: bool = True) -> None:
     """Write arrays under their names; the file appears whole or not at all.
 
     ``numpy.savez`` takes names as keywords, and so fails where one is called ``file``.
+
+    ``small`` costs time: arrays are compressed.
 
     Raises:
         NeutramsError: NT0020, it cannot be written.
@@ -25,6 +27,6 @@ def write_npz(path: str | Path, arrays: Mapping[str, Array]) -> None:
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.compress_type = zipfile.ZIP_DEFLATED if small else zipfile.ZIP_STORED
             with archive.open(entry, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)

@@ -91,6 +91,7 @@ def simulate(
     limit: int | None = None,
     batch: int | None = None,
     compare: bool = True,
+    reference: Mapping[str, Array] | None = None,
     progress: Progress | None = None,
 ) -> Simulation:
     """Run a program on samples, preprocessed as it says.
@@ -104,6 +105,7 @@ def simulate(
         limit: Use only so many samples.
         batch: Samples to run at once; by default as many as suit the memory.
         compare: Run the float network as well, if the program holds it.
+        reference: What the float network makes of these samples, where that is known already.
         progress: Told how far the run is.
 
     Raises:
@@ -118,7 +120,9 @@ def simulate(
         program, samples.inputs, batch=batch, progress=lambda n, of: tell("simulating", n, of)
     )
     teacher = program.module.graphs.get("float") if compare else None
-    expected = None if teacher is None else run_float(teacher, samples, tell)
+    expected = reference
+    if reference is None and teacher is not None:
+        expected = run_float(teacher, samples, tell)
     found = resources(program)
     total = _total([layer.counts for layer in result.layers])
     costs = _layer_costs(

@@ -21,8 +21,17 @@ Overrides = Mapping[str, Any] | Sequence[str]
 """``{"core.rows": 64}`` or ``["core.rows=64"]``."""
 
 
-def load_target(target: str | Path | Target, overrides: Overrides | None = None) -> Target:
-    """Return a chip by name or path, with some values changed.
+Limits = Mapping[str, int] | Sequence[str]
+"""``{"fan-in": 64}`` or ``["fan-in=64"]``."""
+
+
+def load_target(
+    target: str | Path | Target,
+    overrides: Overrides | None = None,
+    *,
+    limits: Limits | None = None,
+) -> Target:
+    """Return a chip by name or path, with some values changed, then some limits tightened.
 
     Raises:
         NeutramsError: NT03xx.
@@ -31,8 +40,14 @@ def load_target(target: str | Path | Target, overrides: Overrides | None = None)
 
     if isinstance(target, Target):
         assert not overrides, "a target in memory is changed with dataclasses.replace"
-        return target
-    return targets.load(str(target), _texts(overrides or {}))
+        return targets.tightened(target, _numbers(limits)) if limits else target
+    return targets.load(str(target), _texts(overrides or {}), limits=_numbers(limits or {}))
+
+
+def _numbers(limits: Limits) -> Mapping[str, int]:
+    from neutrams import targets
+
+    return limits if isinstance(limits, Mapping) else targets.parse_limits(limits)
 
 
 def _texts(overrides: Overrides) -> dict[str, str]:
@@ -89,12 +104,15 @@ def source_name(model: object) -> str:
 
 
 def clone(graph: Graph, *, name: str) -> Graph:
-    """Return a copy under another name; arrays of weights are shared."""
+    """Return a copy under another name, with copies of the cells it runs, named after it.
+
+    Arrays of weights are shared.
+    """
     store: dict[str, Array] = {}
     copy = parse(print_module(Module([graph]), store), weights=store).main
+    for cell in copy.cells():
+        cell.name = f"{name}/{cell.name.removeprefix(f'{graph.name}/')}"
     copy.name = name
-    for value, twin in zip(graph.values(), copy.values(), strict=True):
-        twin.origin = value.origin
     return copy
 
 

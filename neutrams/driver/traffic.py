@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.ir.graph import Graph
-from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.op import Op, Value
+from neutrams.ir.ops.time import Next, Run, State, working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.traffic import Traffic
 from neutrams.ir.types import Symbol, bind
@@ -55,6 +56,45 @@ Edges = tuple[NDArray[np.int32], NDArray[np.int32], Floats]
 """Source tiles, target tiles, bits of one inference."""
 
 
+@dataclass(frozen=True, slots=True)
+class Links:
+    """How values pass into cells, out of them, and from one step to the next."""
+
+    sources: dict[Value, Value]
+    """For an input of a cell, a state and a result of a run: the value it shows."""
+
+    @staticmethod
+    def of(graph: Graph) -> Links:
+        links = Links({})
+        for each in (graph, *graph.cells()):
+            links._add(each)
+        return links
+
+    def _add(self, graph: Graph) -> None:
+        written = {op.slot: op.value for op in graph.ops if isinstance(op, Next)}
+        for op in graph.ops:
+            if isinstance(op, State):
+                self.sources[op.result] = written[op.slot]
+            if isinstance(op, Run):
+                self.sources.update(zip(op.cell.inputs, op.sources, strict=True))
+                self.sources.update(zip(op.results, op.cell.outputs, strict=True))
+
+    def maker(self, value: Value) -> Op | None:
+        """Return the op that computes what a value shows; ``None`` for inputs and constants."""
+        seen = {value}
+        while value in self.sources and (value := self.sources[value]) not in seen:
+            seen.add(value)
+        return value.op if value not in self.sources else None
+
+    def readers(self, value: Value) -> list[Op]:
+        """Return the ops that compute with what a value shows."""
+        shown, found = [value], list[Op]()
+        for each in shown:
+            found += [op for op in each.users if not isinstance(op, Run | Next)]
+            shown += [v for v, source in self.sources.items() if source is each and v not in shown]
+        return found
+
+
 def find_homes(
     graph: Graph, tiles_of: Mapping[Mvm, NDArray[np.int32]], copies: NDArray[np.int64]
 ) -> Homes:
@@ -62,24 +102,32 @@ def find_homes(
     counts = dict(zip(tiles_of, copies.tolist(), strict=True))
     units: dict[Op, Hold] = {op: Hold(tiles, counts[op]) for op, tiles in tiles_of.items()}
     spreads: dict[Op, Spread] = {}
-    for op in graph.ops:
+    links = Links.of(graph)
+    ops = [op for op, _ in working_ops(graph)]
+    for op in ops:
         if isinstance(op, Mvm):
             spreads[op] = _merged(op, units[op])
             continue
-        made = [value for value in op.present if value.op in spreads]
+        makers = [(value, links.maker(value)) for value in op.present]
+        made = [(value, maker) for value, maker in makers if maker in spreads]
         if made:
-            largest = max(made, key=_elements)
-            assert largest.op is not None
-            spreads[op] = spreads[largest.op]
-    for op in reversed(graph.ops):
+            _, largest = max(made, key=lambda pair: _elements(pair[0]))
+            assert largest is not None
+            spreads[op] = spreads[largest]
+    for op in reversed(ops):
         if op not in spreads:
-            spreads[op] = _before(op, units, spreads)
-    return Homes(units, {op: spreads[op] for op in graph.ops})
+            spreads[op] = _before(op, units, spreads, links)
+    return Homes(units, {op: spreads[op] for op in ops})
 
 
 def flows(graph: Graph, homes: Homes, *, nodes: int) -> Traffic:
     """Return what one inference sends from tile to tile; chip inputs and outputs come on top."""
-    edges = [edge for op in graph.ops for edge in _op_flows(op, homes)]
+    links = Links.of(graph)
+    edges = [
+        (source, target, bits * _count(times))
+        for op, times in working_ops(graph)
+        for source, target, bits in _op_flows(op, homes, links)
+    ]
     if not edges:
         none = np.zeros(0, np.int32)
         return Traffic(nodes, none, none, np.zeros(0, np.int64))
@@ -94,13 +142,14 @@ def flows(graph: Graph, homes: Homes, *, nodes: int) -> Traffic:
     return Traffic(nodes, *ends, total[sent])
 
 
-def _op_flows(op: Op, homes: Homes) -> Iterator[Edges]:
+def _op_flows(op: Op, homes: Homes, links: Links) -> Iterator[Edges]:
     if isinstance(op, Mvm):
         yield _partial_sums(op, homes.units[op])
     for value in dict.fromkeys(op.present):
-        if isinstance(value, Weight) or value.op is None:
+        maker = links.maker(value)
+        if maker is None:
             continue
-        spread = homes.spreads[value.op]
+        spread = homes.spreads[maker]
         if isinstance(op, Mvm):
             yield _send(value, spread, _needs(op, homes.units[op]))
         elif spread is not homes.spreads[op]:
@@ -145,9 +194,9 @@ def _needs(op: Mvm, hold: Hold) -> Spread:
     return _spread(hold.tiles[once], part)
 
 
-def _before(op: Op, units: dict[Op, Hold], spreads: dict[Op, Spread]) -> Spread:
+def _before(op: Op, units: dict[Op, Hold], spreads: dict[Op, Spread], links: Links) -> Spread:
     """An op that only graph inputs reach works where its first reader does, or in tile 0."""
-    for user in (user for value in op.results for user in value.users):
+    for user in (user for value in op.results for user in links.readers(value)):
         if user in units:
             tiles = np.unique(units[user].tiles)[:1]
             return Spread(tiles, np.ones(1))

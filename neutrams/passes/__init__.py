@@ -3,10 +3,11 @@
 from neutrams.passes.base import Pass, PassContext, Remark
 from neutrams.passes.manager import PassManager
 from neutrams.passes.pipeline import parse_pipeline, print_pipeline
-from neutrams.passes.table import PASSES, default_pipeline, describe
+from neutrams.passes.table import PASSES, STRATEGIES, default_pipeline, describe
 
 __all__ = [
     "PASSES",
+    "STRATEGIES",
     "Pass",
     "PassContext",
     "PassManager",

@@ -50,6 +50,12 @@ class PassContext:
     target: Target | None = None
     calibration: Mapping[str, Array] | None = None
     """One array for each graph input, by name; samples run along the first axis."""
+    teacher: Graph | None = None
+    """The float network with its ranges, as it was before it was quantised."""
+    grids: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Scale and zero point of the integer values that `lower-units` made, by name."""
+    progress: Callable[[str, int, int], None] | None = None
+    """Told by long passes what is done, how much of it, and how much there is."""
     seed: int = 0
     verify_each: bool = False
     """Check structure after every pass and, with calibration data, outputs before and after."""
@@ -60,6 +66,8 @@ class PassContext:
     emit: Callable[[str], None] | None = None
     """Receives what is asked for by ``print_after`` and ``timing``."""
     remarks: list[Remark] = field(default_factory=list)
+    facts: dict[str, dict[str, str | int]] = field(default_factory=dict)
+    """What else a result depends on, such as versions of libraries; for the manifest."""
     timings: list[PassTiming] = field(default_factory=list)
     running: str = ""
     """The name of the pass that runs now."""
@@ -95,6 +103,8 @@ class Pass:
     """The level it leaves the graph at; ``None`` where that stays as it was."""
     obeys_limits: ClassVar[bool] = False
     """Whether every unit is within the target's limits when it is done."""
+    descends: ClassVar[bool] = False
+    """Whether it is run on the cells that a graph calls, before it is run on the graph."""
     rms_bound: ClassVar[float] = 1e-4
     """How far the outputs may move: root mean square of the change over that of the output."""
 

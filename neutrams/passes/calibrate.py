@@ -10,6 +10,7 @@ from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.op import Value, Weight
+from neutrams.ir.ops.time import State
 from neutrams.ir.types import Array
 from neutrams.passes.affine import is_quantized
 from neutrams.passes.base import Pass, PassContext
@@ -30,7 +31,8 @@ class Calibrate(Pass):
     """Write on every float value the range it takes on the calibration data.
 
     Observers: `mse` takes the range of least squared rounding and clipping error, `min-max` all
-    that was seen, `percentile` all but the rarest on either side. A graph that is quantised
+    that was seen, `percentile` all but the rarest on either side. A state keeps all that was seen,
+    over all steps, for what is cut off would be missing ever after. A graph that is quantised
     already states its ranges, and is left alone.
     """
 
@@ -53,7 +55,8 @@ class Calibrate(Pass):
             raise NeutramsError(_not_finite(bad[0]))
         bits = self.bits or (ctx.target.limits.input_bits if ctx.target else 8)
         for value, histogram in seen.items():
-            found = choose(histogram, self.observer, bits=bits, percentile=self.percentile)
+            observer = "min-max" if isinstance(value.op, State) else self.observer
+            found = choose(histogram, observer, bits=bits, percentile=self.percentile)
             value.type = value.type.with_range(*found)
         return bool(seen)
 

@@ -31,6 +31,7 @@ class Canonicalise(Pass):
     """Repeat the folding and fusing passes until none of them changes anything."""
 
     name: ClassVar[str] = "canonicalise"
+    descends: ClassVar[bool] = True
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         outer, rounds = ctx.running, 0

@@ -27,6 +27,7 @@ class CheckAccumulators(Pass):
 
     name: ClassVar[str] = "check-accumulators"
     takes: ClassVar = ("unit",)
+    descends: ClassVar[bool] = True
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         bits = ctx.need_target().limits.accumulator_bits

@@ -51,7 +51,7 @@ def cone(result: Value, is_source: Callable[[Value], bool]) -> Cone | None:
         return begins[value]
 
     def _beginning(value: Value) -> Value:
-        if is_source(value) or not _elementwise(value.op, result):
+        if is_source(value) or not elementwise(value.op, result):
             return value
         assert value.op is not None
         found = {beginning(x): None for x in value.op.present if not isinstance(x, Weight)}
@@ -80,7 +80,7 @@ def _between(source: Value, result: Value) -> tuple[Op, ...]:
     return tuple(found)
 
 
-def _elementwise(op: Op | None, like: Value) -> bool:
+def elementwise(op: Op | None, like: Value) -> bool:
     """Whether an op maps element to element, all other operands being single numbers."""
     if op is None or not op.name.startswith("nn.") or isinstance(op, Quantize | Dequantize):
         return False

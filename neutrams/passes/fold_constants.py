@@ -12,6 +12,7 @@ from neutrams.ir.interpreter import evaluate
 from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.tensors import Reshape, Transpose
+from neutrams.ir.ops.time import Next, State
 from neutrams.ir.types import bind
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.match import constant, located, name_of
@@ -26,6 +27,7 @@ class FoldConstants(Pass):
     """
 
     name: ClassVar[str] = "fold-constants"
+    descends: ClassVar[bool] = True
 
     max_bytes: int = 2**26
     """Leave a result larger than this and than all it is made of (an expanded constant, say)."""
@@ -33,7 +35,7 @@ class FoldConstants(Pass):
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         changed = False
         for op in list(graph.ops):
-            if isinstance(op, Dequantize):
+            if isinstance(op, Dequantize | State | Next):
                 continue
             if _known(op) and self._fits(op):
                 _fold(op, graph)

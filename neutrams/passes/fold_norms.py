@@ -26,6 +26,7 @@ class FoldNorms(Pass):
     """
 
     name: ClassVar[str] = "fold-norms"
+    descends: ClassVar[bool] = True
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         changed = False

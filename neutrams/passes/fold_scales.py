@@ -25,6 +25,7 @@ class FoldScales(Pass):
     """
 
     name: ClassVar[str] = "fold-scales"
+    descends: ClassVar[bool] = True
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         changed = False

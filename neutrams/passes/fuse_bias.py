@@ -25,6 +25,7 @@ class FuseBias(Pass):
     """
 
     name: ClassVar[str] = "fuse-bias"
+    descends: ClassVar[bool] = True
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         changed = False

@@ -26,6 +26,7 @@ class FuseClips(Pass):
     """
 
     name: ClassVar[str] = "fuse-clips"
+    descends: ClassVar[bool] = True
 
     across_branches: bool = False
     """Fuse even where the inner clip has other users, and so stays."""

@@ -31,6 +31,7 @@ class LowerUnits(Pass):
     name: ClassVar[str] = "lower-units"
     takes: ClassVar = ("nn",)
     gives: ClassVar[Level | None] = "unit"
+    descends: ClassVar[bool] = True
     rms_bound: ClassVar[float] = 0.05
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
@@ -45,7 +46,7 @@ class LowerUnits(Pass):
             _lower_product(graph, op, encoding, ctx)
         graph.prune()
         for made in _quantizes(graph):
-            _lower_quantize(graph, made)
+            _lower_quantize(graph, made, ctx)
         graph.prune()
         for op in graph.ops:
             if reason := digital_reason(op):
@@ -74,11 +75,12 @@ def _lower_product(graph: Graph, op: Op, encoding: crossbar.Encoding, ctx: PassC
     graph.replace(found.last, located(crossbar.dequantized(graph, found, sums), op))
 
 
-def _lower_quantize(graph: Graph, op: QuantizeOp) -> None:
+def _lower_quantize(graph: Graph, op: QuantizeOp, ctx: PassContext) -> None:
     """Replace a quantise op, and all that makes its operand, by one unit where there is one."""
     to = target_affine(op)
     if to is None:
         return
+    ctx.grids[op.result.name] = (to.scale, to.zero)
     if (source := real(op.x)) is not None and source.per_tensor and _same_map(source.affine, to):
         _take_over(graph, op.result, source.ints)
         return

@@ -57,7 +57,8 @@ class PassManager:
         before = interpret(graph, probe) if probe else {}
         ctx.running = made.name
         start = time.perf_counter()
-        changed = made.run(graph, ctx)
+        graphs = [*graph.cells(), graph] if made.descends else [graph]
+        changed = any([made.run(each, ctx) for each in graphs])
         ctx.timings.append(PassTiming(made.name, time.perf_counter() - start, changed))
         ctx.running = ""
         assert made.gives is None or graph.level == made.gives, f"{made.name} left {graph.level}"

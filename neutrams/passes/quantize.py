@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -15,12 +16,13 @@ from neutrams.ir.ops.elementwise import Add
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.quantization import Quantize as QuantizeOp
+from neutrams.ir.ops.time import State
 from neutrams.ir.types import Array, DType
 from neutrams.passes.affine import Affine, is_quantized
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.linear import Linear
 from neutrams.passes.match import channel_vector, located, read_once
-from neutrams.passes.quantize_plan import plan
+from neutrams.passes.quantize_plan import Plan, plan
 from neutrams.passes.weight_rounding import channel_scales
 
 BIAS_LIMIT = 2.0**30
@@ -33,16 +35,20 @@ class Quantize(Pass):
 
     Weights are symmetric with a scale for each neuron, activations unsigned with one scale a
     tensor and an exact 0, biases 32-bit in steps of the products. What only digital units read
-    stays float, and so does the network's output. A graph that is quantised already is left alone.
+    stays float, and so does the network's output. A state that they read is kept in more bits, for
+    its rounding errors add up. A graph that is quantised already is left alone.
     """
 
     name: ClassVar[str] = "quantize"
     takes: ClassVar = ("nn",)
+    descends: ClassVar[bool] = True
 
     activation_bits: int = 0
     """0 for the target's input width, or 8."""
     weight_bits: int = 0
     """0 for the target's weight width, or 8."""
+    state_bits: int = 16
+    """Width of states that digital units read, at most 16; 0 leaves them float."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         if is_quantized(graph):
@@ -53,13 +59,25 @@ class Quantize(Pass):
             raise NeutramsError(*faults)
         maps = found.maps(bits)
         for value in found.values:
-            _insert_pair(graph, value, maps[value])
+            _insert_pair(graph, value, maps[value], _readers(found, value))
         for item in found.linears:
             _round_weights(graph, item, maps[found.source_of[item.op]], weight_bits)
             ctx.remark(item.op, f"rounded to {weight_bits}-bit weights and {bits}-bit inputs")
+        kept = [self._keep(graph, op) for op in list(graph.ops) if isinstance(op, State)]
         if found.linears:
             graph.prune()
-        return bool(found.linears)
+        return bool(found.linears) or any(kept)
+
+    def _keep(self, graph: Graph, op: State) -> bool:
+        """Round a state that more than one quantise op reads."""
+        value = op.result
+        rounded = len(value.users) == 1 and isinstance(value.users[0], QuantizeOp)
+        if rounded or not self.state_bits or not value.type.dtype.is_float:
+            return False
+        if value.type.range is None:
+            raise NeutramsError(_no_range(value))
+        _insert_pair(graph, value, Affine.of_range(*value.type.range, bits=self.state_bits))
+        return True
 
     def bound(self) -> float:
         """Rounding moves outputs by some steps of the narrower width (measured, not derived)."""
@@ -85,8 +103,15 @@ def _no_range(value: Value) -> Diagnostic:
     return fault.help("run `calibrate` before `quantize`")
 
 
-def _insert_pair(graph: Graph, value: Value, to: Affine) -> None:
-    """Make every reader of a value read what its integers stand for."""
+def _readers(found: Plan, value: Value) -> list[Op]:
+    """Return who reads the integers of a value: all do, but of a state only crossbars."""
+    if not isinstance(value.op, State):
+        return []
+    return [op for op, source in found.source_of.items() if source is value]
+
+
+def _insert_pair(graph: Graph, value: Value, to: Affine, readers: Sequence[Op] = ()) -> None:
+    """Make every reader of a value, or those named, read what its integers stand for."""
     scale, zero = (
         graph.weight(f"{value.name}.{part}", array)
         for part, array in zip(("scale", "zero"), to.constants, strict=True)
@@ -103,10 +128,9 @@ def _insert_pair(graph: Graph, value: Value, to: Affine) -> None:
     back.origin = value.origin or value.name
     if value.type.range is not None:
         back.type = back.type.with_range(*value.type.range)
-    graph.replace_value(value, back)
-    back.users.remove(to_ints)
-    to_ints.x = value
-    value.users.append(to_ints)
+    graph.redirect(value, back, readers or [user for user in value.users if user is not to_ints])
+    if not readers:
+        graph.outputs = [back if out is value else out for out in graph.outputs]
 
 
 def _after(graph: Graph, value: Value) -> Op | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.convolution import Conv, ConvTranspose
@@ -14,13 +16,17 @@ from neutrams.ir.ops.reductions import ReduceMean
 from neutrams.ir.types import DType
 from neutrams.passes.affine import Affine
 from neutrams.passes.base import PassContext
-from neutrams.passes.cones import cone
+from neutrams.passes.cones import Cone, cone
 from neutrams.passes.fuse_clips import bounds
 from neutrams.passes.linear import Linear, LinearOp, linear
 from neutrams.passes.lowering.reasons import obstacle
 from neutrams.passes.match import constant, read_once
 from neutrams.passes.movement import moved_operands
 from neutrams.passes.pooled import pools_all
+
+LEVELS = 256
+STRETCH = 8
+"""Steps of the result of a function that one step of its source may span, of ``LEVELS`` each."""
 
 
 @dataclass
@@ -123,7 +129,21 @@ def _sources(graph: Graph, value: Value, found: Plan) -> list[Value]:
     function = cone(
         value, lambda v: (v in found.leader and v is not value) or _made_by_unit(graph, v)
     )
-    return [] if function is None else [function.source]
+    return [] if function is None or _stretches(function) else [function.source]
+
+
+def _stretches(function: Cone) -> bool:
+    """Whether neighbouring integers of the source would lie many steps apart in the result.
+
+    A square root does that near 0: of 256 steps, the first spans 16 of its result.
+    """
+    source, result = function.source.type.range, function.result.type.range
+    if source is None or result is None or result[0] == result[1]:
+        return False
+    numbers = np.linspace(*source, LEVELS, dtype=np.float32)
+    made = function.evaluate(numbers).astype(np.float64).clip(*result)
+    steps = np.abs(np.diff(np.nan_to_num(made))) * (LEVELS - 1) / (result[1] - result[0])
+    return bool(steps.max() > STRETCH)
 
 
 def _made_by_unit(graph: Graph, value: Value) -> bool:

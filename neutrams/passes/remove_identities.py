@@ -30,6 +30,7 @@ class RemoveIdentities(Pass):
     """Remove ops that give back their operand, and merge pairs of reshapes and of transposes."""
 
     name: ClassVar[str] = "remove-identities"
+    descends: ClassVar[bool] = True
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         changed = False

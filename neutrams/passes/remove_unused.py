@@ -14,6 +14,7 @@ class RemoveUnused(Pass):
     """Remove ops and weights that no output depends on."""
 
     name: ClassVar[str] = "remove-unused"
+    descends: ClassVar[bool] = True
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         return graph.prune()

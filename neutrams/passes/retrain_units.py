@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import ClassVar, Literal
 
+from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.passes.base import Pass, PassContext
 
-Method = Literal["none", "bias", "gptq", "adaround", "sgd"]
+Method = Literal["none", "bias", "gptq", "adaround", "learned", "sgd"]
 
 
 @dataclass(frozen=True)
 class RetrainUnits(Pass):
     """Retrain integer weights, biases and scales unit by unit, against the float network.
 
-    In topological order; a unit reads what the units before it make once they are retrained, and
-    should make what the original network makes there, so each makes good the errors before it.
-    Needs calibration data, and no labels. What is never reached by the teacher stays as it is.
+    In topological order: a unit reads what the units before it make once they are retrained, and
+    should make what the original network makes there, so that it makes good the errors before it.
+    Needs calibration data, and no labels. What the original network does not have stays as it is.
     """
 
     name: ClassVar[str] = "retrain-units"
@@ -25,34 +27,53 @@ class RetrainUnits(Pass):
     obeys_limits: ClassVar[bool] = True
     rms_bound: ClassVar[float] = 1.0
 
-    method: Method = "adaround"
-    """How far to go: `bias` corrects means; `gptq` also solves for weights and rounds them in
-    sequence; `adaround` then learns the rounding of whole segments; `sgd` is plain gradient
-    descent unit by unit, as in 2016; `none` does nothing."""
+    method: Method = "learned"
+    """How far to go. `bias` corrects means. `gptq` solves for weights, rounds them in sequence and
+    searches the steps of what units make. `learned` goes on to learn roundings, biases and scales
+    of whole segments, rounding in every step; `adaround` likewise with roundings that slide and
+    settle. `sgd` is plain gradient descent unit by unit, as in 2016. `none` does nothing."""
     input: Literal["transformed", "original"] = "transformed"
     """What a unit is trained to read: what comes before it on the chip, or in the original."""
     samples: int = 512
     """Most calibration samples to use."""
-    steps: int = 600
-    """Steps of gradient descent for each segment."""
+    steps: int = 200
+    """Steps of gradient descent for each segment, at most."""
     batch: int = 32
     """Samples in a step."""
-    rounding: Literal["soft", "straight"] = "soft"
-    """Learn roundings that slide and settle, or round in every step."""
-    ridge: float = 0.1
+    ridge: float = 0.01
     """How strongly least squares holds on to the original weights."""
+    rate: float = 0.003
+    """Learning rate, in steps of a weight or an output."""
     held_out: float = 0.125
-    """Share of the samples that only decides when to stop and what to keep."""
+    """Share of the samples that only decides what to keep and when to stop."""
     threads: int = 2
-    """Threads of torch; results depend on their number."""
+    """Threads of torch; results may depend on their number."""
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
     checkpoints: str = ""
-    """A folder in which to keep each unit's result, and to find those of an earlier run."""
+    """A folder in which to keep each segment's result, and to find those of an earlier run."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         if self.method == "none":
             return False
+        if not ctx.calibration:
+            raise NeutramsError(
+                error("NT0217", f"`{self.name}` needs calibration data")
+                .note("units are compared with the original network on real inputs")
+                .help("give some: `--calibrate data.npz`, or `calibration=` in Python")
+            )
+        if ctx.teacher is None:
+            raise NeutramsError(
+                error("NT0218", f"`{self.name}` needs the float network")
+                .note("the graph alone does not say what it was made from")
+                .help("retrain while compiling: `neutrams compile --retrain`")
+            )
+        if find_spec("torch") is None:
+            raise NeutramsError(
+                error("NT0219", f"`{self.name}` runs in torch, which is not installed").help(
+                    "pip install 'neutrams[torch]'"
+                )
+            )
         from neutrams.passes.retraining.road import retrain
 
         return retrain(graph, ctx, self)

@@ -22,6 +22,7 @@ class SplitFanIn(Pass):
 
     name: ClassVar[str] = "split-fan-in"
     takes: ClassVar = ("unit",)
+    descends: ClassVar[bool] = True
     obeys_limits: ClassVar[bool] = True
 
     rows: int = 0
@@ -32,23 +33,28 @@ class SplitFanIn(Pass):
     """Spread rows and neurons evenly over as many blocks as are needed."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
-        rows, neurons = self._limits(ctx)
+        rows, neurons = self.limits(ctx)
         changed = False
         for op in list(graph.ops):
             if isinstance(op, Mvm):
                 changed |= self._split(graph, op, rows, neurons, ctx)
         return changed
 
-    def _limits(self, ctx: PassContext) -> tuple[int, int]:
+    def limits(self, ctx: PassContext) -> tuple[int, int]:
+        """Return the rows and the neurons of the largest block."""
         if self.rows and self.neurons:
             return self.rows, self.neurons
         limits = ctx.need_target().limits
         return self.rows or limits.fan_in, self.neurons or limits.neurons
 
+    def sizes(self, fan_in: int, held: int, rows: int, neurons: int) -> tuple[int, int]:
+        """Return the rows and neurons of the blocks of a matrix, within those of the largest."""
+        if not self.even:
+            return rows, neurons
+        return _evenly(fan_in, rows), _evenly(held, neurons)
+
     def _split(self, graph: Graph, op: Mvm, rows: int, neurons: int, ctx: PassContext) -> bool:
-        held = op.outputs // op.groups
-        if self.even:
-            rows, neurons = _evenly(op.fan_in, rows), _evenly(held, neurons)
+        rows, neurons = self.sizes(op.fan_in, op.outputs // op.groups, rows, neurons)
         if (op.rows, op.neurons) == (rows, neurons):
             return False
         new = replace(op, rows=rows, neurons=neurons)

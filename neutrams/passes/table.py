@@ -12,16 +12,20 @@ PASSES: dict[str, str] = {
     "calibrate": "Calibrate",
     "canonicalise": "Canonicalise",
     "check-accumulators": "CheckAccumulators",
+    "expand-recurrence": "ExpandRecurrence",
     "fold-constants": "FoldConstants",
     "fold-norms": "FoldNorms",
     "fold-scales": "FoldScales",
     "fuse-bias": "FuseBias",
     "fuse-clips": "FuseClips",
     "lower-units": "LowerUnits",
+    "prune-to-blocks": "PruneToBlocks",
     "quantize": "Quantize",
     "remove-identities": "RemoveIdentities",
     "remove-unused": "RemoveUnused",
+    "retrain-units": "RetrainUnits",
     "split-fan-in": "SplitFanIn",
+    "widen-inputs": "WidenInputs",
 }
 """Name of every pass to its class, which stands in the file of the same name."""
 
@@ -67,23 +71,42 @@ def _spell(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+STRATEGIES = {
+    "split-and-merge": (),
+    "prune-to-blocks": ("prune-to-blocks",),
+    "prune-and-refit": ("prune-to-blocks{refit=true}",),
+}
+"""Ways to obey a fan-in, and the passes each adds before calibration: keep every weight and add up
+partial sums; keep diagonal blocks; keep those, fitted to what the whole matrix made."""
+
+
 def default_pipeline(
-    *, observer: str = "mse", weight_bits: int = 0, activation_bits: int = 0
+    *,
+    observer: str = "mse",
+    weight_bits: int = 0,
+    activation_bits: int = 0,
+    strategy: str = "split-and-merge",
+    retrain: bool = False,
 ) -> str:
     """Return the pipeline from an imported graph to units that obey a target's limits.
 
     Bits of 0 stand for what the target has. A graph that is quantised already keeps its scales.
+    ``strategy`` is one of :data:`STRATEGIES`. ``retrain`` asks for `retrain-units`, as it is.
     """
+    assert strategy in STRATEGIES, strategy
     widths = {"weight-bits": weight_bits, "activation-bits": activation_bits}
     given = " ".join(f"{name}={bits}" for name, bits in widths.items() if bits)
     activation = f" bits={activation_bits}" if activation_bits else ""
     return ",".join(
         [
             "canonicalise",
+            "expand-recurrence",
+            *STRATEGIES[strategy],
             f"calibrate{{observer={observer}{activation}}}",
             f"quantize{{{given}}}" if given else "quantize",
             "lower-units",
             "split-fan-in",
+            *(["retrain-units"] if retrain else []),
             "check-accumulators",
         ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from rich.console import RenderableType
@@ -38,11 +39,13 @@ def verification_json(found: Verification) -> dict[str, Any]:
                 "name": link.name,
                 "state": link.state,
                 "compared": link.compared,
-                "largest_difference": link.difference,
+                "largest_difference": link.difference if isfinite(link.difference) else None,
                 "first_difference": link.first or None,
                 "retention": link.retention,
                 "float_functions_compared": link.near,
-                "float_functions_relative_difference": link.near_difference,
+                "float_functions_relative_difference": link.near_difference
+                if isfinite(link.near_difference)
+                else None,
                 "note": link.note or None,
             }
             for link in found.links

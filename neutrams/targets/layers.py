@@ -1,4 +1,4 @@
-"""Layers of a target: ``--set`` values over a file, over the file that it inherits from."""
+"""Layers of a target: ``--limit`` and ``--set`` over a file, over the file it inherits from."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Stack:
             for layer in self.layers:
                 if (place := layer.places.get(key[:length])) is not None:
                     return place
-        files = [layer.file for layer in self.layers if not layer.file.startswith("--set")]
+        files = [layer.file for layer in self.layers if not layer.file.startswith("--")]
         return Place(files[0])
 
 

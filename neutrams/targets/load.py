@@ -10,6 +10,7 @@ from neutrams.ir.target import Target
 from neutrams.targets.build import build
 from neutrams.targets.files import chain, follow
 from neutrams.targets.layers import Stack
+from neutrams.targets.limits import limited
 from neutrams.targets.overrides import overlay
 from neutrams.targets.source import parse
 
@@ -22,20 +23,25 @@ def load(
     name_or_path: str,
     overrides: Mapping[str, str] | None = None,
     *,
+    limits: Mapping[str, int] | None = None,
     warn: Callable[[Diagnostic], None] = _ignore,
 ) -> Target:
     """Read a built-in target by its name, or any target by the path of its file.
 
-    ``overrides`` maps dotted keys to values as text (``{"core.rows": "64"}``); ``warn`` is given
-    the constants that are hard to believe.
+    ``overrides`` maps dotted keys to values as text (``{"core.rows": "64"}``); ``limits`` maps
+    names of :data:`neutrams.targets.limits.LIMITS` to numbers that may only tighten what is there;
+    ``warn`` is given the constants that are hard to believe.
 
     Raises:
-        NeutramsError: NT0301 to NT0316, one diagnostic for each independent fault.
+        NeutramsError: NT0301 to NT0318, one diagnostic for each independent fault.
     """
     layers = chain(name_or_path)
     stack, faults = overlay(Stack(tuple(layers)), overrides or {})
     name = Path(layers[0].file).stem
-    return build(stack, name=name, file=layers[0].file, faults=faults, warn=warn)
+    file = layers[0].file
+    if limits and not faults:
+        return limited(stack, limits, name=name, file=file, warn=warn)
+    return build(stack, name=name, file=file, faults=faults, warn=warn)
 
 
 def loads(text: str, *, file: str = "<text>") -> Target:

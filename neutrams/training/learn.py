@@ -1,15 +1,16 @@
 """Learn the rounding, biases and scales of a segment's units by gradient descent.
 
-``soft`` is learned rounding: each weight slides between the integers around it and is pushed to
-one of them (AdaRound: Nagel et al., ICML 2020, equations 21 to 24), over a whole segment at once
-(BRECQ: Li et al., ICLR 2021). ``straight`` rounds in every step and lets gradients pass.
+`straight` rounds in every step and lets gradients pass straight through. `soft` is learned
+rounding: each weight slides between the integers around it and is pushed to one of them
+(AdaRound: Nagel et al., ICML 2020, equations 21 to 24). Either works on a whole segment at once
+(BRECQ: Li et al., ICLR 2021). `float` does not round weights at all until it is done.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -17,30 +18,37 @@ from torch import Tensor
 
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops import unit as words
-from neutrams.ir.ops.unit import Rescale
 from neutrams.training.executor import Run, execute
 from neutrams.training.rules import rint
 from neutrams.training.segments import Segment
 from neutrams.training.units import Grids, Unit, single
 
-STRETCH = (-0.1, 1.1)
+LOW, HIGH = -0.1, 1.1
 """Limits of the stretched sigmoid (AdaRound, equation 23)."""
+CHECKS = 12
+"""Times that the held-out samples are looked at."""
+PATIENCE = 5
+"""Checks without gain before stopping."""
+FROM_CENTRE = 0.5
+"""How far a weight starts from its integer towards what it was before rounding; at 1, those that
+were rounded away from it would flip back at the first step."""
+PRESSURE = 0.01
+"""Weight of the term that settles soft roundings, relative to the loss."""
+
+Rounding = Literal["float", "straight", "soft"]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How long and how fast to learn."""
 
-    steps: int = 600
-    batch: int = 32
-    rounding: Literal["soft", "straight"] = "soft"
-    weight_rate: float = 0.01
-    bias_rate: float = 0.01
-    scale_rate: float = 0.001
-    pressure: float = 0.1
-    """Weight of the term that makes soft roundings hard, relative to the starting loss."""
-    patience: int = 4
-    """Checks without gain on the held-out samples before stopping."""
+    steps: int
+    batch: int
+    rate: float
+    """Learning rate, in steps of weights and of outputs."""
+    rounding: Rounding = "straight"
+    plain: bool = False
+    """Plain gradient descent with momentum on weights and biases, instead of Adam on all."""
     seed: int = 0
 
 
@@ -51,38 +59,60 @@ class _Learnt:
     unit: Unit
     zero: int
     """Zero point of its input."""
-    wanted: Tensor
+    rounding: Rounding
     latent: Tensor
     base: Tensor
+    """The integers below the weights."""
     bias: Tensor
     shift: Tensor
+    """What is learnt of the bias, in steps of the output."""
+    per_shift: Tensor
     factor: Tensor
     gain: Tensor
-    per_bias: Tensor
-    rounding: str
+    """What is learnt of the factor."""
 
-    def hardness(self, power: float) -> Tensor:
-        """Return 1 where a soft rounding is undecided, 0 where it is decided, on average."""
-        if self.rounding == "straight":
-            return self.latent.new_zeros(())
+    @staticmethod
+    def start(unit: Unit, zero: int, wanted: Tensor, recipe: Recipe, device: str) -> _Learnt:
+        ints, factor = unit.ints.to(device), unit.factor.to(device)
+        apart = torch.clamp(wanted.to(ints) - ints, -0.5, 0.5)
+        latent = ints + apart * (1.0 if recipe.plain else FROM_CENTRE)
+        base = torch.floor(latent)
+        if recipe.rounding == "soft":
+            share = torch.clamp(latent - base, 0.01, 0.99)
+            latent = torch.logit((share - LOW) / (HIGH - LOW))
+        step = torch.ones_like(factor)
+        if not isinstance(unit.post, words.Rescale):
+            step = (factor.abs() * ints.norm(dim=1)).mean().expand_as(factor)
+        return _Learnt(
+            unit,
+            zero,
+            recipe.rounding,
+            latent.clone(),
+            base,
+            unit.bias_of(zero).to(device),
+            torch.zeros_like(factor),
+            step / factor.abs().clamp(min=1e-20),
+            factor,
+            torch.ones_like(factor),
+        )
+
+    def undecided(self, power: float) -> Tensor:
+        """Return 1 where soft roundings are halfway, 0 where they are settled, on average."""
         return 1 - (2 * self._share() - 1).abs().pow(power).mean()
 
     def weights(self, *, hard: bool) -> Tensor:
-        if self.rounding == "straight":
-            return torch.clamp(rint(self.latent), self.unit.low, self.unit.high)
-        share = self._share()
-        share = (share >= 0.5).to(share) if hard else share
-        return torch.clamp(self.base + share, self.unit.low, self.unit.high)
+        if self.rounding == "soft":
+            share = self._share()
+            found = self.base + ((share >= 0.5).to(share) if hard else share)
+        else:
+            found = rint(self.latent) if hard or self.rounding == "straight" else self.latent
+        return torch.clamp(found, self.unit.low, self.unit.high)
 
     def biases(self) -> Tensor:
-        return rint(self.bias + self.shift * self.per_bias)
+        return rint(self.bias + self.shift * self.per_shift)
 
     def factors(self) -> Tensor:
         return self.factor * self.gain
-
-    def _share(self) -> Tensor:
-        low, high = STRETCH
-        return torch.clamp(torch.sigmoid(self.latent) * (high - low) + low, 0, 1)
 
     def stand_ins(self, *, hard: bool) -> dict[Value, Tensor]:
         weights = self.weights(hard=hard)
@@ -94,25 +124,31 @@ class _Learnt:
             self.unit.post.scale: self.factors(),
         }
 
+    def _share(self) -> Tensor:
+        return torch.clamp(torch.sigmoid(self.latent) * (HIGH - LOW) + LOW, 0, 1)
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Mean squared errors on the held-out samples, over the variance of the target."""
 
     before: float
     after: float
     steps: int
-    history: list[float] = field(default_factory=list)
+
+
+Inputs = Callable[[Tensor], Mapping[Value, Tensor]]
+"""Gives a segment's inputs for the samples of given numbers."""
 
 
 class Learner:
     """One segment under training.
 
     Args:
-        segment: what is run.
-        units: those of its units that are trained.
-        grids: of its integer values.
-        wanted: the weights of each unit before rounding, in steps.
+        segment: what is run; it has an output.
+        units: those of its units that are trained, each with its weights before rounding, in
+            steps.
+        grids: of the segment's integer values.
         recipe: how to learn.
         device: where.
     """
@@ -120,143 +156,94 @@ class Learner:
     def __init__(
         self,
         segment: Segment,
-        units: Sequence[Unit],
+        units: Sequence[tuple[Unit, Tensor]],
         grids: Grids,
-        wanted: dict[Unit, Tensor],
         recipe: Recipe,
         device: str,
     ) -> None:
-        self.segment, self.grids, self.recipe, self.device = segment, grids, recipe, device
-        self.learnt = [self._start(unit, wanted[unit]) for unit in units]
-        self.adds = [op for op in segment.ops if isinstance(op, words.Add)]
-        self.gains: dict[tuple[Op, str], Tensor] = {
-            (op, name): torch.ones((), device=device) for op in self.adds for name in ("a_scale", "b_scale")
+        self._segment, self._grids, self._recipe, self._device = segment, grids, recipe, device
+        self._learnt = [
+            _Learnt.start(unit, grids[unit.mvm.x].zero, wanted, recipe, device)
+            for unit, wanted in units
+        ]
+        self._gains: dict[tuple[Op, str], Tensor] = {
+            (op, name): torch.ones((), device=device)
+            for op in segment.ops
+            if isinstance(op, words.Add)
+            for name in ("a_scale", "b_scale")
         }
 
-    def _start(self, unit: Unit, wanted: Tensor) -> _Learnt:
-        zero = self.grids[unit.mvm.x].zero
-        ints, factor = unit.ints.to(self.device), unit.factor.to(self.device)
-        near = ints + torch.clamp(wanted.to(ints) - ints, -0.49, 0.49)
-        base, latent = torch.floor(near), near
-        if self.recipe.rounding == "soft":
-            low, high = STRETCH
-            share = torch.clamp(near - base, 0.01, 0.99)
-            latent = torch.logit((share - low) / (high - low))
-        unit_of_bias = 1.0 if isinstance(unit.post, Rescale) else self._logit_step(unit)
-        return _Learnt(
-            unit=unit,
-            zero=zero,
-            wanted=wanted,
-            latent=latent.clone(),
-            base=base,
-            bias=unit.bias_of(zero).to(self.device),
-            shift=torch.zeros_like(factor),
-            factor=factor,
-            gain=torch.ones_like(factor),
-            per_bias=unit_of_bias / factor.abs().clamp(min=1e-20),
-            rounding=self.recipe.rounding,
-        )
-
-    def _logit_step(self, unit: Unit) -> float:
-        spread = unit.factor.abs() * unit.ints.norm(dim=1)
-        return float(spread.mean())
-
-    def predict(self, inputs: dict[Value, Tensor], *, hard: bool) -> Tensor:
+    def predict(self, inputs: Mapping[Value, Tensor], *, hard: bool) -> Tensor:
         """Return the segment's output as real numbers."""
         weights: dict[Value, Tensor] = {}
-        for item in self.learnt:
+        for item in self._learnt:
             weights.update(item.stand_ins(hard=hard))
-        attributes = {
-            (op, name): gain * getattr(op, name) for (op, name), gain in self.gains.items()
-        }
-        run = Run(device=self.device, weights=weights, attributes=attributes, fast=True)
+        attributes = {key: gain * getattr(*key) for key, gain in self._gains.items()}
         live = dict(inputs)
-        execute(self.segment.ops, live, run)
-        output = self.segment.output
+        run = Run(device=self._device, weights=weights, attributes=attributes, fast=True)
+        execute(self._segment.ops, live, run)
+        output = self._segment.output
         assert output is not None
-        return real(live[output], output, self.grids)
+        return self._grids.real(live[output], output)
 
-    def train(
-        self,
-        inputs: Callable[[Tensor], dict[Value, Tensor]],
-        target: Tensor,
-        split: tuple[Tensor, Tensor],
-        tell: Callable[[int, int], None] | None = None,
-    ) -> Outcome:
+    def train(self, inputs: Inputs, target: Tensor, split: tuple[Tensor, Tensor]) -> Outcome:
         """Learn from the first samples of ``split``, keep what is best on the second.
 
-        Args:
-            inputs: gives the segment's inputs for samples of given numbers.
-            target: what the segment should make of all samples, in real numbers.
-            split: numbers of the samples to learn from, and of those held out.
-            tell: called with steps done and their number.
+        ``target`` is what the segment should make of all samples, in real numbers.
         """
-        recipe, (seen, held) = self.recipe, split
-        size = float(target[seen].var().clamp(min=1e-20))
+        recipe, (seen, held) = self._recipe, split
+        size = float(target[seen].var(correction=0).clamp(min=1e-20))
         before = best = self._missed(inputs, target, held) / size
-        state, outcome, stale = self._state(), Outcome(before, before, 0), 0
-        optimiser = self._optimiser()
-        random = torch.Generator().manual_seed(recipe.seed)
-        order = _batches(seen, recipe.batch, random)
-        checks = max(1, recipe.steps // 12)
-        for step in range(recipe.steps):
+        kept, stale, step = self._state(), 0, 0
+        order = _batches(seen, recipe.batch, torch.Generator().manual_seed(recipe.seed))
+        optimiser = _Optimiser(self._groups(), recipe)
+        every = max(1, recipe.steps // CHECKS)
+        for step in range(1, recipe.steps + 1):
             part = next(order)
-            for group in optimiser.param_groups:
-                group["lr"] = group["base"] * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
-            missed = (self.predict(inputs(part), hard=False) - target[part]).square().mean() / size
-            loss = missed + self._pressure(step, before)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            if (step + 1) % checks == 0 or step + 1 == recipe.steps:
-                now = self._missed(inputs, target, held) / size
-                outcome.history.append(now)
-                stale = stale + 1
-                if now < best:
-                    best, state, stale = now, self._state(), 0
-                if tell is not None:
-                    tell(step + 1, recipe.steps)
-                late = recipe.rounding == "straight" or step > 0.8 * recipe.steps
-                if stale >= recipe.patience and late:
-                    break
-        self._restore(state)
-        outcome.after, outcome.steps = best, step + 1
-        return outcome
+            wrong = (self.predict(inputs(part), hard=False) - target[part]).square().mean() / size
+            optimiser.step(wrong + self._pressure(step), step)
+            if step % every and step != recipe.steps:
+                continue
+            now = self._missed(inputs, target, held) / size
+            stale += 1
+            if now < best:
+                best, kept, stale = now, self._state(), 0
+            if stale >= PATIENCE and recipe.rounding != "soft":
+                break
+        self._restore(kept)
+        return Outcome(before, best, step)
 
     def store(self) -> None:
         """Write what was learnt into the graph."""
         with torch.no_grad():
-            for item in self.learnt:
+            for item in self._learnt:
                 weights = item.weights(hard=True)
                 item.unit.store(weights, item.biases(), item.factors(), item.zero)
-            for (op, name), gain in self.gains.items():
+            for (op, name), gain in self._gains.items():
                 setattr(op, name, single(getattr(op, name) * float(gain)))
 
-    def _optimiser(self) -> torch.optim.Adam:
-        recipe = self.recipe
-        groups = [
-            ([item.latent for item in self.learnt], recipe.weight_rate),
-            ([item.shift for item in self.learnt], recipe.bias_rate),
-            ([item.gain for item in self.learnt] + list(self.gains.values()), recipe.scale_rate),
-        ]
-        for tensors, _ in groups:
-            for tensor in tensors:
-                tensor.requires_grad_(True)
-        return torch.optim.Adam([{"params": p, "lr": rate, "base": rate} for p, rate in groups])
+    def latents(self) -> list[Tensor]:
+        """Return the weights of each unit as they were last learnt, in steps, not rounded."""
+        return [item.latent.detach().cpu() for item in self._learnt]
 
-    def _pressure(self, step: int, before: float) -> Tensor | float:
-        """The term that decides soft roundings: none at first, then of falling power."""
-        if self.recipe.rounding == "straight":
-            return 0.0
-        done = step / self.recipe.steps
-        if done < 0.2:
+    def _groups(self) -> list[tuple[list[Tensor], float]]:
+        """Return tensors to learn, with their rates relative to the recipe's."""
+        latents = [item.latent for item in self._learnt]
+        shifts = [item.shift for item in self._learnt]
+        gains = [item.gain for item in self._learnt] + list(self._gains.values())
+        if self._recipe.plain:
+            return [(latents, 1.0), (shifts, 1.0)]
+        return [(latents, 1.0), (shifts, 1.0), (gains, 0.3)]
+
+    def _pressure(self, step: int) -> Tensor | float:
+        """The term that settles soft roundings: none at first, then of falling power."""
+        done = step / self._recipe.steps
+        if self._recipe.rounding != "soft" or done < 0.2:
             return 0.0
         power = 20 + (2 - 20) * (done - 0.2) / 0.8
-        return self.recipe.pressure * sum(item.hardness(power) for item in self.learnt)
+        return PRESSURE * sum((item.undecided(power) for item in self._learnt), start=0.0)
 
-    def _missed(
-        self, inputs: Callable[[Tensor], dict[Value, Tensor]], target: Tensor, which: Tensor
-    ) -> float:
+    def _missed(self, inputs: Inputs, target: Tensor, which: Tensor) -> float:
         total = 0.0
         with torch.no_grad():
             for part in torch.split(which, 64):
@@ -265,29 +252,57 @@ class Learner:
         return total / len(which)
 
     def _tensors(self) -> list[Tensor]:
-        each = [(item.latent, item.shift, item.gain) for item in self.learnt]
-        return [tensor for tensors in each for tensor in tensors] + list(self.gains.values())
+        each = [(item.latent, item.shift, item.gain) for item in self._learnt]
+        return [tensor for tensors in each for tensor in tensors] + list(self._gains.values())
 
     def _state(self) -> list[Tensor]:
         return [tensor.detach().clone() for tensor in self._tensors()]
 
-    def _restore(self, state: list[Tensor]) -> None:
+    def _restore(self, kept: list[Tensor]) -> None:
         with torch.no_grad():
-            for tensor, kept in zip(self._tensors(), state, strict=True):
-                tensor.copy_(kept)
+            for tensor, held in zip(self._tensors(), kept, strict=True):
+                tensor.copy_(held)
 
 
-def real(x: Tensor, value: Value, grids: Grids) -> Tensor:
-    """Return what a value's tensor stands for: integers off their grid, floats as they are."""
-    if value.type.dtype.is_float:
-        return x
-    grid = grids[value]
-    return (x - grid.zero) * grid.step
+class _Optimiser:
+    """Adam with a rate that falls as a cosine; or, if plain, momentum at a normalised rate."""
+
+    def __init__(self, groups: list[tuple[list[Tensor], float]], recipe: Recipe) -> None:
+        for tensors, _ in groups:
+            for tensor in tensors:
+                tensor.requires_grad_(True)
+        self._recipe, self._groups = recipe, groups
+        self._bases = [recipe.rate * share for _, share in groups]
+        pairs = zip(groups, self._bases, strict=True)
+        self._inner: torch.optim.Optimizer = (
+            torch.optim.SGD([tensor for tensors, _ in groups for tensor in tensors], momentum=0.9)
+            if recipe.plain
+            else torch.optim.Adam([{"params": tensors, "lr": rate} for (tensors, _), rate in pairs])
+        )
+
+    def step(self, loss: Tensor, number: int) -> None:
+        self._inner.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._recipe.plain:
+            if number == 1:
+                self._normalise()
+        else:
+            share = 0.5 * (1 + math.cos(math.pi * (number - 1) / self._recipe.steps))
+            for group, base in zip(self._inner.param_groups, self._bases, strict=True):
+                group["lr"] = base * share
+        self._inner.step()
+
+    def _normalise(self) -> None:
+        """Make the first step change weights by the recipe's rate, root mean square."""
+        grads = [t.grad for t in self._groups[0][0] if t.grad is not None]
+        size = math.sqrt(sum(float(g.square().sum()) for g in grads) / sum(map(Tensor.numel, grads)))
+        for group in self._inner.param_groups:
+            group["lr"] = self._recipe.rate / max(size, 1e-20)
 
 
-def _batches(which: Tensor, size: int, random: torch.Generator):  # type: ignore[no-untyped-def]
-    """Yield batches of the samples, in a new order every time round."""
+def _batches(which: Tensor, size: int, random: torch.Generator) -> Iterator[Tensor]:
+    """Yield batches of the samples, in a new order every time round; odd ends are left."""
+    size = min(size, len(which))
     while True:
         order = which[torch.randperm(len(which), generator=random)]
-        parts = list(torch.split(order, size))
-        yield from parts if len(parts) == 1 else [p for p in parts if len(p) == size]
+        yield from (part for part in torch.split(order, size) if len(part) == size)

@@ -115,6 +115,21 @@ class Grids:
     def __contains__(self, value: Value) -> bool:
         return value in self.known
 
+    def real(self, x: Tensor, value: Value) -> Tensor:
+        """Return what a value's tensor stands for: integers off their grid, floats as they are."""
+        if value.type.dtype.is_float:
+            return x
+        grid = self.known[value]
+        return (x - grid.zero) * grid.step
+
+    def whole(self, x: Tensor, value: Value) -> Tensor:
+        """Return real numbers as a value's integers, within its known range."""
+        if value.type.dtype.is_float:
+            return x
+        grid, held = self.known[value], value.type.range
+        steps = torch.round(x / grid.step) + grid.zero
+        return steps if held is None else torch.clamp(steps, held[0], held[1])
+
     def free(self, value: Value) -> bool:
         """Whether every reader of a value, moves apart, can be told of a new step."""
         if value in self._outputs or value not in self.known:

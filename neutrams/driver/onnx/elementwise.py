@@ -8,6 +8,7 @@ import numpy as np
 
 from neutrams.driver.onnx.emitter import Emitter, rule
 from neutrams.driver.onnx.simple import node, same
+from neutrams.driver.onnx.widths import computed_in
 from neutrams.ir.op import Op
 from neutrams.ir.ops import activations as act
 from neutrams.ir.ops import elementwise as two
@@ -40,7 +41,6 @@ _PLAIN: dict[type[Op], str] = {
     one.LogicalNot: "Not",
     one.BitwiseNot: "BitwiseNot",
     one.IsNan: "IsNaN",
-    act.Relu: "Relu",
     act.Prelu: "PRelu",
     act.Sigmoid: "Sigmoid",
     act.HardSwish: "HardSwish",
@@ -87,6 +87,16 @@ same(
 )
 
 
+@rule(act.Relu)
+def relu(op: act.Relu, emit: Emitter) -> str:
+    dtype = op.x.type.dtype
+    if dtype.is_float:
+        return emit.add("Relu", emit[op.x])
+    work = computed_in("Max", dtype)
+    x = emit.cast(emit[op.x], dtype, work)
+    return emit.cast(emit.add("Max", x, emit.scalar(0, work)), work, dtype)
+
+
 @rule(act.Clip)
 def clip(op: act.Clip, emit: Emitter) -> str:
     dtype = op.x.type.dtype
@@ -109,8 +119,6 @@ def swish(op: act.Swish, emit: Emitter) -> str:
 
 @rule(two.Where)
 def where(op: two.Where, emit: Emitter) -> str:
-    from neutrams.driver.onnx.widths import computed_in
-
     dtype = op.a.type.dtype
     work = computed_in("Where", dtype)
     a, b = (emit.cast(emit[value], dtype, work) for value in (op.a, op.b))

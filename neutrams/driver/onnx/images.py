@@ -38,7 +38,7 @@ def resize(op: Resize, emit: Emitter) -> str:
     if all(follows):
         extent = (emit.constant(scales),)
     elif all(
-        size * scale == wanted
+        isinstance(size, int) and size * scale == wanted
         for size, scale, wanted in zip(inputs, op.scales, op.sizes, strict=True)
     ):
         extent = ("", emit.ints(op.sizes))  # type: ignore[assignment]

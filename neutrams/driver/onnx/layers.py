@@ -10,7 +10,6 @@ from neutrams.driver.onnx.emitter import Emitter, rule
 from neutrams.driver.onnx.products import covering_pads
 from neutrams.driver.onnx.simple import node, same
 from neutrams.driver.onnx.widths import computed_in
-
 from neutrams.ir.ops import normalization as norm
 from neutrams.ir.ops import reductions as sums
 from neutrams.ir.ops.convolution import Conv, ConvTranspose
@@ -210,12 +209,8 @@ def _window(op: Pool) -> dict[str, Any]:
     if not op.ceil_mode:
         return given
     sizes = tuple(dim for dim in op.x.type.shape[2:] if isinstance(dim, int))
-    pads = covering_pads(
-        sizes, op.kernel, op.strides, op.pads, op.dilations, ceil_mode=True
-    )
+    pads = covering_pads(sizes, op.kernel, op.strides, op.pads, op.dilations, ceil_mode=True)
     fits = all(pad < size for pad, size in zip(pads, op.kernel * 2, strict=True))
     if fits and isinstance(op, MaxPool):
         return {**given, "pads": pads}
     return {**given, "ceil_mode": 1}
-
-

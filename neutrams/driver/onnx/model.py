@@ -90,7 +90,8 @@ def _write(graph: Graph, emit: Emitter) -> None:
                 emit.write(op)
         except NeutramsError as fault:
             missing.update(op.results)
-            faults += [d.note(f"it makes `{op.result.name}`") for d in fault.diagnostics]
+            made = ", ".join(f"`{value.name}`" for value in op.results) or "nothing"
+            faults += [d.note(f"it makes {made}") for d in fault.diagnostics]
     if faults:
         raise NeutramsError(*faults)
 

@@ -41,6 +41,8 @@ def gru(op: Gru, emit: Emitter) -> tuple[str, ...]:
 
 @rule(Lstm)
 def lstm(op: Lstm, emit: Emitter) -> tuple[str, ...]:
+    if op.clip:
+        raise op.fault("NT0550", "executors disagree on which values its `clip` bounds")
     peepholes = "" if op.p is None else emit[op.p]
     flag = int(op.input_forget)
     return _layer(op, emit, "LSTM", (op.h, op.c), peepholes, input_forget=flag)

@@ -31,7 +31,6 @@ _TAKES = {
     "ReduceProd": _WIDE,
     "ReduceSum": _WIDE,
     "ReduceSumSquare": _WIDE,
-    "Relu": f"i8 {_WIDE}",
     "Resize": "i8 u8 i32 f16 f32",
     "ArgMax": _BYTES,
     "ArgMin": _BYTES,

@@ -10,8 +10,9 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.quantization import Dequantize, Quantize
 from neutrams.ir.ops.tensors import Concat, Pad, Reshape, Slice, Transpose
+from neutrams.ir.ops.time import Next, State
 from neutrams.passes.affine import Real, real
-from neutrams.passes.match import located, read_once
+from neutrams.passes.match import constant, located, read_once
 from neutrams.passes.movement import moved_operands
 
 
@@ -64,6 +65,8 @@ def _dequantize_instead(graph: Graph, op: Op, old: Value, ints: Value, source: R
 def hoist_quantize(graph: Graph, op: Quantize) -> bool:
     """Turn ``quantize(move(x))`` into ``move(quantize(x))``, next to what makes ``x``."""
     move = op.x.op
+    if isinstance(move, State):
+        return _hold_integers(graph, op, move)
     if not isinstance(move, Reshape | Transpose | Slice) or not read_once(graph, op.x):
         return False
     if op.scale.type.rank or isinstance(move.x.op, Dequantize):
@@ -73,3 +76,30 @@ def hoist_quantize(graph: Graph, op: Quantize) -> bool:
         inner.type = inner.type.with_range(*op.result.type.range)
     graph.replace(op, located(replace(move, x=inner), move))
     return True
+
+
+def _hold_integers(graph: Graph, op: Quantize, state: State) -> bool:
+    """Let a state hold the integers that are all its readers want of it."""
+    if not read_once(graph, state.result):
+        return False
+    write = next(o for o in graph.ops if isinstance(o, Next) and o.slot == state.slot)
+    first = _quantized(graph, op, state.initial, state)
+    written = _quantized(graph, op, write.value, write)
+    held = located(replace(state, initial=first), state)
+    value, name = graph.add(held, before=state), state.result.name
+    value.type = value.type.with_range(op.low, op.high)
+    graph.replace_value(op.result, value)
+    graph.erase(op)
+    graph.erase(state)
+    graph.rename(value, name)
+    graph.replace(write, located(replace(write, value=written), write))
+    return True
+
+
+def _quantized(graph: Graph, op: Quantize, value: Value, before: Op) -> Value:
+    numbers, *grid = (constant(v) for v in (value, op.scale, op.zero))
+    if numbers is not None and grid[0] is not None:
+        return graph.weight(f"{value.name}.q", np.asarray(op.evaluate(numbers, *grid)))
+    ints = graph.add(located(replace(op, x=value), op), before=before, name=f"{value.name}.q")
+    ints.type = ints.type.with_range(op.low, op.high)
+    return ints

@@ -6,6 +6,7 @@ from neutrams.ir.op import Op, Weight
 from neutrams.ir.ops.convolution import Conv, ConvTranspose
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.quantization import Dequantize, Quantize
+from neutrams.ir.ops.time import Next, Run
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.passes.match import constant
 
@@ -23,6 +24,7 @@ DIGITAL = {
     "nn.layer_norm": "statistics of each sample are known only when it runs",
     "nn.instance_norm": "statistics of each sample are known only when it runs",
     "nn.group_norm": "statistics of each sample are known only when it runs",
+    "time.state": "what the step before left, kept in registers",
     "nn.lstm": "a recurrent cell as one op; its gates run in floating point",
     "nn.gru": "a recurrent cell as one op; its gates run in floating point",
 }
@@ -30,7 +32,7 @@ DIGITAL = {
 
 def digital_reason(op: Op) -> str:
     """Return why an op of a lowered graph runs on the vector unit; empty for crossbar ops."""
-    if isinstance(op, Mvm):
+    if isinstance(op, Mvm | Next | Run):
         return ""
     if isinstance(op, Quantize):
         if op.x.op is None:

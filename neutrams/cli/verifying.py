@@ -1,0 +1,46 @@
+"""The verb that holds the executors of a program against each other."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from neutrams.cli import options as shared
+
+AsJson = Annotated[str, typer.Option("--format", metavar="text|json", help="How to print results.")]
+
+
+def verify(
+    program: shared.ProgramFile,
+    inputs: Annotated[str, typer.Option("--inputs", "-i", metavar="NPZ", help="Samples: `x`.")],
+    limit: Annotated[int, typer.Option(min=1, help="Use only the first samples.")] = 32,
+    retention: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Least share of the float network's answers to keep."),
+    ] = 0.9,
+    onnx: Annotated[
+        str, typer.Option(metavar="FILE", help="Check this export instead of a fresh one.")
+    ] = "",
+    format: AsJson = "text",
+) -> None:
+    """Compare float network, unit graph, simulator and exported ONNX, each with the last."""
+    from neutrams import driver, report
+    from neutrams.cli.output import Bar, show, show_json
+    from neutrams.cli.streams import readable
+    from neutrams.ir.program import Program
+
+    if format not in ("text", "json"):
+        raise typer.BadParameter(f"`{format}` is not text or json", param_hint="--format")
+    with readable(program, suffix=".ntp") as path:
+        loaded = Program.load(path)
+    with readable(inputs, suffix=".npz") as path, Bar() as bar:
+        found = driver.verify(
+            loaded, path, limit=limit, retention=retention, onnx=onnx or None, progress=bar
+        )
+    if format == "json":
+        show_json(report.verification_json(found))
+    else:
+        show(*report.verification_text(found))
+    if not found.passed:
+        raise typer.Exit(1)

@@ -1,0 +1,67 @@
+"""Does a network fit its chip? Known before anything is calibrated, quantised or trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from neutrams.driver.mapping import pack_blocks
+from neutrams.ir.blocks import blocks
+from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.graph import Graph
+from neutrams.ir.ops.convolution import Conv
+from neutrams.ir.ops.products import Matmul
+from neutrams.ir.target import Target
+from neutrams.passes import Pass, PassContext
+from neutrams.passes.quantize_plan import stays_float
+from neutrams.passes.split_fan_in import SplitFanIn
+
+NAMED = 3
+"""Layers that a refusal names, the largest first."""
+
+
+def check_fit(graph: Graph, target: Target, passes: Sequence[Pass]) -> None:
+    """Cut and pack the products of a float network as ``passes`` will, every matrix held once.
+
+    Only what crossbars are sure to hold is counted, so that nothing is refused which would fit.
+
+    Raises:
+        NeutramsError: NT0401, the chip has too few crossbars.
+    """
+    split = next((made for made in passes if isinstance(made, SplitFanIn)), None)
+    if split is None or graph.level != "nn" or any(op.name == "nn.quantize" for op in graph.ops):
+        return
+    sizes = block_counts(graph, split, target)
+    try:
+        pack_blocks(np.array(list(sizes.values()), np.int64), target)
+    except NeutramsError as fault:
+        largest = sorted(sizes.items(), key=lambda item: -item[1])[:NAMED]
+        named = ", ".join(f"`{name}` takes {count}" for name, count in largest)
+        raise NeutramsError(
+            *(d.note(f"largest first: {named}") for d in fault.diagnostics)
+        ) from None
+
+
+def block_counts(graph: Graph, split: SplitFanIn, target: Target) -> dict[str, int]:
+    """Return the crossbars that each product will take, by the name of its result."""
+    rows, neurons = split.limits(PassContext(target=target))
+    found: dict[str, int] = {}
+    ops = [(each, op) for each in (graph, *graph.cells()) for op in each.ops]
+    for each, op in ops:
+        if not isinstance(op, Conv | Matmul) or stays_float(op) or not each.is_read(op.result):
+            continue
+        groups, fan_in, held = _shape(op)
+        table = blocks(groups, fan_in, held, *split.sizes(fan_in, held, rows, neurons))
+        found[op.result.name] = len(table)
+    return found
+
+
+def _shape(op: Conv | Matmul) -> tuple[int, int, int]:
+    """Return groups, and inputs and neurons of one group."""
+    if isinstance(op, Conv):
+        shape = op.w.type.static_shape()
+        return op.groups, prod(shape[1:]), shape[0] // op.groups
+    inputs, neurons = op.b.type.static_shape()
+    return 1, inputs, neurons

@@ -1,0 +1,122 @@
+"""Every weight on a crossbar against the float weight it stands for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link
+from neutrams.ir.graph import Graph
+from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.ops.convolution import Conv
+from neutrams.ir.ops.products import Matmul
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.program import Program
+from neutrams.ir.types import Array
+
+NAME = "float weights → unit weights"
+
+STEPS = 1.25
+"""Steps between a weight and its float counterpart: half of one by rounding, one where rounding
+is learnt, and the error of a scale that is estimated from the weights themselves."""
+SAME = 0.01
+"""The same where the network came with integer weights, which must be kept."""
+
+
+def check_weights(program: Program) -> Link:
+    """Compare what crossbars hold with the weights of the float network, in steps.
+
+    The scale of each neuron is the one of least squared error. Weights at the end of their range
+    may stand for larger ones. Where weights were retrained there is nothing to compare with.
+    """
+    network = program.module.graphs.get("float")
+    if network is None:
+        return Link(NAME, NOT_RUN, note="the program holds no float network (--no-float)")
+    if "retrain" in str(program.manifest.get("pipeline", "")):
+        return Link(NAME, NOT_RUN, note="the weights were retrained")
+    units = [op for op in program.module["main"].ops if isinstance(op, Mvm)]
+    if not units:
+        return Link(NAME, NOT_RUN, note="no unit holds weights")
+    makers = _makers(network)
+    compared, largest, first = 0, 0.0, ""
+    alone: list[str] = []
+    for unit in units:
+        maker = makers.get(unit.result.origin)
+        moved = _moved(unit, maker)
+        compared += moved.size
+        worst = float(moved.max(initial=0.0))
+        largest = max(largest, worst)
+        if not moved.size:
+            alone.append(unit.result.name)
+        elif worst > _bound(maker) and not first:
+            neuron, place = map(int, np.unravel_index(int(moved.argmax()), moved.shape))
+            first = f"{unit.result.name}, neuron {neuron}, weight {place}"
+    note = "in steps of the weights" if compared else "no weight was compared"
+    if alone:
+        note += "; no counterpart of " + ", ".join(alone)
+    state = PASSED if compared and not first else BROKEN
+    return Link(NAME, state, compared=compared, difference=largest, first=first, note=note)
+
+
+def _bound(maker: Op | None) -> float:
+    """Return how far, in steps, weights may be from those of a product of the float network."""
+    return STEPS if isinstance(_weights_of(maker), Weight) else SAME
+
+
+def _weights_of(maker: Op | None) -> Value | None:
+    match maker:
+        case Conv():
+            return maker.w
+        case Matmul():
+            return maker.b
+    return None
+
+
+def _makers(graph: Graph) -> dict[str, Op]:
+    """Return the products of the float network by the name of what they make."""
+    found: dict[str, Op] = {}
+    for op in graph.ops:
+        if isinstance(op, Conv | Matmul):
+            found.setdefault(op.result.origin, op)
+            found[op.result.name] = op
+    return found
+
+
+def _moved(unit: Mvm, maker: Op | None) -> Array:
+    """Return ``[neurons, inputs]`` distances in steps; empty where there is no counterpart."""
+    nothing, made = np.zeros((0, 0)), _weights_of(maker)
+    if made is None or not isinstance(unit.w, Weight):
+        return nothing
+    weights, held = _constant(made), unit.w.data
+    if weights is None or held is None:
+        return nothing
+    flat = weights.reshape(len(weights), -1) if isinstance(maker, Conv) else weights.T
+    if flat.shape != held.shape:
+        return nothing
+    return _distance(flat.astype(np.float64), held.astype(np.float64), _top(unit))
+
+
+def _distance(weights: Array, held: Array, top: int) -> Array:
+    power = (held**2).sum(axis=1, keepdims=True)
+    scale = (weights * held).sum(axis=1, keepdims=True) / np.where(power, power, 1)
+    steps = weights / np.where(scale, scale, 1)
+    beyond = (np.abs(held) >= top) & (np.abs(steps) > top) & (np.sign(steps) == np.sign(held))
+    moved: Array = np.where(beyond | (power == 0), 0.0, np.abs(steps - held))
+    return np.where((scale <= 0) & (power > 0), np.abs(held), moved)
+
+
+def _top(unit: Mvm) -> int:
+    return int(2 ** (unit.weight_bits - 1) - 1)
+
+
+def _constant(value: Value) -> Array | None:
+    """Return the numbers of a weight, or of what follows from weights alone."""
+    if isinstance(value, Weight):
+        return value.data
+    if value.op is None:
+        return None
+    operands = [None if each is None else _constant(each) for each in value.op.operands]
+    if any(array is None for array in operands):
+        return None
+    made = value.op.evaluate(*operands)
+    found: Array = made[value.index] if isinstance(made, tuple) else made
+    return found

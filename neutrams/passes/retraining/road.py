@@ -1,0 +1,293 @@
+"""Segment by segment through a unit graph: fit, learn, write, go on with what the units make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neutrams.ir.graph import Graph
+from neutrams.ir.op import Op, Value
+from neutrams.ir.ops.unit import Add, AveragePool, Rescale
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.types import Array
+from neutrams.passes.base import PassContext
+from neutrams.passes.retraining import checkpoint
+from neutrams.passes.retraining.fit import (
+    Views,
+    activated,
+    correct_bias,
+    original_steps,
+    search_sum_step,
+    solve,
+)
+from neutrams.passes.retraining.teacher import Lesson, Teacher, lesson
+from neutrams.passes.samples import batches
+from neutrams.training.batched import graph_inputs, run_ops, sample_axis, take
+from neutrams.training.executor import Run
+from neutrams.training.learn import Learner, Outcome, Recipe
+from neutrams.training.segments import Segment, segments
+from neutrams.training.settings import choose_device, settled
+from neutrams.training.units import Grid, Grids
+
+if TYPE_CHECKING:
+    from neutrams.passes.retrain_units import RetrainUnits
+
+MOST_UNITS = 8
+"""Units of a segment that are learnt together; those of a larger one are learnt each alone."""
+SOLVING = ("gptq", "adaround", "learned")
+LEARNING = ("adaround", "learned", "sgd")
+
+
+def retrain(graph: Graph, ctx: PassContext, options: RetrainUnits) -> bool:
+    """Retrain every unit that the teacher knows; say whether there was any.
+
+    Raises:
+        NeutramsError: NT0020, NT0208, NT0216: checkpoints, data or device are at fault.
+    """
+    assert ctx.teacher is not None
+    teacher = Teacher(ctx.teacher)
+    lessons: dict[Mvm, Lesson] = {}
+    for op in (op for op in graph.ops if isinstance(op, Mvm)):
+        found = _whole_batch(op) or lesson(op, graph, teacher)
+        if isinstance(found, str):
+            ctx.remark(op, f"not retrained: {found}", kind="missed")
+        else:
+            lessons[op] = found
+    if not lessons:
+        return False
+    with settled(options.threads):
+        road = _Road(graph, ctx, options, teacher, lessons)
+        road.walk()
+    ctx.facts["retraining"] = {
+        "torch": torch.__version__,
+        "threads": options.threads,
+        "device": road.device,
+    }
+    return True
+
+
+def _whole_batch(op: Mvm) -> str:
+    return "" if sample_axis(op.x) is not None else "its input has no free axis of samples"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """Ops to learn together, what they read, and what they should make."""
+
+    segment: Segment
+    lessons: list[Lesson]
+    inputs: dict[Value, Tensor]
+    target: Tensor
+
+
+class _Road:
+    """One retraining under way; ``live`` holds what the graph so far makes of all samples."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        ctx: PassContext,
+        options: RetrainUnits,
+        teacher: Teacher,
+        lessons: dict[Mvm, Lesson],
+    ) -> None:
+        self.graph, self.ctx, self.options = graph, ctx, options
+        self.teacher, self.lessons = teacher, lessons
+        self.device = choose_device(options.device)
+        known = {v: Grid(*ctx.grids[v.name]) for v in graph.values() if v.name in ctx.grids}
+        self.grids = Grids(graph, known, {op: item.unit for op, item in lessons.items()})
+        self.data = self._samples()
+        self.split = self._split()
+        self.parts = segments(graph, self._known)
+        self.heard = self._listen()
+        self.live = graph_inputs(graph, self.data, self.device)
+
+    def walk(self) -> None:
+        units = [item.unit for item in self.lessons.values()]
+        folder = Path(self.options.checkpoints) if self.options.checkpoints else None
+        key, done = "", 0
+        if folder is not None:
+            key = self._key()
+            done, state = checkpoint.latest(folder, key, len(self.parts))
+            if done:
+                checkpoint.restore(self.graph, units, self.grids, state)
+        for number, part in enumerate(self.parts, start=1):
+            if number > done:
+                self._retrain(part)
+                if folder is not None:
+                    state = checkpoint.state_of(self.graph, units, self.grids)
+                    checkpoint.save(folder, key, number, state)
+            self._advance(part)
+            if self.ctx.progress is not None:
+                self.ctx.progress("retraining", number, len(self.parts))
+
+    def _key(self) -> str:
+        options = replace(self.options, checkpoints="", device=self.device)
+        held = (options, self.ctx.seed, torch.__version__)
+        return checkpoint.key_of(self.graph, self.teacher.graph, self.data, held)
+
+    def _samples(self) -> dict[str, Array]:
+        assert self.ctx.calibration is not None
+        most = self.options.samples
+        return next(batches(self.graph, self.ctx.calibration, limit=most, size=most))
+
+    def _split(self) -> tuple[Tensor, Tensor]:
+        """Return the numbers of the samples to learn from, and of those held out."""
+        count = max(len(array) for array in self.data.values())
+        order = np.random.default_rng(self.ctx.seed).permutation(count)
+        held = min(max(1, round(count * self.options.held_out)), count - 1) if count > 1 else 0
+        seen, out = np.sort(order[held:]), np.sort(order[:held] if held else order)
+        return torch.from_numpy(seen).to(self.device), torch.from_numpy(out).to(self.device)
+
+    def _known(self, value: Value) -> bool:
+        there = value.type.dtype.is_float or value in self.grids
+        return there and self.teacher.value(value) is not None
+
+    def _listen(self) -> dict[Value, Tensor]:
+        """Return what the teacher makes wherever it will be compared."""
+        wanted = {item.sums for item in self.lessons.values()}
+        made = (op.result for op in self.graph.ops if op.results and self._known(op.result))
+        wanted |= {found for value in made if (found := self.teacher.value(value)) is not None}
+        source = self.teacher.graph
+        data = {value.name: self.data[value.name] for value in source.inputs}
+        inputs = graph_inputs(source, data, self.device)
+        return run_ops(source.ops, inputs, list(wanted), Run(device=self.device, fast=True))
+
+    def _retrain(self, part: Segment) -> None:
+        lessons = [self.lessons[op] for op in part.ops if op in self.lessons]  # type: ignore[index]
+        if not lessons:
+            return
+        inputs = self._inputs(part)
+        wanted, live = self._fit(part, inputs)
+        if self.options.method not in LEARNING or not self.options.steps:
+            return
+        if part.anchor is None or len(lessons) > MOST_UNITS or self.options.method == "sgd":
+            tasks = [self._alone(item, live) for item in lessons]
+        else:
+            tasks = [_Task(part, lessons, inputs, self._target(part))]
+        for task in tasks:
+            outcome = self._learn(task, wanted)
+            self.ctx.remark(
+                task.lessons[0].unit.mvm,
+                f"error of `%{task.segment.anchor.name if task.segment.anchor else ''}`"
+                f" {outcome.before:.3%} -> {outcome.after:.3%} in {outcome.steps} steps",
+            )
+
+    def _inputs(self, part: Segment) -> dict[Value, Tensor]:
+        """Return what a segment is trained to read."""
+        found = {value: self.live[value] for value in part.inputs}
+        if self.options.input == "transformed":
+            return found
+        for before in self.parts[: self.parts.index(part)]:
+            value = before.output
+            if value is not None and value in found:
+                found[value] = self.grids.whole(self._target(before), value)
+        return found
+
+    def _fit(
+        self, part: Segment, inputs: dict[Value, Tensor]
+    ) -> tuple[dict[Mvm, Tensor], dict[Value, Tensor]]:
+        """Fit units in order, each to what those before it make now.
+
+        Returns:
+            The weights of each before rounding, and all values of the segment.
+        """
+        live, wanted = dict(inputs), {}
+        for op in part.ops:
+            if isinstance(op, Mvm) and op in self.lessons:
+                wanted[op] = self._fit_unit(self.lessons[op], live)
+            if isinstance(op, Add) and self.options.method in SOLVING and self._known(op.result):
+                self._fit_sum(op, live)
+            live.update(run_ops([op], live, op.results, Run(device=self.device)))
+        return wanted, live
+
+    def _fit_unit(self, item: Lesson, live: dict[Value, Tensor]) -> Tensor:
+        unit, sums = item.unit, self.heard[item.sums]
+        if self.options.method == "sgd":
+            return original_steps(unit, self.grids)
+        x = live[unit.mvm.x]
+        seen, held = (
+            Views.of(unit, x[which], sums[which], self.grids, self.ctx.seed) for which in self.split
+        )
+        if self.options.method == "bias":
+            correct_bias(unit, seen, self.grids)
+            return original_steps(unit, self.grids)
+        return solve(unit, seen, held, self.grids, ridge=self.options.ridge)
+
+    def _fit_sum(self, op: Add, live: dict[Value, Tensor]) -> None:
+        counterpart = self.teacher.value(op.result)
+        if counterpart is None or not self.grids.free(op.result):
+            return
+        seen = self.split[0]
+        wanted = self.heard[counterpart][seen]
+        search_sum_step(op, live[op.a][seen], live[op.b][seen], wanted, self.grids)
+
+    def _target(self, part: Segment) -> Tensor:
+        """Return what the teacher makes where a segment ends."""
+        assert part.anchor is not None
+        counterpart = self.teacher.value(part.anchor)
+        assert counterpart is not None
+        target = self.heard[counterpart]
+        op = part.anchor.op
+        if isinstance(op, Rescale | Add | AveragePool):
+            target = activated(target, op, self.grids[part.anchor].step)
+        if not part.tail:
+            return target
+        run = Run(device=self.device, fast=True)
+        last = part.tail[-1].result
+        return run_ops(part.tail, {part.anchor: target}, [last], run)[last]
+
+    def _alone(self, item: Lesson, live: dict[Value, Tensor]) -> _Task:
+        """Return the task of one unit by itself."""
+        unit, target = item.unit, self.heard[item.sums]
+        post: Op = unit.post
+        if isinstance(post, Rescale):
+            target = activated(target, post, self.grids[post.result].step)
+        else:
+            axis = unit.reduce.axis % target.ndim
+            target = target - unit.shift.to(target).reshape((-1, *(1,) * (target.ndim - 1 - axis)))
+        segment = Segment((unit.mvm, unit.reduce, post), post.result, ())
+        return _Task(segment, [item], {unit.mvm.x: live[unit.mvm.x]}, target)
+
+    def _learn(self, task: _Task, wanted: dict[Mvm, Tensor]) -> Outcome:
+        options = self.options
+        recipe = Recipe(options.steps, options.batch, options.rate, seed=self.ctx.seed)
+        if options.method == "adaround":
+            recipe = replace(recipe, rounding="soft")
+        pairs = [(item.unit, wanted[item.unit.mvm]) for item in task.lessons]
+        if options.method == "sgd":
+            free = replace(recipe, rounding="float", plain=True)
+            pairs = self._value_range(task, pairs[0][1], free)
+            recipe = replace(recipe, plain=True)
+        learner = Learner(task.segment, pairs, self.grids, recipe, self.device)
+        outcome = learner.train(lambda w: take(task.inputs, w), task.target, self.split)
+        learner.store()
+        return outcome
+
+    def _value_range(
+        self, task: _Task, wanted: Tensor, recipe: Recipe
+    ) -> list[tuple[object, Tensor]]:
+        """The first phase of 2016: weights that are not rounded, within the range of values."""
+        unit = task.lessons[0].unit
+        learner = Learner(task.segment, [(unit, wanted)], self.grids, recipe, self.device)
+        learner.train(lambda w: take(task.inputs, w), task.target, self.split)
+        learner.store()
+        return [(unit, learner.latents()[0])]
+
+    def _advance(self, part: Segment) -> None:
+        """Replace a segment's inputs by what it makes, as far as later ops read it."""
+        before = {value: self.live[value] for value in part.inputs}
+        made = [v for op in part.ops for v in op.results if self._read_later(v, part)]
+        found = run_ops(part.ops, before, made, Run(device=self.device))
+        keep = {v: t for v, t in self.live.items() if v not in before or self._read_later(v, part)}
+        self.live = {**keep, **found}
+
+    def _read_later(self, value: Value, part: Segment) -> bool:
+        inside = set(part.ops)
+        out = any(value is v for v in self.graph.outputs)
+        return out or any(user not in inside for user in value.users)

@@ -1,0 +1,110 @@
+"""Conversion of column sums, whole vectors at a time.
+
+Compilers make vectors of such loops too, but not where they stand in the middle of a kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
+from numpy.typing import NDArray
+
+LANES = 128
+"""Windows that a kernel has under way at once."""
+COLUMNS = 4
+"""Columns that a kernel has under way at once."""
+
+Bytes = NDArray[np.uint8]
+Counts = NDArray[np.unsignedinteger[Any]]
+
+_AT_ONCE = 64
+_WORD = ir.IntType(64)
+
+
+def collect(
+    sums: Counts, half: int, keep: int, most: int, errors: bool, worth: int, held: Counts
+) -> None:
+    """Add to ``held`` ``[COLUMNS, LANES]`` what the converters make of ``sums[0]`` in one phase.
+
+    That is ``worth`` times ``min((sum + half) & keep, most)``, or with ``errors`` times what the
+    sum has more. The type of ``sums`` holds ``sum + half``, that of ``held`` the result.
+    """
+    seen = sums[0].astype(held.dtype)
+    code = np.minimum((seen + half) & keep, most)
+    held += (seen - code if errors else code) * worth
+
+
+@overload(collect)
+def _collect(
+    sums: Any, half: Any, keep: Any, most: Any, errors: Any, worth: Any, held: Any
+) -> Callable[..., None]:
+    def run(
+        sums: Any, half: Any, keep: Any, most: Any, errors: Any, worth: Any, held: Any
+    ) -> None:
+        _vectors(sums, half, keep, most, errors, worth, held)
+
+    return run
+
+
+def _typed(
+    _: Any, sums: Any, half: Any, keep: Any, most: Any, errors: Any, worth: Any, held: Any
+) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole, into = (pointer(context, builder, signature, args, at) for at in (0, 6))
+        converter = Converter(builder, args[1:4], args[4], args[5])
+        places = (_WORD(0), _WORD(COLUMNS * LANES), _WORD(_AT_ONCE))
+        with cgutils.for_range_slice(builder, *places, intp=_WORD) as (place, _):
+            kind = ir.VectorType(whole.type.pointee, _AT_ONCE)
+            at = builder.bitcast(builder.gep(whole, [place]), kind.as_pointer())
+            converter.emit(builder.load(at, align=1), builder.gep(into, [place]))
+        return context.get_dummy_value()
+
+    return types.void(sums, half, keep, most, errors, worth, held), generate
+
+
+_vectors: Any = intrinsic(_typed)
+
+
+def pointer(context: Any, builder: Any, signature: Any, args: Any, at: int) -> Any:
+    """Return the address of the first element of an array argument, which must lie in order."""
+    kind = signature.args[at]
+    assert kind.layout == "C"
+    return context.make_array(kind)(context, builder, args[at]).data
+
+
+class Converter:
+    """Writes what :func:`collect` does, for one vector of sums."""
+
+    def __init__(self, builder: Any, limits: Any, errors: Any, worth: Any) -> None:
+        self._builder = builder
+        self._limits = limits
+        self._errors = builder.trunc(errors, ir.IntType(1))
+        self._worth = worth
+
+    def emit(self, seen: Any, held: Any) -> None:
+        b = self._builder
+        half, keep, most = (everywhere(b, limit, seen.type) for limit in self._limits)
+        rounded = b.and_(b.add(seen, half), keep)
+        code = b.select(b.icmp_unsigned("<", rounded, most), rounded, most)
+        given = b.select(self._errors, b.sub(seen, code), code)
+        wide = ir.VectorType(held.type.pointee, seen.type.count)
+        if wide != seen.type:
+            given = b.zext(given, wide)
+        into = b.bitcast(held, wide.as_pointer())
+        more = b.mul(given, everywhere(b, self._worth, wide))
+        b.store(b.add(b.load(into, align=1), more), into, align=1)
+
+
+def everywhere(builder: Any, number: Any, kind: Any) -> Any:
+    """Return a vector of one number, cut to what its elements hold."""
+    if kind.element != number.type:
+        number = builder.trunc(number, kind.element)
+    nothing = ir.Constant(kind, ir.Undefined)
+    order = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
+    first = builder.insert_element(nothing, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, nothing, order)

@@ -1,0 +1,240 @@
+"""The parity chain holds, and a fault put into one executor is found at its link."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import neutrams
+from neutrams.driver import Link, Verification, links, verify
+from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.graph import Graph
+from neutrams.ir.op import Weight
+from neutrams.ir.ops.activations import Relu
+from neutrams.ir.ops.convolution import Conv
+from neutrams.ir.ops.products import Matmul
+from neutrams.ir.ops.quantization import Dequantize, Quantize
+from neutrams.ir.ops.reductions import Softmax
+from neutrams.ir.ops.tensors import Reshape
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.program import Program
+from neutrams.ir.types import DType, symbol, tensor
+from neutrams.simulator import simulate
+
+pytest.importorskip("onnxruntime")
+
+RANDOM = np.random.default_rng(9)
+X = RANDOM.standard_normal((24, 1, 8, 8)).astype(np.float32)
+N = symbol("N")
+FLOAT, WEIGHTS, SIMULATOR, ONNX = (
+    "float network → unit graph",
+    "float weights → unit weights",
+    "unit graph → simulator",
+    "simulator → onnxruntime",
+)
+
+
+def network() -> Graph:
+    """A convolution, a matrix product and a softmax."""
+    graph = Graph("net")
+    x = graph.input("x", tensor(DType.F32, N, 1, 8, 8))
+    filters = RANDOM.standard_normal((4, 1, 3, 3)).astype(np.float32)
+    c = graph.add(Conv(x, graph.weight("filters", filters), strides=(2, 2)), name="c")
+    flat = graph.add(Reshape(graph.add(Relu(c), name="r"), shape=(N, 36)), name="flat")
+    matrix = RANDOM.standard_normal((36, 5)).astype(np.float32)
+    y = graph.add(Matmul(flat, graph.weight("matrix", matrix)), name="y")
+    graph.output(graph.add(Softmax(y), name="p"), "scores")
+    return graph
+
+
+def compiled(**options: Any) -> Program:
+    return neutrams.compile(network(), calibration=X, **options)
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    return compiled()
+
+
+def states(found: Verification) -> dict[str, str]:
+    return {link.name: link.state for link in found.links}
+
+
+def link_of(found: Verification, name: str) -> Link:
+    return next(link for link in found.links if link.name == name)
+
+
+def copy_of(program: Program, tmp_path: Path) -> Program:
+    program.save(tmp_path / "copy.ntp")
+    return Program.load(tmp_path / "copy.ntp")
+
+
+def change_a_weight(program: Program, unit: str, by: int = 9) -> None:
+    """Move one weight of a unit by some steps."""
+    (op,) = (op for op in program.module["main"].ops if op.result.origin == unit)
+    assert isinstance(op, Mvm)
+    assert isinstance(op.w, Weight)
+    assert op.w.data is not None
+    data = op.w.data.copy()
+    data[2, 3] += -by if data[2, 3] > 0 else by
+    op.w.data = data
+
+
+def test_the_chain_holds(program: Program) -> None:
+    found = verify(program, X)
+    assert found.passed
+    assert set(states(found).values()) == {"passed"}
+    assert found.samples == 24
+    for name in (SIMULATOR, ONNX):
+        link = link_of(found, name)
+        assert link.difference == 0
+        assert link.compared > 24 * (64 + 36 + 36 + 5)
+    assert link_of(found, WEIGHTS).compared == 4 * 9 + 36 * 5
+    assert link_of(found, WEIGHTS).difference <= 1
+    float_link = link_of(found, FLOAT)
+    assert float_link.compared == 24 * 5
+    assert float_link.retention is not None
+    assert float_link.retention > 0.9
+
+
+def test_few_samples_can_be_asked_for(program: Program) -> None:
+    assert verify(program, X, limit=3).samples == 3
+
+
+def test_a_wrong_weight_is_found_in_its_unit(program: Program, tmp_path: Path) -> None:
+    broken = copy_of(program, tmp_path)
+    assert verify(broken, X).passed
+    change_a_weight(broken, "y")
+    found = verify(broken, X)
+    assert not found.passed
+    link = link_of(found, WEIGHTS)
+    assert (link.state, link.first) == ("broken", "y.mvm, neuron 2, weight 3")
+    assert link.difference > 8
+    assert states(found)[SIMULATOR] == states(found)[ONNX] == "passed"
+
+
+def test_a_scrambled_network_keeps_too_little(program: Program, tmp_path: Path) -> None:
+    broken = copy_of(program, tmp_path)
+    (bias,) = (w for n, w in broken.module["main"].weights.items() if n.startswith("y.bias"))
+    assert bias.data is not None
+    bias.data = bias.data + np.array([0, 0, 0, 0, 10**6], bias.data.dtype)
+    assert states(verify(broken, X))[FLOAT] == "broken"
+    assert verify(broken, X, retention=0.0).passed
+
+
+def test_a_wrong_simulator_is_found(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    from neutrams.driver import verification
+
+    def wrong(traced: Program, inputs: Any) -> Any:
+        change_a_weight(traced, "c")
+        return simulate(traced, inputs)
+
+    monkeypatch.setattr(verification, "simulate", wrong)
+    found = verify(program, X)
+    assert [name for name, state in states(found).items() if state == "broken"] == [SIMULATOR, ONNX]
+    assert link_of(found, SIMULATOR).first == "r.q"
+    assert link_of(found, SIMULATOR).difference > 0
+
+
+def test_a_wrong_export_is_found(program: Program, tmp_path: Path) -> None:
+    file = tmp_path / "net.onnx"
+    neutrams.export(program, file, to="onnx")
+    assert verify(program, X, onnx=file).passed
+    model = onnx.load(file)
+    name = next(n.input[1] for n in model.graph.node if n.op_type == "ConvInteger")
+    stored = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    weights = numpy_helper.to_array(stored).copy()
+    weights.reshape(-1)[3] ^= 8
+    stored.CopyFrom(numpy_helper.from_array(weights, name))
+    onnx.save(model, file)
+    found = verify(program, X, onnx=file)
+    assert [name for name, state in states(found).items() if state == "broken"] == [ONNX]
+    assert link_of(found, ONNX).first
+    assert link_of(found, ONNX).compared == link_of(verify(program, X), ONNX).compared
+
+
+def test_another_programs_export_is_refused(program: Program, tmp_path: Path) -> None:
+    file = tmp_path / "net.onnx"
+    graph = network()
+    graph.output_names = ["other"]
+    neutrams.export(neutrams.compile(graph, calibration=X), file, to="onnx")
+    for wrong in (file, tmp_path / "absent.onnx", Path(__file__)):
+        with pytest.raises(NeutramsError) as fault:
+            verify(program, X, onnx=wrong)
+        assert fault.value.diagnostics[0].code == "NT0552"
+
+
+def test_what_cannot_be_run_is_named_and_does_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    from neutrams.driver import verification
+
+    monkeypatch.setattr(verification, "find_spec", lambda name: None)
+    found = verify(compiled(keep_float=False), X)
+    assert found.passed
+    assert [link.name for link in found.links if link.state == "not run"] == [WEIGHTS, FLOAT, ONNX]
+    assert "not installed" in link_of(found, ONNX).note
+    assert "--no-float" in link_of(found, FLOAT).note
+
+
+def test_values_behind_lossy_converters_are_left_out() -> None:
+    lossy = compiled(overrides={"core.adc_bits": 5})
+    found = verify(lossy, X, retention=0.0)
+    link = link_of(found, ONNX)
+    assert link.state == "passed"
+    assert "lose bits" in link.note
+    assert link.compared < link_of(found, SIMULATOR).compared
+
+
+def test_a_link_that_compares_nothing_is_broken() -> None:
+    empty = links.compare("a → b", {"v": np.zeros(3)}, {}, exact={"v"})
+    assert (empty.state, empty.compared) == ("broken", 0)
+    assert empty.note
+
+
+def test_values_of_another_type_or_shape_are_different() -> None:
+    same = {"v": np.zeros(3, np.int8)}
+    for other in (np.zeros(3, np.int16), np.zeros((1, 3), np.int8)):
+        assert links.compare("a → b", same, {"v": other}, exact={"v"}).state == "broken"
+
+
+def test_exact_values_may_not_differ_at_all_and_others_little() -> None:
+    a = {"v": np.linspace(1, 2, 5, dtype=np.float32)}
+    near = {"v": np.nextafter(a["v"], np.float32(3))}
+    far = {"v": a["v"] + np.float32(0.01)}
+    assert links.compare("l", a, near, exact={"v"}).state == "broken"
+    assert links.compare("l", a, near, exact=set()).state == "passed"
+    assert links.compare("l", a, far, exact=set()).state == "broken"
+    broken = {"v": np.array([np.nan, *a["v"][1:]], np.float32)}
+    assert links.compare("l", a, broken, exact={"v"}).state == "broken"
+
+
+def test_weights_are_compared_for_every_seed_and_width() -> None:
+    for bits in (8, 4):
+        program = compiled(overrides={"limits.weight_bits": bits})
+        link = link_of(verify(program, X, retention=0.0), WEIGHTS)
+        assert (link.state, link.compared) == ("passed", 216)
+    pipeline = {**program.manifest, "pipeline": "quantize,retrain-units,lower-units"}
+    retrained = dataclasses.replace(program, manifest=pipeline)
+    assert link_of(verify(retrained, X, retention=0.0), WEIGHTS).state == "not run"
+
+
+def test_weights_that_came_as_integers_may_not_move_at_all() -> None:
+    graph = Graph("net")
+    x = graph.input("x", tensor(DType.F32, N, 6))
+    scale, zero = graph.weight("s", np.float32(0.1) * np.ones((), np.float32)), np.int8(0)
+    point = graph.weight("z", np.asarray(zero))
+    held = graph.weight("held", RANDOM.integers(-90, 90, (6, 4)).astype(np.int8))
+    real = graph.add(Dequantize(held, scale, point), name="real")
+    ints = graph.add(Quantize(x, scale, point), name="ints")
+    back = graph.add(Dequantize(ints, scale, point), name="back")
+    graph.output(graph.add(Matmul(back, real), name="y"), "scores")
+    samples = RANDOM.standard_normal((9, 6)).astype(np.float32)
+    program = neutrams.compile(graph)
+    assert link_of(verify(program, samples), WEIGHTS).state == "passed"
+    change_a_weight(program, "y", by=1)
+    assert link_of(verify(program, samples), WEIGHTS).first == "y.mvm, neuron 2, weight 3"

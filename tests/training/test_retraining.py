@@ -1,0 +1,192 @@
+"""`retrain-units` brings integer units nearer to the float network, within the chip's limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neutrams.driver import Options, compile_model, load_target
+from neutrams.driver.compiler import Compiled
+from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.graph import Graph
+from neutrams.ir.interpreter import interpret
+from neutrams.ir.op import Value
+from neutrams.ir.ops.activations import Relu
+from neutrams.ir.ops.convolution import Conv
+from neutrams.ir.ops.elementwise import Add
+from neutrams.ir.ops.pooling import MaxPool
+from neutrams.ir.ops.products import Matmul
+from neutrams.ir.ops.reductions import ReduceMean
+from neutrams.ir.ops.tensors import Reshape
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.types import Array, DType, symbol, tensor
+from neutrams.ir.verifier import verify
+from neutrams.passes import PassContext, PassManager, default_pipeline
+from neutrams.training.executor import run_graph
+
+LIMITS = {"limits.weight_bits": 3, "limits.input_bits": 4, "core.rows": 32}
+
+
+class Net:
+    """A residual network with a depthwise layer, of random weights."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+        self.graph = Graph("net")
+        n = symbol("N")
+        x = self.graph.input("x", tensor(DType.F32, n, 3, 10, 10))
+        a = self.conv(x, 3, 8, 3)
+        b = self.conv(self.conv(a, 8, 8, 3), 8, 8, 3, relu=False)
+        c = self.graph.add(Relu(self.graph.add(Add(a, b))))
+        d = self.conv(self.graph.add(MaxPool(c, kernel=(2, 2), strides=(2, 2))), 8, 8, 3, groups=8)
+        e = self.graph.add(ReduceMean(self.conv(d, 8, 16, 1), axes=(2, 3), keepdims=True))
+        f = self.graph.add(Reshape(e, shape=(n, 16)))
+        logits = self.graph.add(Matmul(f, self.weight((16, 5), 16)))
+        bias = self.graph.weight("bias", self.rng.normal(size=5).astype(np.float32))
+        self.graph.output(self.graph.add(Add(logits, bias)), "y")
+
+    def weight(self, shape: tuple[int, ...], fan_in: int) -> Value:
+        data = self.rng.normal(size=shape) * np.sqrt(2 / fan_in)
+        return self.graph.weight("w", data.astype(np.float32))
+
+    def conv(
+        self, x: Value, inputs: int, outputs: int, size: int, *, groups: int = 1, relu: bool = True
+    ) -> Value:
+        fan_in = inputs // groups * size * size
+        w = self.weight((outputs, inputs // groups, size, size), fan_in)
+        b = self.graph.weight("b", self.rng.normal(scale=0.2, size=outputs).astype(np.float32))
+        pads = (size // 2,) * 4
+        value = self.graph.add(Conv(x, w, b, pads=pads, groups=groups))
+        return self.graph.add(Relu(value)) if relu else value
+
+
+def images(seed: int, count: int) -> Array:
+    """Return smooth random images."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.normal(size=(count, 3, 5, 5))
+    fine = coarse.repeat(2, axis=2).repeat(2, axis=3) + 0.2 * rng.normal(size=(count, 3, 10, 10))
+    return fine.astype(np.float32)
+
+
+CALIBRATION, TEST = images(1, 96), images(2, 200)
+
+
+def compiled(options: str = "", **limits: int) -> Compiled:
+    passes = default_pipeline()
+    if options:
+        passes += f",retrain-units{{{options} threads=1}},check-accumulators"
+    return compile_model(
+        Net().graph,
+        target=load_target("cim", {**LIMITS, **limits}),
+        calibration={"x": CALIBRATION},
+        options=Options(passes=passes),
+    )
+
+
+def error_of(found: Compiled) -> float:
+    """Return the share of the float output's variance that the units miss on unseen images."""
+    wanted = interpret(found.program.module["float"], {"x": TEST})["y"]
+    made = run_graph(found.program.module["main"], {"x": TEST})["y"]
+    return float(((made - wanted) ** 2).mean() / wanted.var())
+
+
+def test_each_method_is_nearer_to_the_float_network() -> None:
+    plain = error_of(compiled())
+    bias = error_of(compiled("method=bias"))
+    solved = error_of(compiled("method=gptq"))
+    learned = error_of(compiled("steps=60"))
+    assert bias < plain
+    assert solved < 0.7 * bias
+    assert learned < 0.7 * bias
+
+
+@pytest.mark.parametrize("options", ["method=adaround steps=40", "method=sgd steps=40"])
+def test_other_ways_to_learn(options: str) -> None:
+    assert error_of(compiled(options)) < error_of(compiled())
+
+
+def test_input_from_the_original_is_another_result() -> None:
+    a = compiled("method=gptq")
+    b = compiled("method=gptq input=original")
+    assert weights(a) != weights(b)
+    assert error_of(b) < error_of(compiled())
+
+
+def weights(found: Compiled) -> dict[str, bytes]:
+    held = found.program.module["main"].weights.values()
+    return {weight.name: weight.data.tobytes() for weight in held if weight.data is not None}
+
+
+@pytest.mark.parametrize("coding", ["offset", "differential"])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_limits_are_obeyed(bits: int, coding: str) -> None:
+    chip: dict[str, Any] = {"limits.weight_bits": bits, "core.coding": coding}
+    found = compiled("steps=5", **chip, **{"core.column_flip": coding == "offset"})
+    main = found.program.module["main"]
+    assert verify(main, found.program.target) == []
+    for op in (op for op in main.ops if isinstance(op, Mvm)):
+        held = main.weights[op.w.name].data
+        assert held is not None
+        assert -(2 ** (bits - 1)) + (coding == "differential") <= held.min()
+        assert held.max() <= 2 ** (bits - 1) - 1
+
+
+def test_a_lossy_converter_is_in_the_loop() -> None:
+    lossy = {"core.adc_bits": 4}
+    plain, learned = compiled(**lossy), compiled("steps=12 batch=8 samples=48", **lossy)
+    assert error_of(learned) < error_of(plain)
+
+
+def test_same_seed_same_bytes() -> None:
+    assert weights(compiled("steps=12")) == weights(compiled("steps=12"))
+
+
+def test_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    folder = f'steps=12 checkpoints="{tmp_path}"'
+    first = compiled(folder)
+    kept = sorted(tmp_path.glob("*.safetensors"))
+    assert len(kept) > 2
+    for path in kept[2:]:
+        path.unlink()
+    second = compiled(folder)
+    assert weights(first) == weights(second)
+    assert sorted(tmp_path.glob("*.safetensors")) == kept
+    assert weights(compiled("steps=12")) == weights(first)
+
+
+def test_manifest_says_what_ran() -> None:
+    found = compiled("steps=1").program.manifest["retraining"]
+    assert found["threads"] == 1
+    assert found["device"] in ("cpu", "cuda")
+
+
+def test_option_of_the_driver_and_progress() -> None:
+    stages: list[tuple[str, int, int]] = []
+    found = compile_model(
+        Net().graph,
+        target=load_target("cim", LIMITS),
+        calibration={"x": CALIBRATION[:32]},
+        options=Options(retrain=True),
+        progress=lambda *told: stages.append(told),
+    )
+    assert "retrain-units" in found.program.manifest["pipeline"]
+    told = [stage for stage in stages if stage[0] == "retraining"]
+    assert told[-1][1] == told[-1][2] == len(told)
+
+
+@pytest.mark.parametrize(
+    ("context", "code"),
+    [
+        ({}, "NT0217"),
+        ({"calibration": {"x": CALIBRATION}}, "NT0218"),
+        ({"calibration": {"x": CALIBRATION}, "teacher": Net().graph}, "NT0216"),
+    ],
+)
+def test_what_is_missing_is_said(context: dict[str, Any], code: str) -> None:
+    main = compiled().program.module["main"]
+    with pytest.raises(NeutramsError) as caught:
+        PassManager("retrain-units{device=abacus}").run(main, PassContext(**context))
+    assert caught.value.diagnostics[0].code == code
