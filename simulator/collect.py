@@ -34,9 +34,9 @@ def collect(
     That is ``worth`` times ``min((sum + half) & keep, most)``, or with ``errors`` times what the
     sum has more. The type of ``sums`` holds ``sum + half``, that of ``held`` the result.
     """
-    seen = sums[0].astype(held.dtype)
+    seen = sums[0].astype(np.int64)
     code = np.minimum((seen + half) & keep, most)
-    held += (seen - code if errors else code) * worth
+    held += ((seen - code if errors else code) * worth).astype(held.dtype)
 
 
 @overload(collect)

@@ -36,9 +36,25 @@ def cut(drive: Counts, first: int, sources: I64, digit: int, index: Bytes) -> No
     """
     for tile in range(index.shape[0]):
         low = first + tile * LANES
-        for phase in range(index.shape[1]):
-            for group in range(index.shape[2]):
+        for group in range(index.shape[2]):  # whose few rows stay in the first-level cache
+            for phase in range(index.shape[1]):
                 gather_bits(drive, low, sources, group, phase * digit, index, tile, phase)
+
+
+@kernel
+def busiest(drive: Counts, first: int, digit: int, driven: I64) -> None:
+    """Write the largest sum of digits in each phase, among up to LANES windows from one on."""
+    top = drive.dtype.type((1 << digit) - 1)
+    sums = np.empty(LANES, np.int32)
+    count = min(LANES, drive.shape[1] - first)
+    for phase in range(driven.shape[0]):
+        sums[:] = 0
+        up = drive.dtype.type(phase * digit)
+        for row in range(drive.shape[0]):
+            seen = drive[row, first : first + count]
+            for n in range(count):
+                sums[n] += np.int32(drive.dtype.type(seen[n] >> up) & top)
+        driven[phase] = sums.max()
 
 
 @kernel
@@ -73,6 +89,19 @@ def join(sums: Bytes, parts: I64, total: Counts) -> None:
 
 
 @kernel
+def add_up(
+    held: Counts, column: int, neuron: int, gain: int, low: np.uint64, count: int, out: Sums
+) -> None:
+    """Add ``gain`` times a column to ``count`` windows of a neuron, from window ``low`` on."""
+    wide = out.dtype.type
+    row, worth = np.uint64(neuron), wide(gain)
+    if not gain:
+        return
+    for n in range(count):
+        out[row, low + np.uint64(n)] += wide(wide(held[column, n]) * worth)
+
+
+@kernel
 def convert(
     index: Bytes,
     tables: Bytes,
@@ -97,8 +126,7 @@ def convert(
         parts: ``[parts, 4]`` a column's sum is the sum of its parts: first group in ``index``,
             number of groups, first group in ``tables``, and by how many bits to shift up.
         limits: ``[2, 3]`` half, keep and most of the unit column's converter and the columns'.
-        errors: whether to add what converters get wrong, not what they give; then gains are
-            those of what they cut off.
+        errors: whether to add what converters cut off, not what they give.
         digit: bits of a phase.
         reach: ``[chunks]`` sum of driven digits up to which a chunk contributes nothing.
         neurons: ``[columns]`` that the columns from chunk 1 on belong to.
@@ -108,44 +136,21 @@ def convert(
         first: window with which ``index`` starts.
         out: result, added to.
     """
-    wide = out.dtype.type
-    half, keep, most = limits[1, 0], limits[1, 1], limits[1, 2]
-    phases = index.shape[1]
+    driven = np.empty(index.shape[1], np.int64)
     sums = np.empty((parts.shape[0], COLUMNS, LANES), np.uint8)
     total = np.empty((1, COLUMNS, LANES), held.dtype)
-    unit = np.empty(LANES, np.int64)
-    driven = np.empty(phases, np.int64)
     for tile in range(index.shape[0]):
-        low = first + tile * LANES
-        count = min(LANES, out.shape[1] - low)
-        unit[:] = 0
-        for phase in range(phases):
-            driven[phase] = 0
-            for part in range(parts.shape[0]):
-                add_looked_up(
-                    tables, 0, parts[part, 2], index, tile, phase, parts[part, 0], parts[part, 1],
-                    sums, part,
-                )  # fmt: skip
-            for n in range(count):
-                seen = np.int64(0)
-                for part in range(parts.shape[0]):
-                    seen += np.int64(sums[part, 0, n]) << parts[part, 3]
-                driven[phase] = max(driven[phase], seen)
-                code = min((seen + limits[0, 0]) & limits[0, 1], limits[0, 2])
-                unit[n] += (code - seen if errors else code) << phase * digit
-        for neuron in range(unit_gains.shape[0]):
-            gain = unit_gains[neuron]
-            if gain:
-                into = out[neuron, low : low + count]
-                for n in range(count):
-                    into[n] += unit[n] * gain
-        for chunk in range(1, tables.shape[0]):
+        count = min(LANES, out.shape[1] - first - tile * LANES)
+        low = np.uint64(first + tile * LANES)
+        for chunk in range(tables.shape[0]):
             held[:] = 0
-            for phase in range(phases):
-                if driven[phase] <= reach[chunk]:
-                    continue
+            kind = min(chunk, 1)
+            half, keep, most = limits[kind, 0], limits[kind, 1], limits[kind, 2]
+            for phase in range(index.shape[1]):
                 worth = np.int64(1 << phase * digit)
-                if parts.shape[0] == 1:
+                if chunk and driven[phase] <= reach[chunk]:
+                    continue
+                if chunk and parts.shape[0] == 1:
                     add_converted(
                         tables, chunk, parts[0, 2], index, tile, phase, parts[0, 0], parts[0, 1],
                         half, keep, most, errors, worth, held,
@@ -158,10 +163,12 @@ def convert(
                     )  # fmt: skip
                 join(sums, parts, total)
                 collect(total, half, keep, most, errors, worth, held)
+                if not chunk:
+                    driven[phase] = total[0, 0].max()
+            if not chunk:
+                for neuron in range(unit_gains.shape[0]):
+                    add_up(held, 0, neuron, unit_gains[neuron], low, count, out)
+                continue
             for column in range(COLUMNS):
                 at = (chunk - 1) * COLUMNS + column
-                neuron, gain = neurons[at], wide(gains[at])
-                if gain:
-                    into = out[neuron, low : low + count]
-                    for n in range(count):
-                        into[n] += wide(wide(held[column, n]) * gain)
+                add_up(held, column, neurons[at], gains[at], low, count, out)

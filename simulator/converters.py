@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,11 @@ from numpy.typing import NDArray
 from neutrams.ir.crossbar import Cells, Encoding, program, safe, unit_safe
 from neutrams.ir.types import Array
 from neutrams.simulator.collect import COLUMNS, LANES, Bytes
-from neutrams.simulator.columns import convert, cut, fill
+from neutrams.simulator.columns import busiest, convert, cut, fill
 from neutrams.simulator.lookup import unit
 
 _TILES = 16
 """Tiles of windows cut at a time: their indices stay in the second-level cache."""
-_SAMPLE = 64
-"""Windows that stand for all where only speed depends on it."""
 _KEPT_BYTES = 8 << 20
 """Tables of a block up to this size are kept between batches; larger ones are made anew."""
 _PRODUCT = 20
@@ -79,7 +78,7 @@ class Block:
         """Add to ``out`` ``[neurons, windows]`` the values or errors for ``[rows, windows]``."""
         e, tables = self.encoding, self._tables()
         reach = self.reach if errors else np.zeros_like(self.reach)
-        gains = -self.gains if errors else self.gains
+        sign = -1 if errors else 1
         held = aligned((COLUMNS, LANES), self.kind)
         windows = drive.shape[1]
         for low in range(0, windows, _TILES * LANES):
@@ -91,15 +90,13 @@ class Block:
             cut(seen, first, self.layout.sources, e.dac_bits, index)
             convert(
                 index, tables, self.layout.parts, self.limits, errors, e.dac_bits, reach,
-                self.neurons, gains, self.unit_gains, held, low, out,
+                self.neurons, sign * self.gains, sign * self.unit_gains, held, low, out,
             )  # fmt: skip
 
     def spared(self, drive: Array) -> int:
         """Guess how many cells in how many phases cannot err, where windows are like these."""
-        e, step = self.encoding, max(1, drive.shape[1] // _SAMPLE)
-        sample = drive[:, ::step].astype(np.int32)
-        digits = sample >> np.arange(e.phases)[:, None, None] * e.dac_bits & e.digit_max
-        driven = digits.sum(axis=1).max(axis=1)
+        driven = np.zeros(self.encoding.phases, np.int64)
+        busiest(drive, drive.shape[1] // 2, self.encoding.dac_bits, driven)
         return int((self.reach[1:, None] >= driven).sum()) * COLUMNS * len(drive)
 
     def _tables(self) -> Bytes:
@@ -120,7 +117,7 @@ def direct(blocks: list[Block], drives: list[Array], weights: int) -> bool:
     """
     if not all(block.whole for block in blocks):
         return False
-    if any(block.encoding.shift for block in blocks):
+    if any(_drops(block.encoding) for block in blocks):
         return True
     pairs = zip(blocks, drives, strict=True)
     return sum(block.spared(drive) for block, drive in pairs) < _PRODUCT * weights
@@ -137,7 +134,7 @@ def plan(weights: Array, e: Encoding, fan_in: int) -> Block | None:
     if not lossy.any() and (not e.bias or unit_safe(rows, e)):
         return None
     spared = (~lossy).sum() * e.phases * rows
-    whole = bool(e.shift) or spared < _PRODUCT * neurons * fan_in
+    whole = _drops(e) or spared < _PRODUCT * neurons * fan_in
     codes, belongs, gains = _columns(cells, e, np.ones_like(lossy) if whole else lossy)
     reach = _reach(codes, e)
     order = np.argsort(reach, kind="stable")
@@ -161,10 +158,15 @@ def plan(weights: Array, e: Encoding, fan_in: int) -> Block | None:
     )
 
 
+def _drops(e: Encoding) -> bool:
+    """Say whether converters drop low bits, so that what they get wrong is no mere excess."""
+    return e.shift > 0 or e.unit_shift > 0
+
+
 def aligned(shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> Array:
-    """Return zeros from the start of a cache line on, so that no vector load crosses two."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.zeros(size + 64, np.uint8)
+    """Return memory from the start of a cache line on, so that no vector load crosses two."""
+    size = prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size].view(dtype).reshape(shape)
 
@@ -214,16 +216,17 @@ def _filled(values: Ints, chunks: int) -> Ints:
 
 def _limits(codes: Ints, e: Encoding) -> tuple[type[np.unsignedinteger[Any]], Ints]:
     """Return the type in which a column's phases add up, and the limits of converters in it."""
-    half = 1 << e.shift >> 1
-    largest = int(codes.sum(axis=0).max()) * e.digit_max + half
-    most = min(e.code_max << e.shift, largest)
+    largest = int(codes.sum(axis=0).max()) * e.digit_max
     every = sum(1 << phase * e.dac_bits for phase in range(e.phases))
-    needed = max(largest, max(most, largest - most) * every)
-    kind = next(k for k in (np.uint16, np.uint32, np.uint64) if needed <= np.iinfo(k).max)
-    keep = min(int(np.iinfo(kind).max), _ALWAYS) >> e.shift << e.shift
-    unit_half = 1 << e.unit_shift >> 1
-    unit_limits = [unit_half, -1 << e.unit_shift, e.code_max << e.unit_shift]
-    return kind, np.array([unit_limits, [half, keep, most]])
+    limits = [_limits_of(largest, shift, e) for shift in (e.unit_shift, e.shift)]
+    needed = [max(largest + half, max(most, largest - most) * every) for half, _, most in limits]
+    kind = next(k for k in (np.uint16, np.uint32, np.uint64) if max(needed) <= np.iinfo(k).max)
+    return kind, np.array(limits)
+
+
+def _limits_of(largest: int, shift: int, e: Encoding) -> tuple[int, int, int]:
+    half = 1 << shift >> 1
+    return half, _ALWAYS - 1 >> shift << shift, min(e.code_max << shift, largest + half)
 
 
 def _layout(codes: Ints, e: Encoding) -> Layout:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.ir.windows import filled, out_sizes, windows
 from neutrams.simulator.converters import Block, direct, plan
+from neutrams.simulator.products import THIN, thin_products
 
 _COLUMN_BYTES = 4 << 20
 """Memory for unfolded windows; a few times a second-level cache keeps the products fast."""
@@ -71,8 +73,11 @@ class Matrix:
 
         ``merged`` adds the splits up, and then there is one.
         """
+        direct: list[bool] | None = None
         for part, columns in self._unfolded(x):
-            yield part, self._converted(columns, merged=merged)
+            if direct is None:
+                direct = [self._direct(split, columns) for split in range(self.op.splits)]
+            yield part, self._converted(columns, direct, merged=merged)
 
     def places(self, x: Array) -> tuple[int, ...]:
         """Return how often the matrix is applied along each axis, the samples' one last.
@@ -111,17 +116,16 @@ class Matrix:
         seen = windows(np.moveaxis(padded, -1, 0), op.kernel, strides, (), dilations)
         return np.moveaxis(seen, 0, -1)
 
-    def _converted(self, columns: Array, *, merged: bool) -> Array:
+    def _converted(self, columns: Array, direct: list[bool], *, merged: bool) -> Array:
         """Return the sums that converters give for unsigned ``columns`` ``[rows, places]``."""
         op = self.op
-        values = [self._direct(split, columns) for split in range(op.splits)]
-        found = self._exact(columns, [not value for value in values], merged=merged)
+        found = self._exact(columns, [not given for given in direct], merged=merged)
         if not any(self.lossy):
             return found
-        found = found.astype(op.result.type.dtype.numpy, copy=False)
+        found = found.astype(self._integer, copy=False)
         for placed in (placed for split in self.lossy for placed in split):
             sums = found[0 if merged else placed.split, placed.neurons]
-            placed.block.convert(columns[placed.inputs], sums, errors=not values[placed.split])
+            placed.block.convert(columns[placed.inputs], sums, errors=not direct[placed.split])
         return found
 
     def _direct(self, split: int, columns: Array) -> bool:
@@ -138,35 +142,49 @@ class Matrix:
         return slice(split * rows, min((split + 1) * rows, self.op.fan_in))
 
     def _exact(self, columns: Array, wanted: list[bool], *, merged: bool) -> Array:
-        """Return integer products of the wanted splits; the others' are zeros."""
+        """Return integer products of the wanted splits; those of others are zeros."""
         op = self.op
         shape = (1 if merged else op.splits, op.outputs, columns.shape[1])
         if not any(wanted):
-            return np.zeros(shape, op.result.type.dtype.numpy)
-        columns = columns.astype(self._number)
+            return np.zeros(shape, self._integer)
         if all(wanted) and (merged or op.splits == 1):
             return self._product(columns, slice(0, op.fan_in)).reshape(shape)
-        found = np.zeros(shape, op.result.type.dtype.numpy)
+        found = np.zeros(shape, self._integer)
         for split in np.flatnonzero(wanted):
-            product = self._product(columns, self._rows(split))
-            np.add(found[0 if merged else split], product, out=found[0 if merged else split],
-                   casting="unsafe")  # fmt: skip
+            into = found[0 if merged else split]
+            np.add(into, self._product(columns, self._rows(split)), out=into, casting="unsafe")
         return found
 
     def _product(self, columns: Array, rows: slice) -> Array:
         """Multiply some rows, in pieces so short that floats hold every sum exactly."""
         op = self.op
         grouped = columns.reshape(op.groups, op.fan_in, -1)
+        if op.outputs // op.groups <= THIN:
+            return self._thin(grouped, rows)
         total: Array | None = None
         for low in range(rows.start, rows.stop, self._piece):
             piece = slice(low, min(low + self._piece, rows.stop))
-            product: Array = np.matmul(self._numbers[:, :, piece], grouped[:, piece])
+            drive = grouped[:, piece].astype(self._number)
+            product: Array = np.matmul(self._numbers[:, :, piece], drive)
             if piece == rows:
                 return product.reshape(op.outputs, -1)
-            whole = product.astype(op.result.type.dtype.numpy)
+            whole = product.astype(self._integer)
             total = whole if total is None else np.add(total, whole, out=total)
         assert total is not None
         return total.reshape(op.outputs, -1)
+
+    def _thin(self, grouped: Array, rows: slice) -> Array:
+        found = np.zeros((*self.weights.shape[:2], grouped.shape[2]), self._integer)
+        thin_products(self._integers, grouped, rows.start, rows.stop, found)
+        return found.reshape(self.op.outputs, -1)
+
+    @cached_property
+    def _integer(self) -> np.dtype[Any]:
+        return self.op.result.type.dtype.numpy
+
+    @cached_property
+    def _integers(self) -> Array:
+        return self.weights.astype(self._integer)
 
     @cached_property
     def _piece(self) -> int:

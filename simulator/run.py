@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from neutrams.ir.graph import Graph
-from neutrams.ir.interpreter import evaluate, weights_of
+from neutrams.ir.interpreter import weights_of
 from neutrams.ir.op import Value, Weight
 from neutrams.ir.ops.time import Memory, Run
 from neutrams.ir.ops.unit_mvm import Mvm
@@ -22,6 +22,7 @@ from neutrams.simulator.batching import Batching, batch_size, batches, batching,
 from neutrams.simulator.events import LayerEvents, events
 from neutrams.simulator.steps import Product, Step, steps
 from neutrams.simulator.timing import Timing, schedule
+from neutrams.simulator.vector import evaluate
 
 Progress = Callable[[int, int], None]
 """Called with the samples done and their number."""

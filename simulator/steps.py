@@ -67,9 +67,9 @@ class Product:
             if self._rescale is not None:
                 self._rescaled(sums[0], self._rescale, part.start, out[0])
                 continue
-            if self._reduce is not None:
-                sums = sums + _vector(self._reduce.bias, op.outputs)[:, None]
             out[:, :, part] = sums
+            if self._reduce is not None and self._reduce.bias is not None:
+                out[0, :, part] += _vector(self._reduce.bias, op.outputs).astype(out.dtype)[:, None]
         apart = out.reshape(splits, op.outputs, *places)
         apart = np.moveaxis(apart, -1, 1) if op.kernel else np.moveaxis(apart, 1, -1)
         return apart if self._reduce is None else apart[0]

@@ -7,7 +7,6 @@ carry anything over.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -27,7 +26,8 @@ SAME = -1
 class State(Op):
     """What ``time.next`` wrote into the slot ``delay`` steps ago, and ``initial`` before that.
 
-    ``initial`` is broadcast to ``shape``, which may name symbols of the graph's inputs.
+    ``initial`` is broadcast to ``shape``, which may name symbols of the graph's inputs. Several
+    states may read one slot, with delays of their own.
     """
 
     initial: Value = operand()
@@ -68,7 +68,9 @@ class Memory:
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
         self._sizes = dict(sizes)
-        self._written: dict[str, deque[Array]] = {}
+        self._written: dict[str, list[Array]] = {}
+        self._depth: dict[str, int] = {}
+        """The longest delay that each slot is read with."""
         self._staged: dict[str, Array] = {}
 
     def does(self, op: Op, live: Live) -> bool:
@@ -85,16 +87,17 @@ class Memory:
     def end_step(self) -> None:
         """Make what was written there for the steps to come."""
         for slot, array in self._staged.items():
-            self._written.setdefault(slot, deque()).append(array)
+            written = self._written.setdefault(slot, [])
+            written.append(array)
+            del written[: -self._depth.get(slot, 1)]
 
     def _read(self, op: State, live: Live) -> Array:
-        written = self._written.get(op.slot, deque())
+        self._depth[op.slot] = max(op.delay, self._depth.get(op.slot, 1))
+        written = self._written.get(op.slot, [])
         if len(written) < op.delay:
             shape = [bind(d, self._sizes) for d in op.shape]
             return np.array(np.broadcast_to(live[op.initial], shape))
-        while len(written) > op.delay:
-            written.popleft()
-        return written[0]
+        return written[-op.delay]
 
 
 Step = Callable[[Live, Memory], None]

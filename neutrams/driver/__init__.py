@@ -15,7 +15,7 @@ from neutrams.driver.resources import LayerUse, Resources, resources
 from neutrams.driver.samples import Samples, load_samples
 from neutrams.driver.simulation import LayerCost, Quality, Simulation, simulate
 from neutrams.driver.sources import load_graph, load_module, load_target, save_module
-from neutrams.driver.sweep import Sweep, sweep
+from neutrams.driver.sweeper import Sweep, sweep
 from neutrams.driver.verification import Verification, verify
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -107,8 +107,17 @@ def _verdicts(ctx: PassContext) -> list[Verdict]:
 def _position(verdict: Verdict, graph: Graph) -> int:
     """Return where in the lowered graph the op stands, or what became of it."""
     names = (verdict.name, f"{verdict.name}.mvm")
-    made = [op.result.name for each in (graph, *graph.cells()) for op in each.ops if op.results]
+    made = list(_made(graph))
     return next((i for i, name in enumerate(made) if name in names), len(made))
+
+
+def _made(graph: Graph) -> Iterator[str]:
+    """Yield the first result of every op, those of a cell where it is run."""
+    for op in graph.ops:
+        for cell in op.graphs:
+            yield from _made(cell)
+        if op.results:
+            yield op.result.name
 
 
 def _weights(graph: Graph) -> int:

@@ -37,7 +37,8 @@ def build(graph: Graph, item: Linear, found: Grouping, fit: Fit | None = None) -
     weights = graph.weight(f"{name}.blocks", held.reshape(*held.shape, *maker.kernel))
     bias = None
     if tail.bias is not None or fit is not None:
-        moved = (0 if tail.bias is None else tail.bias) + (0 if fit is None else fit.shift)
+        start = np.zeros(item.neurons) if tail.bias is None else tail.bias
+        moved = start if fit is None else start + fit.shift
         bias = graph.weight(f"{name}.blocks.bias", blocks.spread(moved).astype(np.float32))
     x = maker.enter(blocks.inputs)
     core = maker.core(x, weights, bias, found.groups)

@@ -152,7 +152,7 @@ class _Direction:
             return None
         axis, index = _way_axis(self.op), self.way.index
         if (data := constant(value)) is not None:
-            return np.take(data, index, axis=axis)
+            return np.asarray(np.take(data, index, axis=axis))
         shape = (*value.type.shape[:axis], *value.type.shape[axis + 1 :])
         if value.type.shape[axis] != 1:
             cut = Slice(value, starts=(index,), ends=(index + 1,), axes=(axis,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -192,7 +192,7 @@ def _lstm(cell: Cell, h: Value, c: Value) -> tuple[Value, ...]:
     return cell.add(Mul(o, cell.activate(2, memory, "shown")), "next"), memory
 
 
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, Callable[[Value, float, float], Op]] = {
     "relu": lambda x, a, b: act.Relu(x),
     "tanh": lambda x, a, b: act.Tanh(x),
     "sigmoid": lambda x, a, b: act.Sigmoid(x),

@@ -38,6 +38,8 @@ class RetrainUnits(Pass):
     """Most calibration samples to use."""
     steps: int = 200
     """Steps of gradient descent for each segment, at most."""
+    whole: int = 0
+    """Steps of a last round, in which all units learn together what the network puts out."""
     batch: int = 32
     """Samples in a step."""
     ridge: float = 0.01

@@ -80,7 +80,8 @@ class WidenInputs(Pass):
         """Repeat the weights of a unit; its sums, and so its bias, grow as many times."""
         held = (constant(mvm.w), constant(reduce.bias), constant(post.scale))
         w, bias, scale = (np.asarray(array) for array in held)
-        new = located(replace(mvm, x=wide, w=graph.weight(mvm.w.name, np.tile(w, self.copies))), mvm)
+        wider = graph.weight(mvm.w.name, np.tile(w, self.copies))
+        new = located(replace(mvm, x=wide, w=wider), mvm)
         graph.replace(mvm, new)
         sums = graph.weight("bias", (bias.astype(np.int64) * self.copies).astype(bias.dtype))
         finer = graph.weight(post.scale.name, (scale / self.copies).astype(np.float32))

@@ -13,6 +13,8 @@ from neutrams.ir.diagnostics import NeutramsError, Place, error
 KINDS = (".png", ".svg", ".pdf")
 PANELS = (("energy_j", "energy of an inference, J"), ("crossbars", "crossbars"))
 MARKERS = "osD^vP*X<>"
+LEGEND = 24
+"""Most entries of a legend; of more points the table tells."""
 
 
 def check_plot(path: str | Path) -> None:
@@ -49,7 +51,7 @@ def plot(found: Sweep, path: str | Path) -> None:
             axes.set_xlabel(label)
         first, second = figure.axes
         first.set_ylabel(_label(rows, good))
-        if rows:
+        if rows and len(second.get_legend_handles_labels()[1]) <= LEGEND:
             second.legend(fontsize="small", loc="best")
         figure.savefig(path, dpi=150)
 

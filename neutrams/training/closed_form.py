@@ -88,7 +88,7 @@ def least_squares(w: Tensor, m: Moments, *, ridge: float) -> Tensor:
     """
     w = w.double()
     missed = m.xy - torch.matmul(m.xx, w.transpose(1, 2))
-    change = torch.linalg.solve(_damped(m.xx, ridge), missed)
+    change: Tensor = torch.linalg.solve(_damped(m.xx, ridge), missed)
     return w + change.transpose(1, 2)
 
 

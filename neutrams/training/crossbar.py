@@ -61,7 +61,8 @@ def padded(x: Tensor, pads: tuple[int, ...], value: float) -> Tensor:
     if not any(pads):
         return x
     order = [pads[i] for axis in reversed(range(rank)) for i in (axis, axis + rank)]
-    return torch.nn.functional.pad(x, order, value=value)
+    around: Tensor = torch.nn.functional.pad(x, order, value=value)
+    return around
 
 
 def converted(op: Mvm, x: Tensor, w: Tensor) -> Tensor:
@@ -102,4 +103,5 @@ def _convert(sums: Tensor, e: Encoding, shift: int) -> Tensor:
     if not e.adc_bits:
         return sums
     codes = torch.floor((sums + (1 << shift >> 1)) / 2**shift)
-    return torch.clamp(codes, max=e.code_max) * 2**shift
+    held: Tensor = torch.clamp(codes, max=e.code_max) * 2**shift
+    return held

@@ -294,8 +294,8 @@ class _Optimiser:
 
     def _normalise(self) -> None:
         """Make the first step change weights by the recipe's rate, root mean square."""
-        grads = [t.grad for t in self._groups[0][0] if t.grad is not None]
-        size = math.sqrt(sum(float(g.square().sum()) for g in grads) / sum(map(Tensor.numel, grads)))
+        grads = torch.cat([t.grad.flatten() for t in self._groups[0][0] if t.grad is not None])
+        size = float(grads.square().mean().sqrt())
         for group in self._inner.param_groups:
             group["lr"] = self._recipe.rate / max(size, 1e-20)
 

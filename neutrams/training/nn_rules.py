@@ -11,8 +11,15 @@ from torch.nn import functional as F
 from neutrams.ir.op import Op
 from neutrams.ir.ops import activations as act
 from neutrams.ir.ops import elementwise as ew
-from neutrams.ir.ops import normalization, pooling, products, quantization, reductions, tensors
-from neutrams.ir.ops import unary
+from neutrams.ir.ops import (
+    normalization,
+    pooling,
+    products,
+    quantization,
+    reductions,
+    tensors,
+    unary,
+)
 from neutrams.ir.ops.convolution import Conv
 from neutrams.ir.windows import filled, taps
 from neutrams.training.crossbar import padded
@@ -106,7 +113,9 @@ def reshape(op: tensors.Reshape, run: Run, x: Tensor) -> Tensor:
 @rule(tensors.Expand)
 def expand(op: tensors.Expand, run: Run, x: Tensor) -> Tensor:
     shape = tensors.solve(op.shape, op.x.type.shape, tuple(x.shape))
-    return x.expand(torch.broadcast_shapes(x.shape, shape))
+    rank = len(shape)
+    sizes = (*(1,) * (rank - x.ndim), *x.shape)
+    return x.expand([max(a, b) for a, b in zip(sizes[-rank:], shape, strict=True)])
 
 
 @rule(tensors.Transpose)

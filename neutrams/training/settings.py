@@ -32,7 +32,7 @@ def settled(threads: int) -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
-    flags = torch.backends.cudnn.flags(  # type: ignore[no-untyped-call]
+    flags = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
     precise = torch.backends.cuda.matmul.allow_tf32

@@ -57,7 +57,7 @@ def _whole(op: Mvm, run: Run, x: Tensor, w: Tensor) -> Tensor:
         return sums.reshape(1, *x.shape[:-1], op.outputs)
     rank = len(op.kernel)
     strides, pads, dilations = filled(rank, op.strides, op.pads, op.dilations)
-    if rank not in CONVOLUTIONS or x.is_cuda and not run.fast or wide is torch.float64:
+    if rank not in CONVOLUTIONS or (x.is_cuda and not run.fast) or wide is torch.float64:
         drive = crossbar.windows(op, x)
         sums = torch.einsum("ngk,gmk->ngm", drive, _apart(op, w))
         return crossbar.scatter(op, sums.reshape(1, len(drive), op.outputs), tuple(x.shape))
@@ -77,8 +77,7 @@ def reduce(op: unit.Reduce, run: Run, partials: Tensor, bias: Tensor | None = No
     if bias is None:
         return total
     wide = total if run.fast or total.dtype is torch.float64 else total.to(torch.float64)
-    moved = wide + along(bias.to(wide), op.axis, total.ndim)
-    return moved
+    return wide + along(bias.to(wide), op.axis, total.ndim)
 
 
 @rule(unit.Rescale)

@@ -43,11 +43,11 @@ class Unit:
 
     @property
     def low(self) -> int:
-        return -(2 ** (self.mvm.weight_bits - 1)) + (self.mvm.coding != "offset")
+        return int(-(2 ** (self.mvm.weight_bits - 1)) + (self.mvm.coding != "offset"))
 
     @property
     def high(self) -> int:
-        return 2 ** (self.mvm.weight_bits - 1) - 1
+        return int(2 ** (self.mvm.weight_bits - 1) - 1)
 
     @property
     def ints(self) -> Tensor:

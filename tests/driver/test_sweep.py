@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import neutrams
-from neutrams.driver import Sweep, parse_axes, workers
-from neutrams.driver.grid import points
+from neutrams.driver import Sweep, parse_axes
+from neutrams.driver.grid import Point, points
+from neutrams.driver.measure import Study, measure
 from neutrams.driver.results import Row, read_results, write_results
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
@@ -32,6 +33,7 @@ A, B = RANDOM.standard_normal((40, 24)), RANDOM.standard_normal((24, 3))
 X = RANDOM.standard_normal((60, 40)).astype(np.float32)
 Y = (np.maximum(X @ A, 0) @ B).argmax(axis=1)
 DATA = {"x": X, "y": Y}
+MEASURE = "neutrams.driver.workers.measure"
 OVER = {"fan-in": [16, 64], "weight-bits": [2, 8]}
 
 
@@ -95,11 +97,13 @@ def test_the_table_is_tidy(tmp_path: Path) -> None:
 def test_what_is_done_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "s.csv"
     first = swept(path, over={"fan-in": [16], "weight-bits": [2, 8]})
-    ran: list[object] = []
-    measure = workers.measure
-    monkeypatch.setattr(
-        workers, "measure", lambda study, point: (ran.append(point), measure(study, point))[1]
-    )
+    ran: list[Point] = []
+
+    def counted(study: Study, point: Point) -> Row:
+        ran.append(point)
+        return measure(study, point)
+
+    monkeypatch.setattr(MEASURE, counted)
     wider = swept(path)
     assert len(ran) == 2
     assert wider.reused == 2
@@ -117,15 +121,15 @@ def test_an_interrupted_sweep_keeps_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "s.csv"
-    measure, ran = workers.measure, []
+    ran: list[Point] = []
 
-    def interrupted(study: Any, point: Any) -> Row:
+    def interrupted(study: Study, point: Point) -> Row:
         ran.append(point)
         if len(ran) == 3:
             raise KeyboardInterrupt
         return measure(study, point)
 
-    monkeypatch.setattr(workers, "measure", interrupted)
+    monkeypatch.setattr(MEASURE, interrupted)
     with pytest.raises(KeyboardInterrupt):
         swept(path)
     assert len(read_results(path)) == 2

@@ -19,7 +19,7 @@ from neutrams.ir.ops.elementwise import Add
 from neutrams.ir.ops.indexing import Gather
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.unit_mvm import Mvm
-from neutrams.ir.types import Array, DType, symbol, tensor
+from neutrams.ir.types import Array, Dim, DType, symbol, tensor
 from neutrams.ir.verifier import verify
 from neutrams.passes import PassContext, PassManager
 from neutrams.passes.grouping import Grouping, exchange, group
@@ -121,7 +121,7 @@ def product_net(rank: int, sizes: tuple[int, ...]) -> tuple[Graph, list[Array]]:
     """Matrix products with biases and activations on ``[N, ..., K]``."""
     random = np.random.default_rng(7)
     graph = Graph("net")
-    lead = (symbol("N"), *(2,) * (rank - 2))
+    lead: tuple[Dim, ...] = (symbol("N"), *[2] * (rank - 2))
     value = graph.input("x", tensor(DType.F32, *lead, sizes[0]))
     matrices = []
     for index, (k, m) in enumerate(pairwise(sizes)):
@@ -142,7 +142,7 @@ def test_it_means_the_masked_matrices(rank: int, share: bool) -> None:
     x = np.random.default_rng(0).normal(size=(6, *(2,) * (rank - 2), 50)).astype(np.float32)
     masked, _ = product_net(rank, (50, 33, 19))
     for op, w in zip([op for op in masked.ops if isinstance(op, Matmul)], matrices, strict=True):
-        count = group_count(*w.shape, 16, 12)
+        count = group_count(w.shape[0], w.shape[1], 16, 12)
         found = group(np.abs(w), count, rows=16, share=share, climbs=8)
         assert isinstance(op.b, Value)
         held = masked.weight("masked", np.where(mask_of(found, w.shape), w, 0))
@@ -227,3 +227,40 @@ def test_no_partial_sum_is_left_after_lowering() -> None:
     assert not verify(graph, target)
     after = interpret(graph, {"x": x})["y"]
     assert np.sqrt(((after - before) ** 2).mean() / (before**2).mean()) < 0.03
+
+
+@pytest.mark.parametrize("image", [False, True])
+def test_refitting_recovers_what_the_inputs_that_are_left_can_say(image: bool) -> None:
+    """Inputs of few dimensions can be told from any half of them, so nothing need be lost."""
+    random = np.random.default_rng(4)
+    mixed = random.normal(size=(4, 12 if image else 50))
+    shape = (40, 6, 5, 4) if image else (200, 4)
+    x = np.asarray(random.normal(size=shape) @ mixed, np.float32)
+    x = np.moveaxis(x, -1, 1) if image else x
+    graph, plain = (conv_net() if image else product_net(2, (50, 33))[0] for _ in range(2))
+    wanted = interpret(graph, {"x": x})["y"]
+    sizes = "rows=54 neurons=8" if image else "rows=16 neurons=12"
+    ctx = PassContext(calibration={"x": x[::2]})
+    PassManager(f"prune-to-blocks{{{sizes} refit=true}}").run(graph, ctx)
+    PassManager(f"prune-to-blocks{{{sizes}}}").run(plain, ctx)
+    assert "refitted" in ctx.remarks[0].text
+    errors = [
+        np.sqrt(((interpret(g, {"x": x[1::2]})["y"] - wanted[1::2]) ** 2).mean() / wanted.var())
+        for g in (graph, plain)
+    ]
+    assert errors[0] < 0.05
+    assert errors[1] > 5 * errors[0]
+
+
+def test_refitting_serves_samples_that_were_not_seen() -> None:
+    random = np.random.default_rng(6)
+    x = (random.normal(size=(400, 10)) @ random.normal(size=(10, 50))).astype(np.float32)
+    errors = {}
+    for options in ("refit=true", "refit=false"):
+        graph, _ = product_net(2, (50, 40, 20))
+        wanted = interpret(graph, {"x": x})["y"]
+        made = f"prune-to-blocks{{rows=20 neurons=20 {options}}}"
+        PassManager(made).run(graph, PassContext(calibration={"x": x[:300]}))
+        found = interpret(graph, {"x": x[300:]})["y"]
+        errors[options] = float(((found - wanted[300:]) ** 2).mean())
+    assert errors["refit=true"] < 0.3 * errors["refit=false"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,16 +50,13 @@ def same(graph: Graph, inputs: dict[str, Array]) -> None:
             np.testing.assert_array_equal(found[name], array)
 
 
-def product(seed: int, x: tuple[int, ...], **attributes: object) -> tuple[Graph, dict[str, Array]]:
+def product(seed: int, x: tuple[int, ...], **attributes: Any) -> tuple[Graph, dict[str, Array]]:
     """Return a product, its sum and a rescale, on random integers."""
     rng = np.random.default_rng(seed)
     graph = Graph("net", "unit")
     ints = graph.input("x", tensor(DType.U8, symbol("N"), *x))
     kernel = attributes.get("kernel", ())
-    assert isinstance(kernel, tuple)
     groups, bits = attributes.get("groups", 1), attributes.get("weight_bits", 8)
-    assert isinstance(groups, int)
-    assert isinstance(bits, int)
     fan_in = x[0] // groups * int(np.prod(kernel)) if kernel else x[-1]
     high = 2 ** (bits - 1) - 1
     w = graph.weight("w", rng.integers(-high, high + 1, (8, fan_in)).astype(np.int8))
@@ -69,13 +67,12 @@ def product(seed: int, x: tuple[int, ...], **attributes: object) -> tuple[Graph,
     sums = graph.add(Reduce(partials, bias, axis=axis))
     graph.output(graph.add(Rescale(sums, scale, axis=axis, zero=3)), "y")
     input_bits = attributes.get("input_bits", 8)
-    assert isinstance(input_bits, int)
     return graph, {"x": rng.integers(0, 2**input_bits, (3, *x)).astype(np.uint8)}
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 @pytest.mark.parametrize("rows", [0, 5])
-def test_convolutions(geometry: dict[str, object], rows: int) -> None:
+def test_convolutions(geometry: dict[str, Any], rows: int) -> None:
     same(*product(1, (4, 7, 6), rows=rows, neurons=3, **geometry))
 
 

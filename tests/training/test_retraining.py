@@ -74,8 +74,10 @@ def images(seed: int, count: int) -> Array:
 CALIBRATION, TEST = images(1, 96), images(2, 200)
 
 
-def compiled(options: str = "", **limits: int) -> Compiled:
+def compiled(options: str = "", *, copies: int = 1, **limits: Any) -> Compiled:
     passes = default_pipeline()
+    if copies > 1:
+        passes = passes.replace("split-fan-in", f"widen-inputs{{copies={copies}}},split-fan-in")
     if options:
         passes += f",retrain-units{{{options} threads=1}},check-accumulators"
     return compile_model(
@@ -123,8 +125,9 @@ def weights(found: Compiled) -> dict[str, bytes]:
 @pytest.mark.parametrize("coding", ["offset", "differential"])
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_limits_are_obeyed(bits: int, coding: str) -> None:
-    chip: dict[str, Any] = {"limits.weight_bits": bits, "core.coding": coding}
-    found = compiled("steps=5", **chip, **{"core.column_flip": coding == "offset"})
+    flip = {"core.column_flip": coding == "offset"}
+    chip: dict[str, Any] = {"limits.weight_bits": bits, "core.coding": coding, **flip}
+    found = compiled("steps=5", **chip)
     main = found.program.module["main"]
     assert verify(main, found.program.target) == []
     for op in (op for op in main.ops if isinstance(op, Mvm)):
@@ -134,8 +137,15 @@ def test_limits_are_obeyed(bits: int, coding: str) -> None:
         assert held.max() <= 2 ** (bits - 1) - 1
 
 
+def test_inputs_in_copies_are_finer() -> None:
+    plain, wide = compiled(), compiled(copies=4)
+    assert verify(wide.program.module["main"], wide.program.target) == []
+    assert error_of(wide) < error_of(plain)
+    assert error_of(compiled("method=gptq", copies=4)) < error_of(compiled("method=gptq"))
+
+
 def test_a_lossy_converter_is_in_the_loop() -> None:
-    lossy = {"core.adc_bits": 4}
+    lossy: dict[str, Any] = {"core.adc_bits": 4}
     plain, learned = compiled(**lossy), compiled("steps=12 batch=8 samples=48", **lossy)
     assert error_of(learned) < error_of(plain)
 

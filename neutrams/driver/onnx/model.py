@@ -17,6 +17,7 @@ from neutrams.driver.onnx import (
     moves,
     products,
     sequences,
+    steps,
     units,
 )
 from neutrams.driver.onnx.emitter import ONNX_TYPES, RULES, Emitter
@@ -24,10 +25,11 @@ from neutrams.ir.crossbar import lossless
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value, Weight
+from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 
-_RULES = (elementwise, images, layers, moves, products, sequences, units)
+_RULES = (elementwise, images, layers, moves, products, sequences, steps, units)
 """The modules that fill the table of rules."""
 
 OPSET = 21
@@ -73,7 +75,8 @@ def to_onnx(program: Program, *, keep: Iterable[str] = ()) -> Exported:
         if tensors[name] not in shown:
             outputs.append(_info(values[name], tensors[name]))
             shown.add(tensors[name])
-    lossy = tuple(op.result.name for op in graph.ops if isinstance(op, Mvm) and not _exact(op))
+    mvms = [op for op, _ in working_ops(graph) if isinstance(op, Mvm)]
+    lossy = tuple(op.result.name for op in mvms if not _exact(op))
     return Exported(_model(program, emit, outputs, lossy), tensors, lossy, _warnings(lossy))
 
 

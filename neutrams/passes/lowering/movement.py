@@ -80,7 +80,8 @@ def hoist_quantize(graph: Graph, op: Quantize) -> bool:
 
 def _hold_integers(graph: Graph, op: Quantize, state: State) -> bool:
     """Let a state hold the integers that are all its readers want of it."""
-    if not read_once(graph, state.result):
+    reads = [o for o in graph.ops if isinstance(o, State) and o.slot == state.slot]
+    if len(reads) > 1 or not read_once(graph, state.result):
         return False
     write = next(o for o in graph.ops if isinstance(o, Next) and o.slot == state.slot)
     first = _quantized(graph, op, state.initial, state)
@@ -97,9 +98,10 @@ def _hold_integers(graph: Graph, op: Quantize, state: State) -> bool:
 
 
 def _quantized(graph: Graph, op: Quantize, value: Value, before: Op) -> Value:
-    numbers, *grid = (constant(v) for v in (value, op.scale, op.zero))
-    if numbers is not None and grid[0] is not None:
-        return graph.weight(f"{value.name}.q", np.asarray(op.evaluate(numbers, *grid)))
-    ints = graph.add(located(replace(op, x=value), op), before=before, name=f"{value.name}.q")
-    ints.type = ints.type.with_range(op.low, op.high)
-    return ints
+    numbers, scale = constant(value), constant(op.scale)
+    if numbers is not None and scale is not None:
+        ints = op.evaluate(numbers, scale, constant(op.zero))
+        return graph.weight(f"{value.name}.q", np.asarray(ints))
+    made = graph.add(located(replace(op, x=value), op), before=before, name=f"{value.name}.q")
+    made.type = made.type.with_range(op.low, op.high)
+    return made

@@ -32,7 +32,7 @@ from neutrams.training.executor import Run
 from neutrams.training.learn import Learner, Outcome, Recipe
 from neutrams.training.segments import Segment, segments
 from neutrams.training.settings import choose_device, settled
-from neutrams.training.units import Grid, Grids
+from neutrams.training.units import Grid, Grids, Unit
 
 if TYPE_CHECKING:
     from neutrams.passes.retrain_units import RetrainUnits
@@ -125,6 +125,21 @@ class _Road:
             self._advance(part)
             if self.ctx.progress is not None:
                 self.ctx.progress("retraining", number, len(self.parts))
+        if self.options.whole and self.options.method in LEARNING:
+            self._learn_whole()
+
+    def _learn_whole(self) -> None:
+        """Let all units up to the last that the teacher knows learn what that should make."""
+        ends = [number for number, part in enumerate(self.parts) if part.anchor is not None]
+        if not ends:
+            return
+        last = self.parts[ends[-1]]
+        ops = tuple(op for part in self.parts[: ends[-1] + 1] for op in part.ops)
+        inside = [self.lessons[op] for op in ops if isinstance(op, Mvm) and op in self.lessons]
+        inputs = graph_inputs(self.graph, self.data, self.device)
+        task = _Task(Segment(ops, last.anchor, last.tail), inside, inputs, self._target(last))
+        wanted = {item.unit.mvm: item.unit.ints for item in inside}
+        self._tell(task, self._learn(task, wanted, steps=self.options.whole))
 
     def _key(self) -> str:
         options = replace(self.options, checkpoints="", device=self.device)
@@ -159,7 +174,9 @@ class _Road:
         return run_ops(source.ops, inputs, list(wanted), Run(device=self.device, fast=True))
 
     def _retrain(self, part: Segment) -> None:
-        lessons = [self.lessons[op] for op in part.ops if op in self.lessons]  # type: ignore[index]
+        lessons = [
+            self.lessons[op] for op in part.ops if isinstance(op, Mvm) and op in self.lessons
+        ]
         if not lessons:
             return
         inputs = self._inputs(part)
@@ -171,12 +188,15 @@ class _Road:
         else:
             tasks = [_Task(part, lessons, inputs, self._target(part))]
         for task in tasks:
-            outcome = self._learn(task, wanted)
-            self.ctx.remark(
-                task.lessons[0].unit.mvm,
-                f"error of `%{task.segment.anchor.name if task.segment.anchor else ''}`"
-                f" {outcome.before:.3%} -> {outcome.after:.3%} in {outcome.steps} steps",
-            )
+            self._tell(task, self._learn(task, wanted))
+
+    def _tell(self, task: _Task, outcome: Outcome) -> None:
+        assert task.segment.anchor is not None
+        self.ctx.remark(
+            task.lessons[0].unit.mvm,
+            f"error of `%{task.segment.anchor.name}` {outcome.before:.3%} -> {outcome.after:.3%}"
+            f" in {outcome.steps} steps",
+        )
 
     def _inputs(self, part: Segment) -> dict[Value, Tensor]:
         """Return what a segment is trained to read."""
@@ -254,13 +274,13 @@ class _Road:
         segment = Segment((unit.mvm, unit.reduce, post), post.result, ())
         return _Task(segment, [item], {unit.mvm.x: live[unit.mvm.x]}, target)
 
-    def _learn(self, task: _Task, wanted: dict[Mvm, Tensor]) -> Outcome:
+    def _learn(self, task: _Task, wanted: dict[Mvm, Tensor], *, steps: int = 0) -> Outcome:
         options = self.options
-        recipe = Recipe(options.steps, options.batch, options.rate, seed=self.ctx.seed)
+        recipe = Recipe(steps or options.steps, options.batch, options.rate, seed=self.ctx.seed)
         if options.method == "adaround":
             recipe = replace(recipe, rounding="soft")
         pairs = [(item.unit, wanted[item.unit.mvm]) for item in task.lessons]
-        if options.method == "sgd":
+        if options.method == "sgd" and not steps:
             free = replace(recipe, rounding="float", plain=True)
             pairs = self._value_range(task, pairs[0][1], free)
             recipe = replace(recipe, plain=True)
@@ -271,7 +291,7 @@ class _Road:
 
     def _value_range(
         self, task: _Task, wanted: Tensor, recipe: Recipe
-    ) -> list[tuple[object, Tensor]]:
+    ) -> list[tuple[Unit, Tensor]]:
         """The first phase of 2016: weights that are not rounded, within the range of values."""
         unit = task.lessons[0].unit
         learner = Learner(task.segment, [(unit, wanted)], self.grids, recipe, self.device)
