@@ -60,6 +60,7 @@ CODES: dict[str, str] = {
     "NT0217": "Retraining compares every unit with the original network on real inputs, and no calibration data was given. A few hundred unlabelled samples suffice.",
     "NT0218": "Retraining needs the float network that the units were made from, which a compile has at hand and a unit graph by itself does not state.",
     "NT0219": "Retraining runs in torch, which is not installed. `pip install neutrams[torch]` installs it.",
+    "NT0220": "Retraining fits units one after the other, and does not yet follow a recurrent layer through its steps. Such a network compiles without it.",
     # 03: targets
     "NT0301": "No built-in target has this name. `neutrams targets` lists them. A file of your own is given by its path, which ends in `.toml`; text that comes with a program may inherit from built-in targets only.",
     "NT0302": "The text of a target is not valid TOML. Nothing else in it was checked.",

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils as untyped
+from numba.core import types
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
@@ -21,6 +22,9 @@ COLUMNS = 4
 
 Bytes = NDArray[np.uint8]
 Counts = NDArray[np.unsignedinteger[Any]]
+I64 = NDArray[np.int64]
+
+cgutils: Any = untyped
 
 _AT_ONCE = 64
 _WORD = ir.IntType(64)
@@ -43,9 +47,7 @@ def collect(
 def _collect(
     sums: Any, half: Any, keep: Any, most: Any, errors: Any, worth: Any, held: Any
 ) -> Callable[..., None]:
-    def run(
-        sums: Any, half: Any, keep: Any, most: Any, errors: Any, worth: Any, held: Any
-    ) -> None:
+    def run(sums: Any, half: Any, keep: Any, most: Any, errors: Any, worth: Any, held: Any) -> None:
         _vectors(sums, half, keep, most, errors, worth, held)
 
     return run

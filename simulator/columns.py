@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.ir.kernel import kernel
-from neutrams.simulator.collect import COLUMNS, LANES, Bytes, Counts, collect
+from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes, Counts, collect
 from neutrams.simulator.cutting import gather_bits
 from neutrams.simulator.lookup import add_converted, add_looked_up
 
-I64 = NDArray[np.int64]
 Sums = NDArray[np.signedinteger[Any]]
 """i32 where the sums of a whole neuron fit, else i64."""
 
@@ -89,16 +88,60 @@ def join(sums: Bytes, parts: I64, total: Counts) -> None:
 
 
 @kernel
-def add_up(
-    held: Counts, column: int, neuron: int, gain: int, low: np.uint64, count: int, out: Sums
+def add_in_parts(
+    tables: Bytes,
+    chunk: int,
+    index: Bytes,
+    tile: int,
+    half: int,
+    keep: int,
+    most: int,
+    errors: bool,
+    digit: int,
+    driven: I64,
+    reach: int,
+    parts: I64,
+    sums: Bytes,
+    total: Counts,
+    held: Counts,
 ) -> None:
-    """Add ``gain`` times a column to ``count`` windows of a neuron, from window ``low`` on."""
-    wide = out.dtype.type
-    row, worth = np.uint64(neuron), wide(gain)
-    if not gain:
-        return
-    for n in range(count):
-        out[row, low + np.uint64(n)] += wide(wide(held[column, n]) * worth)
+    """Do what :func:`add_converted` does where sums have parts; chunk 0 finds ``driven``."""
+    for phase in range(index.shape[1]):
+        if chunk and driven[phase] <= reach:
+            continue
+        for part in range(parts.shape[0]):
+            add_looked_up(
+                tables, chunk, parts[part, 2], index, tile, phase, parts[part, 0],
+                parts[part, 1], sums, part,
+            )  # fmt: skip
+        worth = 1 << phase * digit
+        if parts.shape[0] > 1:
+            join(sums, parts, total)
+            collect(total, half, keep, most, errors, worth, held)
+        else:
+            collect(sums, half, keep, most, errors, worth, held)
+        if not chunk:
+            driven[phase] = total[0, 0].max() if parts.shape[0] > 1 else sums[0, 0].max()
+
+
+@kernel
+def add_up(held: Counts, columns: I64, neurons: I64, gains: I64, whole: Sums) -> None:
+    """Add ``gains`` times columns of ``held`` to neurons ``[neurons, LANES]``."""
+    wide = whole.dtype.type
+    for at in range(columns.shape[0]):
+        column, row, gain = columns[at], neurons[at], wide(gains[at])
+        if gain:
+            for n in range(LANES):
+                whole[row, n] += wide(wide(held[column, n]) * gain)
+
+
+@kernel
+def add_to(whole: Sums, low: int, out: Sums) -> None:
+    """Add the windows of a tile to those of ``out`` from ``low`` on, as many as there are."""
+    for neuron in range(out.shape[0]):
+        into = out[neuron, low : low + LANES]
+        for n in range(into.shape[0]):
+            into[n] += whole[neuron, n]
 
 
 @kernel
@@ -137,38 +180,30 @@ def convert(
         out: result, added to.
     """
     driven = np.empty(index.shape[1], np.int64)
+    each, every = np.arange(COLUMNS), np.arange(unit_gains.shape[0])
+    alone = np.zeros_like(every)
+    whole = np.empty((out.shape[0], LANES), out.dtype)
     sums = np.empty((parts.shape[0], COLUMNS, LANES), np.uint8)
     total = np.empty((1, COLUMNS, LANES), held.dtype)
     for tile in range(index.shape[0]):
-        count = min(LANES, out.shape[1] - first - tile * LANES)
-        low = np.uint64(first + tile * LANES)
+        whole[:] = 0
         for chunk in range(tables.shape[0]):
             held[:] = 0
             kind = min(chunk, 1)
             half, keep, most = limits[kind, 0], limits[kind, 1], limits[kind, 2]
-            for phase in range(index.shape[1]):
-                worth = np.int64(1 << phase * digit)
-                if chunk and driven[phase] <= reach[chunk]:
-                    continue
-                if chunk and parts.shape[0] == 1:
-                    add_converted(
-                        tables, chunk, parts[0, 2], index, tile, phase, parts[0, 0], parts[0, 1],
-                        half, keep, most, errors, worth, held,
-                    )  # fmt: skip
-                    continue
-                for part in range(parts.shape[0]):
-                    add_looked_up(
-                        tables, chunk, parts[part, 2], index, tile, phase, parts[part, 0],
-                        parts[part, 1], sums, part,
-                    )  # fmt: skip
-                join(sums, parts, total)
-                collect(total, half, keep, most, errors, worth, held)
-                if not chunk:
-                    driven[phase] = total[0, 0].max()
+            if chunk and parts.shape[0] == 1:
+                add_converted(
+                    tables, chunk, index, tile, half, keep, most, errors, digit, driven,
+                    reach[chunk], held,
+                )  # fmt: skip
+            else:
+                add_in_parts(
+                    tables, chunk, index, tile, half, keep, most, errors, digit, driven,
+                    reach[chunk], parts, sums, total, held,
+                )  # fmt: skip
             if not chunk:
-                for neuron in range(unit_gains.shape[0]):
-                    add_up(held, 0, neuron, unit_gains[neuron], low, count, out)
+                add_up(held, alone, every, unit_gains, whole)
                 continue
-            for column in range(COLUMNS):
-                at = (chunk - 1) * COLUMNS + column
-                add_up(held, column, neurons[at], gains[at], low, count, out)
+            these = slice((chunk - 1) * COLUMNS, chunk * COLUMNS)
+            add_up(held, each, neurons[these], gains[these], whole)
+        add_to(whole, first + tile * LANES, out)

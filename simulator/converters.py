@@ -20,8 +20,10 @@ _TILES = 16
 """Tiles of windows cut at a time: their indices stay in the second-level cache."""
 _KEPT_BYTES = 8 << 20
 """Tables of a block up to this size are kept between batches; larger ones are made anew."""
-_PRODUCT = 20
+_PRODUCT = 28
 """Cells looked up in one phase in the time of one multiplication by BLAS."""
+_FLOATS = 32
+"""Multiplications in the time in which one input becomes a float, for a product."""
 _ALWAYS = 2**62
 _BYTE_MAX = 255
 
@@ -50,7 +52,7 @@ class Layout:
         """Return ``[columns, table groups, bits]`` for cells ``[rows, columns]``."""
         group, low = self.levels.T
         cells = codes[self.sources[group, :, 0]].transpose(2, 0, 1) >> low[:, None] & _level(e)
-        return (cells * self.worth[group]).astype(np.uint8)
+        return np.asarray(cells * self.worth[group], np.uint8)
 
 
 def _level(e: Encoding) -> int:
@@ -81,10 +83,11 @@ class Block:
         sign = -1 if errors else 1
         held = aligned((COLUMNS, LANES), self.kind)
         windows = drive.shape[1]
+        most = min(_TILES, -(-windows // LANES))
+        whole = aligned((most, e.phases, len(self.layout.sources), LANES))
         for low in range(0, windows, _TILES * LANES):
-            tiles = min(_TILES, -(-(windows - low) // LANES))
-            index = aligned((tiles, e.phases, len(self.layout.sources), LANES))
-            seen, first = drive, low
+            tiles = min(most, -(-(windows - low) // LANES))
+            seen, first, index = drive, low, whole[:tiles]
             if low + tiles * LANES > windows:
                 seen, first = _filled_up(drive[:, low:], tiles * LANES), 0
             cut(seen, first, self.layout.sources, e.dac_bits, index)
@@ -110,8 +113,8 @@ class Block:
         return tables
 
 
-def direct(blocks: list[Block], drives: list[Array], weights: int) -> bool:
-    """Say whether to sum what converters give; else to correct the product with ``weights``.
+def direct(blocks: list[Block], drives: list[Array], neurons: int, fan_in: int) -> bool:
+    """Say whether to sum what converters give; else to correct the product of so many neurons.
 
     Both give the same. The product takes time, but then columns that cannot err are spared.
     """
@@ -120,7 +123,12 @@ def direct(blocks: list[Block], drives: list[Array], weights: int) -> bool:
     if any(_drops(block.encoding) for block in blocks):
         return True
     pairs = zip(blocks, drives, strict=True)
-    return sum(block.spared(drive) for block, drive in pairs) < _PRODUCT * weights
+    return sum(block.spared(drive) for block, drive in pairs) < _worth(neurons, fan_in)
+
+
+def _worth(neurons: int, fan_in: int) -> int:
+    """Return how many cells in how many phases take as long as a product."""
+    return _PRODUCT * fan_in * (neurons + _FLOATS)
 
 
 def plan(weights: Array, e: Encoding, fan_in: int) -> Block | None:
@@ -133,11 +141,11 @@ def plan(weights: Array, e: Encoding, fan_in: int) -> Block | None:
     lossy = ~safe(cells, e)
     if not lossy.any() and (not e.bias or unit_safe(rows, e)):
         return None
-    spared = (~lossy).sum() * e.phases * rows
-    whole = _drops(e) or spared < _PRODUCT * neurons * fan_in
+    spared = int((~lossy).sum()) * e.phases * rows
+    whole = _drops(e) or spared < _worth(neurons, fan_in)
     codes, belongs, gains = _columns(cells, e, np.ones_like(lossy) if whole else lossy)
     reach = _reach(codes, e)
-    order = np.argsort(reach, kind="stable")
+    order = np.arange(len(reach)) if whole else np.argsort(reach, kind="stable")
     chunks = -(-len(order) // COLUMNS)
     padded = np.zeros((rows, (1 + chunks) * COLUMNS), np.int64)
     padded[:, 0] = 1
@@ -150,7 +158,7 @@ def plan(weights: Array, e: Encoding, fan_in: int) -> Block | None:
         layout=layout,
         weights=layout.weights(padded, e),
         limits=limits,
-        reach=np.append(-1, reach[order][::COLUMNS]),
+        reach=np.append(-1, _least(reach[order])),
         neurons=_filled(belongs[order], chunks),
         gains=_filled(gains[order], chunks),
         unit_gains=_unit_gains(cells, e, neurons),
@@ -172,8 +180,8 @@ def aligned(shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> Array
 
 
 def _columns(cells: Cells, e: Encoding, held: NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
-    """Return codes ``[rows, columns]``, neurons and worth of the columns that are held."""
-    polarity, slice_, neuron = np.nonzero(held)
+    """Return codes ``[rows, columns]``, neurons and worth of the columns held, by neuron."""
+    neuron, polarity, slice_ = np.nonzero(held.transpose(2, 0, 1))
     sign = np.where(cells.flipped[polarity, slice_, neuron] ^ (polarity == 1), -1, 1)
     return cells.codes[polarity, slice_, :, neuron].T, neuron, sign << slice_ * e.cell_bits
 
@@ -208,6 +216,11 @@ def _filled_up(drive: Array, windows: int) -> Array:
     return whole
 
 
+def _least(reach: Ints) -> Ints:
+    """Return the reach of each chunk of columns."""
+    return np.minimum.reduceat(reach, np.arange(0, len(reach), COLUMNS)) if len(reach) else reach
+
+
 def _filled(values: Ints, chunks: int) -> Ints:
     filled = np.zeros(chunks * COLUMNS, np.int64)
     filled[: len(values)] = values
@@ -238,7 +251,8 @@ def _layout(codes: Ints, e: Encoding) -> Layout:
         if _largest(codes, step, e) <= _BYTE_MAX - (rounding if step == rows else 0)
     )
     groups: list[list[Place]] = []
-    parts, levels = [], []
+    parts: list[tuple[int, int, int, int]] = []
+    levels: list[tuple[int, int]] = []
     for low in range(0, rows, step):
         for digit in range(0, e.dac_bits, _DIGIT):
             bits = range(min(_DIGIT, e.dac_bits - digit))
@@ -260,10 +274,10 @@ def _steps(rows: int) -> Iterator[int]:
 
 def _largest(codes: Ints, step: int, e: Encoding) -> int:
     """Return the largest sum of a part of so many rows."""
-    digit = 2 ** min(e.dac_bits, _DIGIT) - 1
+    digit: int = 2 ** min(e.dac_bits, _DIGIT) - 1
     levels = [codes >> low & _level(e) for low in range(0, e.cell_bits, _LEVEL)]
     starts = np.arange(0, len(codes), step)
-    return max(int(np.add.reduceat(level, starts, axis=0).max()) for level in levels) * digit
+    return digit * max(int(np.add.reduceat(level, starts, axis=0).max()) for level in levels)
 
 
 def _groups(places: list[Place]) -> Iterator[list[Place]]:

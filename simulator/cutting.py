@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic, overload
-from numpy.typing import NDArray
 
-from neutrams.simulator.collect import LANES, Bytes, Counts, everywhere, pointer
+from neutrams.simulator.collect import I64, LANES, Bytes, Counts, everywhere, pointer
 from neutrams.simulator.lookup import unit
-
-I64 = NDArray[np.int64]
 
 _AT_ONCE = 64
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)

@@ -13,10 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic, overload
 
-from neutrams.simulator.collect import COLUMNS, LANES, Bytes, Converter, Counts, collect, pointer
+from neutrams.simulator.collect import (
+    COLUMNS,
+    I64,
+    LANES,
+    Bytes,
+    Converter,
+    Counts,
+    cgutils,
+    collect,
+    pointer,
+)
 
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 
@@ -79,23 +89,26 @@ def add_looked_up(
 def add_converted(
     tables: Bytes,
     chunk: int,
-    first: int,
     index: Bytes,
     tile: int,
-    phase: int,
-    start: int,
-    count: int,
     half: int,
     keep: int,
     most: int,
     errors: bool,
-    worth: int,
+    digit: int,
+    driven: I64,
+    reach: int,
     held: Counts,
 ) -> None:
-    """Do :func:`add_looked_up` and :func:`~neutrams.simulator.collect.collect` in one go."""
+    """Look up and :func:`~neutrams.simulator.collect.collect` columns of one part.
+
+    Does so for every phase of ``digit`` bits with ``driven[phase] > reach``.
+    """
     sums = np.empty((1, COLUMNS, LANES), np.uint8)
-    add_looked_up(tables, chunk, first, index, tile, phase, start, count, sums, 0)
-    collect(sums, half, keep, most, errors, worth, held)
+    for phase in range(index.shape[1]):
+        if driven[phase] > reach:
+            add_looked_up(tables, chunk, 0, index, tile, phase, 0, index.shape[2], sums, 0)
+            collect(sums, half, keep, most, errors, 1 << phase * digit, held)
 
 
 @overload(add_looked_up)
@@ -116,16 +129,19 @@ def _add_looked_up(
 
 @overload(add_converted)
 def _add_converted(
-    tables: Any, chunk: Any, first: Any, index: Any, tile: Any, phase: Any, start: Any, count: Any,
-    half: Any, keep: Any, most: Any, errors: Any, worth: Any, held: Any,
+    tables: Any, chunk: Any, index: Any, tile: Any, half: Any, keep: Any, most: Any, errors: Any,
+    digit: Any, driven: Any, reach: Any, held: Any,
 ) -> Callable[..., None]:  # fmt: skip
     def run(
-        tables: Any, chunk: Any, first: Any, index: Any, tile: Any, phase: Any, start: Any,
-        count: Any, half: Any, keep: Any, most: Any, errors: Any, worth: Any, held: Any,
+        tables: Any, chunk: Any, index: Any, tile: Any, half: Any, keep: Any, most: Any,
+        errors: Any, digit: Any, driven: Any, reach: Any, held: Any,
     ) -> None:  # fmt: skip
-        table = (chunk * tables.shape[1] + first) * tables.shape[2] * tables.shape[3]
-        place = ((tile * index.shape[1] + phase) * index.shape[2] + start) * index.shape[3]
-        _collected(tables, table, index, place, count, half, keep, most, errors, worth, held)
+        table = chunk * tables.shape[1] * tables.shape[2] * tables.shape[3]
+        place = tile * index.shape[1] * index.shape[2] * index.shape[3]
+        _collected(
+            tables, table, index, place, index.shape[1], index.shape[2], half, keep, most, errors,
+            digit, driven, reach, held,
+        )  # fmt: skip
 
     return run
 
@@ -151,23 +167,34 @@ def _into_sums(
 
 
 def _into_held(
-    _: Any, tables: Any, table: Any, index: Any, place: Any, count: Any,
-    half: Any, keep: Any, most: Any, errors: Any, worth: Any, held: Any,
+    _: Any, tables: Any, table: Any, index: Any, place: Any, phases: Any, count: Any,
+    half: Any, keep: Any, most: Any, errors: Any, digit: Any, driven: Any, reach: Any, held: Any,
 ) -> Any:  # fmt: skip
     assert all(array.dtype == types.uint8 for array in (tables, index))
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        tables, row, into = (pointer(context, builder, signature, args, at) for at in (0, 2, 10))
-        converter = Converter(builder, args[5:8], args[8], args[9])
+        tables, row, sums, into = (
+            pointer(context, builder, signature, args, at) for at in (0, 2, 11, 13)
+        )
+        tables, row = builder.gep(tables, [args[1]]), builder.gep(row, [args[3]])
+        with cgutils.for_range(builder, args[4], intp=_WORD) as loop:
+            driven = builder.load(builder.gep(sums, [loop.index]))
+            with builder.if_then(builder.icmp_signed(">", driven, args[12])):
+                worth = builder.shl(_WORD(1), builder.mul(loop.index, args[10]))
+                converter = Converter(builder, args[6:9], args[9], worth)
 
-        def convert(total: Any, place: int) -> None:
-            converter.emit(total, builder.gep(into, [_WORD(place)]))
+                def convert(total: Any, place: int) -> None:
+                    converter.emit(total, builder.gep(into, [_WORD(place)]))
 
-        emitter = _Emitter(builder, unit(), convert)
-        emitter.emit(builder.gep(tables, [args[1]]), builder.gep(row, [args[3]]), args[4])
+                first = builder.mul(loop.index, builder.mul(args[5], _WORD(LANES)))
+                emitter = _Emitter(builder, unit(), convert)
+                emitter.emit(tables, builder.gep(row, [first]), args[5])
         return context.get_dummy_value()
 
-    every = (tables, table, index, place, count, half, keep, most, errors, worth, held)
+    every = (
+        tables, table, index, place, phases, count, half, keep, most, errors, digit, driven, reach,
+        held,
+    )  # fmt: skip
     return types.void(*every), generate
 
 

@@ -22,10 +22,15 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.ir.windows import filled, out_sizes, windows
 from neutrams.simulator.converters import Block, direct, plan
+from neutrams.simulator.layout import samples_last
 from neutrams.simulator.products import THIN, thin_products
 
 _COLUMN_BYTES = 4 << 20
 """Memory for unfolded windows; a few times a second-level cache keeps the products fast."""
+
+
+_COLUMNS = 512
+"""Columns of a block whose tables stay in a second-level cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,8 @@ class Matrix:
         """
         op, e = self.op, self.op.encoding
         found: list[list[Placed]] = [[] for _ in range(op.splits)]
-        for entry in _joined(op.table(), op.outputs // op.groups) if e.adc_bits else ():
+        most = max(1, _COLUMNS // e.columns_per_neuron)
+        for entry in _joined(op.table(), op.outputs // op.groups, most) if e.adc_bits else ():
             group_lo, group_hi, row_lo, row_hi = map(int, entry[:4])
             block = plan(op.block_weights(self._flat, entry), e, row_hi - row_lo)
             if block is not None:
@@ -94,8 +100,9 @@ class Matrix:
         seen = self._seen(x)
         rows, places = self.op.groups * self.op.fan_in, seen.shape[1 + len(self.op.kernel) :]
         each = _COLUMN_BYTES // (4 * rows)
+        before = (slice(None),) * (seen.ndim - len(places))
         for box, part in _runs(places, each):
-            view = seen[(..., *box)]
+            view = seen[before + box]
             columns = np.empty(view.shape, view.dtype)
             np.copyto(columns, view)  # in the order of the columns, which is twice as fast
             yield part, columns.reshape(rows, -1)
@@ -106,23 +113,23 @@ class Matrix:
         number = np.uint8 if op.input_bits <= 8 else np.uint16
         offset = number(op.input_offset % (np.iinfo(number).max + 1))
         if not rank:
-            return np.moveaxis(x, -1, 0).reshape(x.shape[-1], -1).astype(number) + offset
+            drive: Array = samples_last(x.reshape(-1, x.shape[-1])).astype(number)
+            return np.asarray(drive + offset)
         strides, pads, dilations = filled(rank, op.strides, op.pads, op.dilations)
         sizes = [s + pads[i] + pads[i + rank] for i, s in enumerate(x.shape[2:])]
         padded = np.full((x.shape[1], *sizes, len(x)), op.pad_value + op.input_offset, number)
         bounds = (slice(pads[i], pads[i] + s) for i, s in enumerate(x.shape[2:]))
         inner = padded[(slice(None), *bounds)]
-        np.add(np.moveaxis(x, 0, -1).astype(number, copy=False), offset, out=inner)
+        np.add(samples_last(x).astype(number, copy=False), offset, out=inner)
         seen = windows(np.moveaxis(padded, -1, 0), op.kernel, strides, (), dilations)
         return np.moveaxis(seen, 0, -1)
 
     def _converted(self, columns: Array, direct: list[bool], *, merged: bool) -> Array:
         """Return the sums that converters give for unsigned ``columns`` ``[rows, places]``."""
-        op = self.op
         found = self._exact(columns, [not given for given in direct], merged=merged)
         if not any(self.lossy):
             return found
-        found = found.astype(self._integer, copy=False)
+        found = self._whole(found)
         for placed in (placed for split in self.lossy for placed in split):
             sums = found[0 if merged else placed.split, placed.neurons]
             placed.block.convert(columns[placed.inputs], sums, errors=not direct[placed.split])
@@ -135,7 +142,7 @@ class Matrix:
             return False
         drives = [columns[p.inputs] for p in placed]
         rows = self._rows(split)
-        return direct([p.block for p in placed], drives, op.outputs * (rows.stop - rows.start))
+        return direct([p.block for p in placed], drives, op.outputs, rows.stop - rows.start)
 
     def _rows(self, split: int) -> slice:
         rows = self.op.rows or self.op.fan_in
@@ -150,10 +157,14 @@ class Matrix:
         if all(wanted) and (merged or op.splits == 1):
             return self._product(columns, slice(0, op.fan_in)).reshape(shape)
         found = np.zeros(shape, self._integer)
-        for split in np.flatnonzero(wanted):
-            into = found[0 if merged else split]
-            np.add(into, self._product(columns, self._rows(split)), out=into, casting="unsafe")
+        for split, each in enumerate(wanted):
+            if each:
+                product = self._product(columns, self._rows(split))
+                found[0 if merged else split] += self._whole(product)
         return found
+
+    def _whole(self, product: Array) -> Array:
+        return product.astype(self._integer, copy=False)
 
     def _product(self, columns: Array, rows: slice) -> Array:
         """Multiply some rows, in pieces so short that floats hold every sum exactly."""
@@ -168,7 +179,7 @@ class Matrix:
             product: Array = np.matmul(self._numbers[:, :, piece], drive)
             if piece == rows:
                 return product.reshape(op.outputs, -1)
-            whole = product.astype(self._integer)
+            whole = self._whole(product)
             total = whole if total is None else np.add(total, whole, out=total)
         assert total is not None
         return total.reshape(op.outputs, -1)
@@ -203,7 +214,8 @@ class Matrix:
     @property
     def _magnitude(self) -> Array:
         """Return the largest product of each weight."""
-        return np.abs(self.weights.astype(np.int64)) * (2**self.op.input_bits - 1)
+        magnitude: Array = np.abs(self.weights.astype(np.int64)) * (2**self.op.input_bits - 1)
+        return magnitude
 
     @cached_property
     def _number(self) -> type[np.float32] | type[np.float64]:
@@ -217,11 +229,16 @@ class Matrix:
         return self.weights.astype(self._number)
 
 
-def _joined(table: Table, neurons: int) -> Table:
-    """Join blocks that read the same rows: a column's sum does not depend on its neighbours."""
+def _joined(table: Table, neurons: int, most: int) -> Table:
+    """Join blocks that read the same rows: a column's sum does not depend on its neighbours.
+
+    No more than about ``most`` neurons of a group, so that tables stay in a second-level cache.
+    """
     rows = np.unique(table[:, :4], axis=0)
-    whole = np.tile(np.array([0, neurons], np.int32), (len(rows), 1))
-    return np.concatenate([rows, whole], axis=1)
+    parts = 1 if (rows[:, 1] - rows[:, 0] > 1).any() else -(-neurons // most)
+    bounds = np.linspace(0, neurons, parts + 1).astype(np.int32)
+    columns = np.stack([bounds[:-1], bounds[1:]], axis=1)
+    return np.concatenate([rows.repeat(parts, axis=0), np.tile(columns, (len(rows), 1))], axis=1)
 
 
 def _runs(places: tuple[int, ...], each: int) -> Iterator[tuple[tuple[slice, ...], slice]]:
@@ -233,8 +250,9 @@ def _runs(places: tuple[int, ...], each: int) -> Iterator[tuple[tuple[slice, ...
     step = max(1, each // inner)
     for low in range(0, places[0], step):
         high = min(low + step, places[0])
-        if step > 1 or inner <= each or len(places) < 3:
-            yield (slice(low, high),) + (slice(None),) * (len(places) - 1), slice(low * inner, high * inner)
+        if inner <= each or len(places) < 3:
+            whole = (slice(None),) * (len(places) - 1)
+            yield (slice(low, high), *whole), slice(low * inner, high * inner)
             continue
         for (box, *rest), part in _runs(places[1:], each):
             here = slice(low * inner + part.start, low * inner + part.stop)

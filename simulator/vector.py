@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from neutrams.ir import interpreter
 from neutrams.ir.kernel import kernel
 from neutrams.ir.op import Op, Value
-from neutrams.ir.ops.unit import Add
+from neutrams.ir.ops.unit import Add, AveragePool, saturate
 from neutrams.ir.types import Array
+from neutrams.ir.windows import taps, windows
 
 Ints = NDArray[np.integer[Any]]
 
@@ -21,6 +22,8 @@ def evaluate(op: Op, live: Mapping[Value, Array]) -> tuple[Array, ...]:
     """Return the results of one op, equal to those of the interpreter."""
     if isinstance(op, Add) and live[op.a].shape == live[op.b].shape:
         return (_added(op, live[op.a], live[op.b]),)
+    if isinstance(op, AveragePool):
+        return (_averaged(op, live[op.x]),)
     return interpreter.evaluate(op, live)
 
 
@@ -35,6 +38,19 @@ def _added(op: Add, a: Array, b: Array) -> Array:
         np.float32(op.zero), np.float32(op.low), np.float32(op.high), out.reshape(-1),
     )  # fmt: skip
     return out.transpose(np.argsort(order))
+
+
+def _averaged(op: AveragePool, x: Array) -> Array:
+    """Add window by window, in the order in which the input lies in memory."""
+    geometry = (op.kernel, op.strides, op.pads, op.dilations)
+    seen = windows(x.astype(np.int64) - op.input_zero, *geometry, ceil_mode=op.ceil_mode)
+    places = [(slice(None), slice(None), *place) for place in np.ndindex(*op.kernel)]
+    total = np.zeros_like(seen[places[0]])
+    for place in places:
+        total += seen[place]
+    count = taps(x.shape[2:], *geometry, ceil_mode=op.ceil_mode, include_pad=op.count_include_pad)
+    share = np.float32(op.scale) / count.astype(np.float32)
+    return saturate(total.astype(np.float32) * share, op.zero, op.low, op.high, op.dtype)
 
 
 @kernel

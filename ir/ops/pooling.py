@@ -47,9 +47,10 @@ class Pool(Op):
     def folded(self, x: Array, function: np.ufunc, value: float = 0) -> Array:
         """Return the elements of each window joined by a function, outside ones as ``value``."""
         seen = self.seen(x, value)
-        y = np.full((*seen.shape[:2], *seen.shape[2 + len(self.kernel) :]), value, x.dtype)
-        for place in np.ndindex(*self.kernel):
-            function(y, seen[(slice(None), slice(None), *place)], out=y)
+        places = [(slice(None), slice(None), *place) for place in np.ndindex(*self.kernel)]
+        y = np.full_like(seen[places[0]], value)  # in the order in which the input lies in memory
+        for place in places:
+            function(y, seen[place], out=y)
         return y
 
     def mixes(self) -> Mixes:

@@ -9,6 +9,7 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.convolution import Conv
 from neutrams.ir.ops.products import Matmul
+from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
@@ -33,7 +34,7 @@ def check_weights(program: Program) -> Link:
         return Link(NAME, NOT_RUN, note="the program holds no float network (--no-float)")
     if "retrain" in str(program.manifest.get("pipeline", "")):
         return Link(NAME, NOT_RUN, note="the weights were retrained")
-    units = [op for op in program.module["main"].ops if isinstance(op, Mvm)]
+    units = [op for op, _ in working_ops(program.module["main"]) if isinstance(op, Mvm)]
     if not units:
         return Link(NAME, NOT_RUN, note="no unit holds weights")
     makers = _makers(network)
@@ -74,7 +75,7 @@ def _weights_of(maker: Op | None) -> Value | None:
 def _makers(graph: Graph) -> dict[str, Op]:
     """Return the products of the float network by the name of what they make."""
     found: dict[str, Op] = {}
-    for op in graph.ops:
+    for op, _ in working_ops(graph):
         if isinstance(op, Conv | Matmul):
             found.setdefault(op.result.origin, op)
             found[op.result.name] = op

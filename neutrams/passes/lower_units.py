@@ -10,6 +10,7 @@ from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.convolution import Conv, ConvTranspose
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.quantization import Quantize as QuantizeOp
+from neutrams.ir.ops.time import Next
 from neutrams.passes.affine import Affine, real, target_affine
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.fuse_clips import bounds
@@ -84,6 +85,8 @@ def _lower_quantize(graph: Graph, op: QuantizeOp, ctx: PassContext) -> None:
     if (source := real(op.x)) is not None and source.per_tensor and _same_map(source.affine, to):
         _take_over(graph, op.result, source.ints)
         return
+    if _is_wide_state(op, to, ctx):
+        return
     value, held = _activation(graph, op.x, to)
     sums = real(value)
     new = (
@@ -96,6 +99,13 @@ def _lower_quantize(graph: Graph, op: QuantizeOp, ctx: PassContext) -> None:
     if new is not None:
         graph.replace(op, located(new, op))
         new.results[0].type = new.results[0].type.with_range(held.low, held.high)
+
+
+def _is_wide_state(op: QuantizeOp, to: Affine, ctx: PassContext) -> bool:
+    """Whether integers go to a state that keeps more bits than a unit gives out."""
+    kept = any(isinstance(user, Next) for user in op.result.users)
+    bits = (to.high - to.low).bit_length()
+    return kept and ctx.target is not None and bits > ctx.target.limits.output_bits
 
 
 def _take_over(graph: Graph, old: Value, new: Value) -> None:

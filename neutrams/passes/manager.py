@@ -58,7 +58,8 @@ class PassManager:
         ctx.running = made.name
         start = time.perf_counter()
         graphs = [*graph.cells(), graph] if made.descends else [graph]
-        changed = any([made.run(each, ctx) for each in graphs])
+        changes = [made.run(each, ctx) for each in graphs]
+        changed = any(changes)
         ctx.timings.append(PassTiming(made.name, time.perf_counter() - start, changed))
         ctx.running = ""
         assert made.gives is None or graph.level == made.gives, f"{made.name} left {graph.level}"

@@ -12,6 +12,8 @@ import pytest
 from neutrams.driver import check
 from neutrams.driver.compiler import compile
 from neutrams.driver.exporter import describe
+from neutrams.driver.onnx import to_onnx
+from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.op import Value
@@ -170,6 +172,26 @@ def test_check_counts_what_cells_hold() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_an_export_scans_the_sequence(kind: str, direction: str) -> None:
+    """Rounding undoes the last bits in which float functions differ, but for rare steps."""
+    import onnxruntime
+
+    steps = symbol("T")
+    made = compile(
+        network(kind, steps=steps, direction=direction),
+        target="cim",
+        overrides={"core.adc_bits": 0},
+        calibration=samples(64),
+    )
+    data = samples(6, seed=4)
+    session = onnxruntime.InferenceSession(to_onnx(made).model.SerializeToString())
+    found, wanted = session.run(None, data)[0], simulate(made, data).outputs["scores"]
+    assert np.mean(found == wanted) > 0.9
+    np.testing.assert_allclose(found, wanted, atol=0.02)
+
+
 def speech(numbers: Array, seed: int) -> dict[str, Array]:
     """Return spoken digits at 16 kHz, pauses between, cut as Silero's detector reads them."""
     from scipy.signal import resample_poly
@@ -214,3 +236,8 @@ def test_silero_vad_finds_the_same_speech() -> None:
     assert np.mean((probabilities > 0.5) == (wanted > 0.5)) >= 0.98
     exact = interpret(made.module["main"], test)
     assert all(np.array_equal(found.outputs[name], array) for name, array in exact.items())
+
+
+def test_retraining_is_refused_where_a_cell_runs() -> None:
+    with pytest.raises(NeutramsError, match="does not reach through recurrent layers"):
+        compile(network("gru"), target="cim", calibration=samples(16), retrain=True)

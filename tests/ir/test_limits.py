@@ -24,7 +24,7 @@ def unit(**attributes: Any) -> Graph:
     x = graph.input("x", tensor(DType.U8, symbol("N"), 300))
     w = graph.weight("w", np.ones((40, 300), np.int8))
     sums = graph.add(Mvm(x, w, **{**FITS, **attributes}))
-    scale = graph.weight("scale", np.float32(0.5))
+    scale = graph.weight("scale", np.array(0.5, np.float32))
     graph.output(graph.add(Rescale(graph.add(Reduce(sums)), scale, low=-128, high=127)))
     return graph
 

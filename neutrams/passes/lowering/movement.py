@@ -98,9 +98,9 @@ def _hold_integers(graph: Graph, op: Quantize, state: State) -> bool:
 
 
 def _quantized(graph: Graph, op: Quantize, value: Value, before: Op) -> Value:
-    numbers, scale = constant(value), constant(op.scale)
-    if numbers is not None and scale is not None:
-        ints = op.evaluate(numbers, scale, constant(op.zero))
+    numbers, scale, zero = constant(value), constant(op.scale), constant(op.zero)
+    if numbers is not None and scale is not None and zero is not None:
+        ints = op.evaluate(numbers, scale, zero)
         return graph.weight(f"{value.name}.q", np.asarray(ints))
     made = graph.add(located(replace(op, x=value), op), before=before, name=f"{value.name}.q")
     made.type = made.type.with_range(op.low, op.high)
