@@ -33,12 +33,12 @@ _WORD = ir.IntType(64)
 def collect(
     sums: Counts, half: int, keep: int, most: int, errors: bool, worth: int, held: Counts
 ) -> None:
-    """Add to ``held`` ``[COLUMNS, LANES]`` what the converters make of ``sums[0]`` in one phase.
+    """Add to ``held`` ``[COLUMNS, LANES]`` what the converters make of ``sums`` in one phase.
 
     That is ``worth`` times ``min((sum + half) & keep, most)``, or with ``errors`` times what the
     sum has more. The type of ``sums`` holds ``sum + half``, that of ``held`` the result.
     """
-    seen = sums[0].astype(np.int64)
+    seen = sums.astype(np.int64)
     code = np.minimum((seen + half) & keep, most)
     held += ((seen - code if errors else code) * worth).astype(held.dtype)
 

@@ -75,19 +75,6 @@ def fill(weights: Bytes, tables: Bytes) -> None:
 
 
 @kernel
-def join(sums: Bytes, parts: I64, total: Counts) -> None:
-    """Write into ``total`` ``[1, COLUMNS, LANES]`` what the parts of each column add up to."""
-    kind = total.dtype.type
-    total[:] = 0
-    for part in range(parts.shape[0]):
-        worth = kind(1 << parts[part, 3])
-        for column in range(COLUMNS):
-            for n in range(LANES):
-                more = kind(kind(sums[part, column, n]) * worth)
-                total[0, column, n] = kind(total[0, column, n] + more)
-
-
-@kernel
 def add_in_parts(
     tables: Bytes,
     chunk: int,
@@ -109,19 +96,16 @@ def add_in_parts(
     for phase in range(index.shape[1]):
         if chunk and driven[phase] <= reach:
             continue
+        total[:] = 0
         for part in range(parts.shape[0]):
             add_looked_up(
                 tables, chunk, parts[part, 2], index, tile, phase, parts[part, 0],
-                parts[part, 1], sums, part,
+                parts[part, 1], sums,
             )  # fmt: skip
-        worth = 1 << phase * digit
-        if parts.shape[0] > 1:
-            join(sums, parts, total)
-            collect(total, half, keep, most, errors, worth, held)
-        else:
-            collect(sums, half, keep, most, errors, worth, held)
+            collect(sums, 0, -1, 255, False, 1 << parts[part, 3], total)
+        collect(total, half, keep, most, errors, 1 << phase * digit, held)
         if not chunk:
-            driven[phase] = total[0, 0].max() if parts.shape[0] > 1 else sums[0, 0].max()
+            driven[phase] = total[0].max()
 
 
 @kernel
@@ -156,7 +140,7 @@ def convert(
     neurons: I64,
     gains: I64,
     unit_gains: I64,
-    held: Counts,
+    scratch: Counts,
     first: int,
     out: Sums,
 ) -> None:
@@ -175,7 +159,7 @@ def convert(
         neurons: ``[columns]`` that the columns from chunk 1 on belong to.
         gains: ``[columns]`` what a column's sum is worth to its neuron.
         unit_gains: ``[neurons]`` what the unit column's sum is worth to each neuron.
-        held: ``[COLUMNS, LANES]`` scratch.
+        scratch: ``[2, COLUMNS, LANES]`` of a type that holds what a column gives in all phases.
         first: window with which ``index`` starts.
         out: result, added to.
     """
@@ -183,8 +167,8 @@ def convert(
     each, every = np.arange(COLUMNS), np.arange(unit_gains.shape[0])
     alone = np.zeros_like(every)
     whole = np.empty((out.shape[0], LANES), out.dtype)
-    sums = np.empty((parts.shape[0], COLUMNS, LANES), np.uint8)
-    total = np.empty((1, COLUMNS, LANES), held.dtype)
+    held, total = scratch[0], scratch[1]
+    sums = np.empty_like(held, np.uint8)
     for tile in range(index.shape[0]):
         whole[:] = 0
         for chunk in range(tables.shape[0]):

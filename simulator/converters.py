@@ -81,7 +81,7 @@ class Block:
         e, tables = self.encoding, self._tables()
         reach = self.reach if errors else np.zeros_like(self.reach)
         sign = -1 if errors else 1
-        held = aligned((COLUMNS, LANES), self.kind)
+        scratch = aligned((2, COLUMNS, LANES), self.kind)
         windows = drive.shape[1]
         most = min(_TILES, -(-windows // LANES))
         whole = aligned((most, e.phases, len(self.layout.sources), LANES))
@@ -93,7 +93,7 @@ class Block:
             cut(seen, first, self.layout.sources, e.dac_bits, index)
             convert(
                 index, tables, self.layout.parts, self.limits, errors, e.dac_bits, reach,
-                self.neurons, sign * self.gains, sign * self.unit_gains, held, low, out,
+                self.neurons, sign * self.gains, sign * self.unit_gains, scratch, low, out,
             )  # fmt: skip
 
     def spared(self, drive: Array) -> int:

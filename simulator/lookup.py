@@ -73,17 +73,15 @@ def add_looked_up(
     start: int,
     count: int,
     sums: Bytes,
-    part: int,
 ) -> None:
-    """Write into ``sums[part]`` ``[COLUMNS, LANES]`` what ``count`` groups of rows add up to.
+    """Write into ``sums`` ``[COLUMNS, LANES]`` what ``count`` groups of rows add up to.
 
     Group g looks up ``index[tile, phase, start + g]`` ``[LANES]`` in ``tables[chunk, first + g]``
     ``[COLUMNS, entries]``. No sum may pass 255.
     """
-    total = np.zeros((COLUMNS, LANES), np.uint8)
+    sums[:] = 0
     for group in range(count):
-        total += tables[chunk, first + group][:, index[tile, phase, start + group]]
-    sums[part] = total
+        sums += tables[chunk, first + group][:, index[tile, phase, start + group]]
 
 
 def add_converted(
@@ -104,25 +102,25 @@ def add_converted(
 
     Does so for every phase of ``digit`` bits with ``driven[phase] > reach``.
     """
-    sums = np.empty((1, COLUMNS, LANES), np.uint8)
+    sums = np.empty((COLUMNS, LANES), np.uint8)
     for phase in range(index.shape[1]):
         if driven[phase] > reach:
-            add_looked_up(tables, chunk, 0, index, tile, phase, 0, index.shape[2], sums, 0)
+            add_looked_up(tables, chunk, 0, index, tile, phase, 0, index.shape[2], sums)
             collect(sums, half, keep, most, errors, 1 << phase * digit, held)
 
 
 @overload(add_looked_up)
 def _add_looked_up(
     tables: Any, chunk: Any, first: Any, index: Any, tile: Any, phase: Any, start: Any, count: Any,
-    sums: Any, part: Any,
+    sums: Any,
 ) -> Callable[..., None]:  # fmt: skip
     def run(
         tables: Any, chunk: Any, first: Any, index: Any, tile: Any, phase: Any, start: Any,
-        count: Any, sums: Any, part: Any,
+        count: Any, sums: Any,
     ) -> None:  # fmt: skip
         table = (chunk * tables.shape[1] + first) * tables.shape[2] * tables.shape[3]
         place = ((tile * index.shape[1] + phase) * index.shape[2] + start) * index.shape[3]
-        _stored(tables, table, index, place, count, sums, part * sums.shape[1] * sums.shape[2])
+        _stored(tables, table, index, place, count, sums)
 
     return run
 
@@ -147,13 +145,12 @@ def _add_converted(
 
 
 def _into_sums(
-    _: Any, tables: Any, table: Any, index: Any, place: Any, count: Any, sums: Any, into: Any
+    _: Any, tables: Any, table: Any, index: Any, place: Any, count: Any, sums: Any
 ) -> Any:
     assert all(array.dtype == types.uint8 for array in (tables, index, sums))
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         held, row, whole = (pointer(context, builder, signature, args, at) for at in (0, 2, 5))
-        whole = builder.gep(whole, [args[6]])
 
         def store(total: Any, place: int) -> None:
             at = builder.gep(whole, [_WORD(place)])
@@ -163,7 +160,7 @@ def _into_sums(
         emitter.emit(builder.gep(held, [args[1]]), builder.gep(row, [args[3]]), args[4])
         return context.get_dummy_value()
 
-    return types.void(tables, table, index, place, count, sums, into), generate
+    return types.void(tables, table, index, place, count, sums), generate
 
 
 def _into_held(

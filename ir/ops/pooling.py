@@ -48,7 +48,8 @@ class Pool(Op):
         """Return the elements of each window joined by a function, outside ones as ``value``."""
         seen = self.seen(x, value)
         places = [(slice(None), slice(None), *place) for place in np.ndindex(*self.kernel)]
-        y = np.full_like(seen[places[0]], value)  # in the order in which the input lies in memory
+        # In the order in which the input lies in memory: samples may lie innermost.
+        y: Array = np.full_like(seen[places[0]], value)
         for place in places:
             function(y, seen[place], out=y)
         return y
