@@ -44,14 +44,20 @@ def interpret(
 def evaluate(op: Op, live: Mapping[Value, Array], watch: Watch | None = None) -> tuple[Array, ...]:
     """Return the results of one op, of exactly the element types it declares.
 
-    ``watch`` is told of values inside the graphs that the op calls.
+    Floats are given in C order: NumPy's sums depend on how an array lies in memory, to the last
+    bit, and every executor must give the same. ``watch`` is told of values inside the graphs that
+    the op calls.
     """
-    found = op.watched(watch, *(None if v is None else live[v] for v in op.operands))
+    found = op.watched(watch, *(None if v is None else _in_order(live[v]) for v in op.operands))
     arrays = found if isinstance(found, tuple) else (found,)
     return tuple(
         np.asarray(array, dtype=value.type.dtype.numpy)
         for array, value in zip(arrays, op.results, strict=True)
     )
+
+
+def _in_order(array: Array) -> Array:
+    return np.asarray(array, order="C") if array.dtype.kind == "f" else array
 
 
 def bind_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[Value, Array]:

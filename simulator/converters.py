@@ -18,22 +18,18 @@ from neutrams.simulator.lookup import unit
 
 _TILES = 16
 """Tiles of windows cut at a time: their indices stay in the second-level cache."""
-_KEPT_BYTES = 8 << 20
-"""Tables of a block up to this size are kept between batches; larger ones are made anew."""
 _PRODUCT = 28
 """Cells looked up in one phase in the time of one multiplication by BLAS."""
 _FLOATS = 32
 """Multiplications in the time in which one input becomes a float, for a product."""
-_ALWAYS = 2**62
+_DIGIT, _LEVEL = 3, 4
+"""Bits of a digit and of a cell that one table serves: its sums stay below 256."""
 _BYTE_MAX = 255
+_ALWAYS = 2**62
 
 Ints = NDArray[np.int64]
 Place = tuple[int, int, int]
 """Row, bit of a digit as a power of two, and what that is worth in a table."""
-
-
-_DIGIT, _LEVEL = 3, 4
-"""Bits of a digit and of a cell that one table serves: its sums stay below 256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +62,8 @@ class Block:
     encoding: Encoding
     whole: bool
     """Whether all columns are here, not only those that can err."""
+    keep: bool
+    """Whether tables are kept between batches; else they are made anew."""
     layout: Layout
     weights: Bytes
     limits: Ints
@@ -108,7 +106,7 @@ class Block:
         columns, groups, bits = self.weights.shape
         tables = aligned((columns // COLUMNS, groups, COLUMNS, 2**bits))
         fill(self.weights, tables)
-        if tables.nbytes <= _KEPT_BYTES:
+        if self.keep:
             self._kept.append(tables)
         return tables
 
@@ -131,15 +129,16 @@ def _worth(neurons: int, fan_in: int) -> int:
     return _PRODUCT * fan_in * (neurons + _FLOATS)
 
 
-def plan(weights: Array, e: Encoding, fan_in: int) -> Block | None:
+def plan(weights: Array, e: Encoding, fan_in: int, *, keep: bool) -> Block | None:
     """Prepare a block of ``weights`` ``[rows, neurons]``; ``None`` where nothing can go wrong.
 
-    Each neuron has ``fan_in`` of the rows; the others hold zeros.
+    Each neuron has ``fan_in`` of the rows; the others hold zeros. Where converters drop bits, all
+    blocks are prepared, for then their values are summed.
     """
     rows, neurons = weights.shape
     cells = program(weights, e)
     lossy = ~safe(cells, e)
-    if not lossy.any() and (not e.bias or unit_safe(rows, e)):
+    if not (_drops(e) or lossy.any() or (e.bias and not unit_safe(rows, e))):
         return None
     spared = int((~lossy).sum()) * e.phases * rows
     whole = _drops(e) or spared < _worth(neurons, fan_in)
@@ -155,6 +154,7 @@ def plan(weights: Array, e: Encoding, fan_in: int) -> Block | None:
     return Block(
         encoding=e,
         whole=whole,
+        keep=keep,
         layout=layout,
         weights=layout.weights(padded, e),
         limits=limits,

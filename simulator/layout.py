@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from neutrams.ir.kernel import kernel
 from neutrams.ir.types import Array
 
+Words = NDArray[np.uint64]
+
 _BLOCK = 32
+"""Rows, or words of rows, whose cache lines stay in the first-level cache."""
+_HALVES, _QUARTERS, _BYTES = 0x00000000FFFFFFFF, 0x0000FFFF0000FFFF, 0x00FF00FF00FF00FF
 
 
 def samples_last(x: Array) -> Array:
@@ -20,16 +24,49 @@ def samples_last(x: Array) -> Array:
     if view.flags.c_contiguous:
         return view
     out = np.empty(view.shape, x.dtype)
-    transpose(np.ascontiguousarray(x).reshape(len(x), -1), out.reshape(prod(x.shape[1:]), -1))
+    flat, across = np.ascontiguousarray(x).reshape(len(x), -1), out.reshape(prod(x.shape[1:]), -1)
+    if x.itemsize == 1 and not flat.shape[0] % 8 and not flat.shape[1] % 8:
+        transpose_bytes(flat.view(np.uint64), across.view(np.uint64))
+    else:
+        transpose(flat, across)
     return out
 
 
 @kernel
 def transpose(x: NDArray[Any], out: NDArray[Any]) -> None:
-    """Write the transpose of a matrix, in blocks that stay in the first-level cache."""
+    """Write the transpose of a matrix."""
     rows, columns = x.shape
     for top in range(0, rows, _BLOCK):
         for left in range(0, columns, _BLOCK):
             for column in range(left, min(left + _BLOCK, columns)):
                 for row in range(top, min(top + _BLOCK, rows)):
                     out[column, row] = x[row, column]
+
+
+@kernel
+def transpose_bytes(x: Words, out: Words) -> None:
+    """Write the transpose of a matrix of bytes, both seen as 8 bytes a word, low byte first."""
+    for first in range(0, out.shape[1], _BLOCK):
+        for word in range(x.shape[1]):
+            for block in range(first, min(first + _BLOCK, out.shape[1])):
+                row, column = 8 * block, 8 * word
+                a, e = swap(x[row, word], x[row + 4, word], 32, _HALVES)
+                b, f = swap(x[row + 1, word], x[row + 5, word], 32, _HALVES)
+                c, g = swap(x[row + 2, word], x[row + 6, word], 32, _HALVES)
+                d, h = swap(x[row + 3, word], x[row + 7, word], 32, _HALVES)
+                a, c = swap(a, c, 16, _QUARTERS)
+                b, d = swap(b, d, 16, _QUARTERS)
+                e, g = swap(e, g, 16, _QUARTERS)
+                f, h = swap(f, h, 16, _QUARTERS)
+                out[column, block], out[column + 1, block] = swap(a, b, 8, _BYTES)
+                out[column + 2, block], out[column + 3, block] = swap(c, d, 8, _BYTES)
+                out[column + 4, block], out[column + 5, block] = swap(e, f, 8, _BYTES)
+                out[column + 6, block], out[column + 7, block] = swap(g, h, 8, _BYTES)
+
+
+@kernel
+def swap(a: np.uint64, b: np.uint64, by: int, mask: int) -> tuple[np.uint64, np.uint64]:
+    """Exchange what lies above ``mask`` in ``a``, ``by`` bits up, with what ``mask`` shows of b."""
+    up = np.uint64(by)
+    moved = np.uint64(np.uint64(np.uint64(a >> up) ^ b) & np.uint64(mask))
+    return np.uint64(a ^ np.uint64(moved << up)), np.uint64(b ^ moved)

@@ -29,8 +29,12 @@ _COLUMN_BYTES = 4 << 20
 """Memory for unfolded windows; a few times a second-level cache keeps the products fast."""
 
 
+_PLACES = 1024
+"""Places to do at once at least: fewer would not be worth making tables for."""
 _COLUMNS = 512
 """Columns of a block whose tables stay in a second-level cache."""
+_KEPT_WEIGHTS = 1 << 19
+"""Weights up to which tables, some 50 bytes a weight, are kept between batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,8 @@ class Matrix:
         most = max(1, _COLUMNS // e.columns_per_neuron)
         for entry in _joined(op.table(), op.outputs // op.groups, most) if e.adc_bits else ():
             group_lo, group_hi, row_lo, row_hi = map(int, entry[:4])
-            block = plan(op.block_weights(self._flat, entry), e, row_hi - row_lo)
+            keep = self._flat.size <= _KEPT_WEIGHTS
+            block = plan(op.block_weights(self._flat, entry), e, row_hi - row_lo, keep=keep)
             if block is not None:
                 inputs = slice(group_lo * op.fan_in + row_lo, (group_hi - 1) * op.fan_in + row_hi)
                 split = row_lo // op.rows if op.rows else 0
@@ -99,7 +104,7 @@ class Matrix:
         """Yield ``[rows, places]``: what drives every row at some places."""
         seen = self._seen(x)
         rows, places = self.op.groups * self.op.fan_in, seen.shape[1 + len(self.op.kernel) :]
-        each = _COLUMN_BYTES // (4 * rows)
+        each = max(_COLUMN_BYTES // (4 * rows), _PLACES)
         before = (slice(None),) * (seen.ndim - len(places))
         for box, part in _runs(places, each):
             view = seen[before + box]

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from neutrams.ir.graph import Graph, Module
 from neutrams.ir.interpreter import interpret
+from neutrams.ir.ops.quantization import Dequantize
+from neutrams.ir.ops.reductions import Softmax
 from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
@@ -122,6 +124,20 @@ def test_networks(build_net: Any, encoding: dict[str, Any]) -> None:
     expected = interpret(program.module["main"], {"x": x})["scores"]
     assert (simulate(program, {"x": x}).outputs["scores"] == expected).all()
     assert len(np.unique(expected)) > 10
+
+
+def test_floats_do_not_depend_on_how_sums_lie_in_memory() -> None:
+    rng = np.random.default_rng(1)
+    graph = Graph("main", "unit")
+    x = graph.input("x", TensorType(DType.U8, (symbol("N"), 64)))
+    w = graph.weight("w", rng.integers(-127, 128, (10, 64)).astype(np.int8))
+    sums = graph.add(Reduce(graph.add(Mvm(x, w)), axis=1))
+    scale = graph.weight("scale", rng.uniform(1e-4, 2e-4, 10).astype(np.float32))
+    zero = graph.weight("zero", np.zeros(10, np.int32))
+    graph.output(graph.add(Softmax(graph.add(Dequantize(sums, scale, zero, axis=1)))), "y")
+    samples = {"x": rng.integers(0, 256, (200, 64)).astype(np.uint8)}
+    program = Program(Module([graph]), load("cim"))
+    assert np.array_equal(simulate(program, samples).outputs["y"], interpret(graph, samples)["y"])
 
 
 def test_sixteen_bit_networks() -> None:
