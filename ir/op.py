@@ -95,10 +95,10 @@ class Op:
     where: Location | None = None
 
     def infer(self) -> TensorType | tuple[TensorType, ...]:
-        raise NotImplementedError(self.name)
+        raise AssertionError(f"{self.name} does not say what type it makes")
 
     def evaluate(self, *operands: Any) -> Any:
-        raise NotImplementedError(self.name)
+        raise AssertionError(f"{self.name} has no meaning of its own")
 
     def watched(self, watch: Watch | None, *operands: Any) -> Any:
         """Evaluate, and tell of the values inside the graphs it calls; most ops call none."""

@@ -59,7 +59,7 @@ class Recurrent(Op):
     """Bound of what activation functions are given; 0 for none."""
 
     def step(self, states: States, gates: Array, weights: Weights, act: list[Function]) -> States:
-        raise NotImplementedError(self.name)
+        raise AssertionError(f"{self.name} does not say what a step does")
 
     @property
     def carried(self) -> tuple[Value | None, ...]:

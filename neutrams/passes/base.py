@@ -110,7 +110,7 @@ class Pass:
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         """Change a valid graph into a valid graph and say whether anything changed."""
-        raise NotImplementedError(self.name)
+        raise AssertionError(f"{self.name} does nothing")
 
     def bound(self) -> float:
         """Return ``rms_bound``, or what it is with the options at hand."""
