@@ -27,6 +27,9 @@ class Limits:
     output_bits: int
     accumulator_bits: int
     """Width of the digital sum over blocks, in two's complement."""
+    partial_sums: int = 0
+    """Partial sums of one neuron, each of a crossbar of its own, that the chip adds up digitally:
+    0 for any number, 1 where it has no adder between crossbars."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,16 @@ class Reduce(Op):
             total = total + along(bias, self.axis, total.ndim)
         return np.asarray(total, partials.dtype)
 
+    def violations(self, target: Target) -> list[Diagnostic]:
+        """Return a fault where more partial sums meet than the chip adds up digitally."""
+        given, allowed = self.partials.type.shape[0], target.limits.partial_sums
+        if not allowed or (isinstance(given, int) and given <= allowed):
+            return []
+        message = f"`{self.name}` adds {given} partial sums; `{target.name}` allows {allowed}"
+        note = f"the limit is `partial-sums`, of the unit that makes `%{self.result.name}`"
+        fault = error("NT0145", message).at(self.where).note(note)
+        return [fault.help('--passes "…,lower-units,merge-through-cores,split-fan-in"')]
+
     def mixes(self) -> Mixes:
         return (frozenset({0}), NONE)
 

@@ -21,11 +21,15 @@ LIMITS: dict[str, Key] = {
     "input-bits": ("limits", "input_bits"),
     "output-bits": ("limits", "output_bits"),
     "accumulator-bits": ("limits", "accumulator_bits"),
+    "partial-sums": ("limits", "partial_sums"),
     "adc-bits": ("core", "adc_bits"),
     "neurons": ("limits", "neurons"),
 }
 """Names of the limits, in the order in which they are applied: narrower weights come before the
 neurons that then fit."""
+
+_UNBOUNDED = ("adc-bits", "partial-sums")
+"""Limits of which 0 stands for more than any number."""
 
 _FOLLOWS: dict[str, Key] = {
     "fan-in": ("core", "rows"),
@@ -131,15 +135,17 @@ def tightened(target: Target, limits: Mapping[str, int]) -> Target:
 def _loosened(
     stack: Stack, base: Target, limit: str, value: int, place: Place
 ) -> Diagnostic | None:
-    """Return the fault of a limit that asks for more than there is; an ideal converter is most."""
+    """Return the fault of a limit that asks for more than there is."""
     section, field = LIMITS[limit]
     now = cast(int, getattr(base.limits if section == "limits" else base.machine.core, field))
-    ideal = 0 if limit == "adc-bits" else -1
+    ideal = 0 if limit in _UNBOUNDED else -1
     if now == ideal or ideal != value <= now:
         return None
     source = _source(stack, limit)
     most = f"is {now}" if source == LIMITS[limit] else f"allows {now}"
-    most += ", and 0 stands for an ideal converter" if value == ideal else ""
+    if value == ideal:
+        what = "an ideal converter" if limit == "adc-bits" else "any number"
+        most += f", and 0 stands for {what}"
     fault = error("NT0318", f"`{limit}` can be {now} at most, not {value}").at(place)
     fault = fault.at(stack.where(source), most)
     return fault.note("a limit may only tighten what the chip has").help(

@@ -109,6 +109,7 @@ def limits_of(limits: LimitsSection, core: CoreSection) -> Limits:
         input_bits=limits.input_bits,
         output_bits=limits.input_bits if limits.output_bits is None else limits.output_bits,
         accumulator_bits=limits.accumulator_bits,
+        partial_sums=limits.partial_sums,
     )
 
 

@@ -31,6 +31,7 @@ class LimitsSection(Strict):
     input_bits: Bits
     output_bits: Bits | None = None
     accumulator_bits: Annotated[int, Field(ge=8, le=64)] = 32
+    partial_sums: Annotated[int, Field(ge=0, le=65536)] = 0
 
 
 class CoreSection(Strict):

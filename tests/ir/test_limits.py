@@ -57,3 +57,13 @@ def test_every_broken_limit_is_reported_at_once() -> None:
 def test_wide_outputs_are_refused() -> None:
     narrow = replace(CIM, limits=replace(CIM.limits, output_bits=7))
     assert ["gives out 8 bits" in fault.message for fault in verify(unit(), narrow)] == [True]
+
+
+@pytest.mark.parametrize(("most", "refused"), [(0, False), (3, False), (2, True), (1, True)])
+def test_sums_of_more_crossbars_than_the_chip_adds_up_are_refused(most: int, refused: bool) -> None:
+    chip = replace(CIM, limits=replace(CIM.limits, partial_sums=most))
+    found = verify(unit(), chip)
+    assert [fault.code for fault in found] == ["NT0145"] * refused
+    for fault in found:
+        assert f"adds 3 partial sums; `cim` allows {most}" in fault.message
+        assert "merge-through-cores" in fault.render()

@@ -8,7 +8,7 @@ import pytest
 
 from neutrams.driver import load_target
 from neutrams.ir.diagnostics import NeutramsError, Span
-from neutrams.targets import LIMITS, load, parse_limits
+from neutrams.targets import LIMITS, dump, load, loads, parse_limits
 
 
 def test_limits_tighten_what_the_chip_has() -> None:
@@ -29,6 +29,18 @@ def test_the_costs_of_converters_follow_their_bits() -> None:
 def test_narrow_weights_leave_room_for_neurons() -> None:
     assert load("cim", limits={"weight-bits": 4}).limits.neurons == 64
     assert load("cim", limits={"weight-bits": 4, "neurons": 50}).limits.neurons == 50
+
+
+def test_the_adder_between_crossbars_can_be_switched_off_but_not_on() -> None:
+    assert load("cim").limits.partial_sums == 0
+    none = load("cim", limits={"partial-sums": 1})
+    assert none.limits.partial_sums == 1
+    assert loads(dump(none)) == none
+    few = {"limits.partial_sums": "2"}
+    assert load("cim", few, limits={"partial-sums": 1}).limits.partial_sums == 1
+    for most in (0, 3):
+        with pytest.raises(NeutramsError, match="NT0318"):
+            load("cim", few, limits={"partial-sums": most})
 
 
 def test_limits_come_after_set_values() -> None:
