@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.ops.products import Einsum
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import bind
@@ -70,6 +71,10 @@ _MIXED: dict[str, tuple[int, int]] = {
 """Vector operations and look-ups for each result element, where they are not (1, 0)."""
 
 
+_GATES = {"nn.lstm": 5, "nn.gru": 3, "nn.rnn": 1}
+"""Look-ups for each element that a recurrent layer makes."""
+
+
 def work(op: Op, sizes: Sizes) -> dict[str, int]:
     """Return ``vector_ops``, ``lookups`` and ``pool_ops`` of a digital op; moves have none.
 
@@ -83,8 +88,9 @@ def work(op: Op, sizes: Sizes) -> dict[str, int]:
         return _reduce(op, results, sizes)
     if kind.endswith("_pool"):
         return {"pool_ops": results * prod(getattr(op, "kernel", ()))}
-    if (products := _products(op, results, sizes)) is not None:
-        return products
+    if products := multiply_adds(op, sizes):
+        tables = _GATES.get(op.name, 0) * elements(op.results[0], sizes)
+        return {"vector_ops": products, **({"lookups": tables} if tables else {})}
     if op.name in _TABLES:
         return {"lookups": results}
     if kind.startswith(("reduce_", "arg", "topk")):
@@ -120,26 +126,29 @@ def _reduce(op: Reduce, results: int, sizes: Sizes) -> dict[str, int]:
     return {"reduce_adds": merged, "vector_ops": 0 if op.bias is None else results}
 
 
-def _products(op: Op, results: int, sizes: Sizes) -> dict[str, int] | None:
+def multiply_adds(op: Op, sizes: Sizes) -> int:
+    """Return the multiply-adds of a product of matrices, on crossbars or not; else nought."""
+    if isinstance(op, Mvm):
+        return bind(op.windows, dict(sizes)) * elements(op.w, sizes)
+    results = sum(elements(value, sizes) for value in op.results)
     operands = [v for v in op.operands if v is not None]
     if op.name == "nn.matmul":
-        return {"vector_ops": results * bind(operands[0].type.shape[-1], dict(sizes))}
+        return results * bind(operands[0].type.shape[-1], dict(sizes))
     if op.name == "nn.conv":
-        weights = operands[1].type.shape
-        return {"vector_ops": results * prod(bind(d, dict(sizes)) for d in weights[1:])}
+        return results * _taps(operands[1], sizes)
     if op.name == "nn.conv_transpose":
-        weights = operands[1].type.shape
-        taps = prod(bind(d, dict(sizes)) for d in weights[1:])
-        return {"vector_ops": elements(operands[0], sizes) * taps}
-    if op.name == "nn.einsum":
-        return {"vector_ops": results * max(elements(v, sizes) for v in operands)}
-    if op.name in ("nn.lstm", "nn.gru", "nn.rnn"):
-        steps = bind(operands[0].type.shape[0], dict(sizes))
-        batch = bind(operands[0].type.shape[1], dict(sizes))
-        macs = steps * batch * sum(elements(v, sizes) for v in operands[1:3])
-        gates = {"nn.lstm": 5, "nn.gru": 3, "nn.rnn": 1}[op.name]
-        return {"vector_ops": macs, "lookups": gates * elements(op.results[0], sizes)}
-    return None
+        return elements(operands[0], sizes) * _taps(operands[1], sizes)
+    if isinstance(op, Einsum):
+        return prod(bind(size, dict(sizes)) for size in op.sizes().values())
+    if op.name in _GATES:
+        steps, batch = (bind(dim, dict(sizes)) for dim in operands[0].type.shape[:2])
+        return steps * batch * sum(elements(v, sizes) for v in operands[1:3])
+    return 0
+
+
+def _taps(weights: Value, sizes: Sizes) -> int:
+    """Return the weights of one place along the first axis."""
+    return prod(bind(dim, dict(sizes)) for dim in weights.type.shape[1:])
 
 
 def _inputs(op: Op) -> list[Value]:

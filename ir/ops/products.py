@@ -44,10 +44,8 @@ class Einsum(Op):
 
     def infer(self) -> TensorType:
         dtype = same_dtype(self, *self.parts)
-        terms, result = self._terms()
-        sizes: dict[str, Dim] = {}
-        for term, part in zip(terms, self.parts, strict=True):
-            self._measure(term, part, sizes)
+        _, result = self._terms()
+        sizes = self.sizes()
         missing = [letter for letter in result if letter not in sizes]
         want(self, not missing, f"`{self.equation}` does not say what `{missing}` is")
         return TensorType(dtype, tuple(sizes[letter] for letter in result))
@@ -55,6 +53,14 @@ class Einsum(Op):
     def evaluate(self, *parts: Array) -> Array:
         equation = self.equation.replace(" ", "")
         return np.asarray(np.einsum(equation, *parts, optimize=len(parts) > 1))
+
+    def sizes(self) -> dict[str, Dim]:
+        """Return the size of each letter; every combination of places takes one product."""
+        terms, _ = self._terms()
+        sizes: dict[str, Dim] = {}
+        for term, part in zip(terms, self.parts, strict=True):
+            self._measure(term, part, sizes)
+        return sizes
 
     def mixes(self) -> Mixes:
         terms, result = self._terms()

@@ -13,6 +13,7 @@ from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress
 from neutrams.driver.resources import LayerUse, Resources, resources
 from neutrams.driver.samples import Samples, load_samples
+from neutrams.driver.shares import Share
 from neutrams.driver.simulation import LayerCost, Quality, Simulation, simulate
 from neutrams.driver.sources import load_graph, load_module, load_target, save_module
 from neutrams.driver.sweeper import Sweep, sweep
@@ -32,6 +33,7 @@ __all__ = [
     "Quality",
     "Resources",
     "Samples",
+    "Share",
     "Simulation",
     "Sweep",
     "Verdict",

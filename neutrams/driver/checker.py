@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
 from neutrams.driver.compiler import Options, synthetic, usual_pipeline
 from neutrams.driver.progress import Progress, silent
+from neutrams.driver.shares import Share, multiply_add_share, parameter_share, parameters
 from neutrams.driver.sources import load_graph, load_target
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.time import working_ops
@@ -39,7 +39,9 @@ class Check:
     ops: tuple[Verdict, ...]
     crossbars: int
     """Needed to hold every weight once."""
-    weights: int
+    parameters: Share
+    multiply_adds: Share
+    """Of the products of one inference."""
 
     @property
     def smallest_tiles(self) -> int:
@@ -84,15 +86,18 @@ def check(
     graph = load_graph(model, dims=dims, fixed=fixed)
     ctx = PassContext(target=chip, calibration=synthetic(graph, seed=Options().seed, count=1))
     manager = PassManager(pipeline)
+    held = 0
     for index, made in enumerate(manager.passes):
         tell(f"trying {made.name}", index, len(manager.passes))
         PassManager([made]).run(graph, ctx)
+        held = parameters(graph) if made.name == "calibrate" else held
     units = [op for op, _ in working_ops(graph) if isinstance(op, Mvm)]
     return Check(
         target=chip,
         ops=tuple(sorted(_verdicts(ctx), key=lambda verdict: _position(verdict, graph))),
         crossbars=sum(len(unit.table()) for unit in units),
-        weights=_weights(graph),
+        parameters=parameter_share(graph, held),
+        multiply_adds=multiply_add_share(graph),
     )
 
 
@@ -118,8 +123,3 @@ def _made(graph: Graph) -> Iterator[str]:
             yield from _made(cell)
         if op.results:
             yield op.result.name
-
-
-def _weights(graph: Graph) -> int:
-    graphs = (graph, *graph.cells())
-    return sum(prod(w.type.static_shape()) for each in graphs for w in each.weights.values())

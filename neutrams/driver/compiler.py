@@ -17,6 +17,7 @@ from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.samples import Samples, SampleSource, load_samples
 from neutrams.driver.scheduling import add_schedule
+from neutrams.driver.shares import parameters
 from neutrams.driver.sources import clone, load_graph, load_target, source_name
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
 from neutrams.ir.graph import Graph, Module
@@ -198,6 +199,7 @@ class _Run:
         pruned = "prune-to-blocks" in names[:border]
         original = clone(graph, name="float") if pruned and self.options.keep_float else None
         calibrated = self._calibrated(graph, self.passes[:border])
+        self.manifest["parameters"] = parameters(calibrated)
         main = clone(calibrated, name="main")
         self._run_passes(main, self.passes[border:], "lowering to units", teacher=calibrated)
         if main.level != "unit":

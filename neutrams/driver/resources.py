@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neutrams.costs import Occupancy, roll_up
 from neutrams.driver.layers import Layer, layers
+from neutrams.driver.shares import Share, multiply_add_share, parameter_share
 from neutrams.ir.op import Weight
 from neutrams.ir.ops.chip import Group, Place, Stage, Vector
 from neutrams.ir.program import Program
@@ -66,6 +67,9 @@ class Resources:
     chip_peak_power_w: float
     latency_s: float
     throughput_per_s: float
+    parameters: Share
+    multiply_adds: Share
+    """Of the products of one inference."""
     layers: tuple[LayerUse, ...]
     components: tuple[ComponentArea, ...]
     assumed: tuple[str, ...]
@@ -76,13 +80,13 @@ class Resources:
 
 def resources(program: Program) -> Resources:
     """Measure a program against its chip."""
-    target, machine = program.target, program.target.machine
+    target, machine, main = program.target, program.target.machine, program.module["main"]
     facts = ChipFacts.of(program)
     on = facts.occupancy(program)
     cost = roll_up(target)
     mine = cost.of_tiles(on.tiles)
     fills = usage(program)
-    uses = tuple(_use(layer, facts, program, fills) for layer in layers(program.module["main"]))
+    uses = tuple(_use(layer, facts, program, fills) for layer in layers(main))
     cells, capacity = (
         sum(getattr(fill, key) for fill in fills.values()) for key in ("cells", "capacity")
     )
@@ -113,6 +117,8 @@ def resources(program: Program) -> Resources:
         chip_peak_power_w=cost.chip.power_w,
         latency_s=facts.latency_s,
         throughput_per_s=facts.throughput_per_s,
+        parameters=parameter_share(main, program.manifest.get("parameters", 0)),
+        multiply_adds=multiply_add_share(main),
         layers=uses,
         components=components,
         assumed=tuple(sorted(assumed)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
-from neutrams.driver import Check, LayerCost, LayerUse, Resources, Simulation
+from neutrams.driver import Check, LayerCost, LayerUse, Resources, Share, Simulation
 
 
 def resources_json(found: Resources) -> dict[str, Any]:
@@ -27,6 +27,8 @@ def resources_json(found: Resources) -> dict[str, Any]:
         "crossbars": on.crossbars,
         "crossbars_available": whole.crossbars,
         "utilisation": found.utilisation,
+        "parameters": _share(found.parameters),
+        "multiply_adds": _share(found.multiply_adds),
         "layers": [_use(use) for use in found.layers],
         "components": [
             {
@@ -94,7 +96,8 @@ def check_json(found: Check) -> dict[str, Any]:
         "crossbars_available": found.target.machine.crossbars,
         "smallest_tiles": found.smallest_tiles,
         "tiles_available": found.target.machine.tiles,
-        "weights": found.weights,
+        "parameters": _share(found.parameters),
+        "multiply_adds": _share(found.multiply_adds),
         "ops": [
             {"name": op.name, "op": op.op, "place": op.place, "reason": op.reason}
             for op in found.ops
@@ -116,6 +119,10 @@ def _use(use: LayerUse) -> dict[str, Any]:
         "finish_s": use.finish_s,
         "ops": list(use.ops),
     }
+
+
+def _share(found: Share) -> dict[str, Any]:
+    return {"crossbars": found.crossbars, "digital": found.digital, "crossbar_share": found.part}
 
 
 def _each(cost: LayerCost, samples: int) -> dict[str, float]:

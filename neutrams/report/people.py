@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from neutrams.driver import Check, LayerCost, Quality, Resources, Simulation
+from neutrams.driver import Check, LayerCost, Quality, Resources, Share, Simulation
 from neutrams.report.tables import Row, facts, layer_table, short, table
 from neutrams.report.units import area, count, percent, quantity
 
@@ -57,7 +57,7 @@ def check_text(found: Check) -> list[RenderableType]:
     machine = found.target.machine
     verdict = ("it fits", "bold green") if found.fits else ("it does not fit", "bold red")
     rows = [
-        ("weights", count(found.weights)),
+        ("on crossbars", on_crossbars(found.parameters, found.multiply_adds)),
         ("crossbars", f"{count(found.crossbars)} of {count(machine.crossbars)}"),
         ("smallest chip", f"{count(found.smallest_tiles)} of {count(machine.tiles)} tiles"),
     ]
@@ -66,6 +66,13 @@ def check_text(found: Check) -> list[RenderableType]:
         help = f"the smallest chip that does: {found.smallest_settings}"
         return [*parts, Text.assemble(verdict, f" `{found.target.name}`; {help}")]
     return [*parts, Text.assemble(verdict, f" `{found.target.name}`")]
+
+
+def on_crossbars(parameters: Share, multiply_adds: Share) -> str:
+    """Say which part of a network crossbars have; the rest is the digital unit's."""
+    held = f"{percent(parameters.part)} of {count(parameters.total)} parameters"
+    done = f"{percent(multiply_adds.part)} of {count(multiply_adds.total)} multiply-adds"
+    return f"{held}, {done}; the rest on the digital unit"
 
 
 def _static(found: Simulation) -> LayerCost:
@@ -148,6 +155,7 @@ def _resource_rows(found: Resources) -> list[Row]:
             f"{count(on.tiles)} of {count(whole.tiles)} tiles",
         ),
         ("utilisation", f"{percent(found.utilisation)} of the cells in use hold weights"),
+        ("on crossbars", on_crossbars(found.parameters, found.multiply_adds)),
         (
             "precision",
             f"{bits['weight_bits']}-bit weights in {bits['cell_bits']}-bit cells, "
