@@ -15,6 +15,7 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def speech(folder: Path, split: str, count: int) -> Split:
 
 def mlp(*sizes: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for size, width in zip(sizes, sizes[1:], strict=False):
+    for size, width in pairwise(sizes):
         layers += [nn.Linear(size, width), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
