@@ -61,6 +61,9 @@ CODES: dict[str, str] = {
     "NT0218": "Retraining needs the float network that the units were made from, which a compile has at hand and a unit graph by itself does not state.",
     "NT0219": "Retraining runs in torch, which is not installed. `pip install neutrams[torch]` installs it.",
     "NT0220": "Retraining fits units one after the other, and does not yet follow a recurrent layer through its steps. Such a network compiles without it.",
+    "NT0240": "A plan of bits is not written as layers and their widths: `conv1=8/8,fc=4/4`, weight bits before input bits, or a file of such entries.",
+    "NT0241": "A plan of bits names a layer that is no product on crossbars. Layers have the names of what they make, as `compile` and `simulate` show them.",
+    "NT0242": "A plan of bits asks for wider weights or inputs than the chip holds.",
     # 03: targets
     "NT0301": "No built-in target has this name. `neutrams targets` lists them. A file of your own is given by its path, which ends in `.toml`; text that comes with a program may inherit from built-in targets only.",
     "NT0302": "The text of a target is not valid TOML. Nothing else in it was checked.",

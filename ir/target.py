@@ -177,6 +177,12 @@ class Target:
         neurons = fit if limits.neurons == self._neurons_that_fit else min(limits.neurons, fit)
         return replace(self, limits=replace(narrow, neurons=neurons))
 
+    def neurons_at(self, weight_bits: int) -> int:
+        """Return the most neurons of a unit with weights of so many bits."""
+        narrow = min(weight_bits, self.limits.weight_bits)
+        made = self.at_precision(weight_bits=narrow, input_bits=self.limits.input_bits)
+        return made.limits.neurons
+
     @property
     def _neurons_that_fit(self) -> int:
         return self.machine.core.columns // self.columns_per_neuron

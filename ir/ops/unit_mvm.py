@@ -91,7 +91,7 @@ class Mvm(Op):
         rows, neurons = (int(most.max(initial=0)) for most in used(self.table()))
         bounds = (
             ("fan-in", rows, limits.fan_in, "rows a block reads"),
-            ("neurons", neurons, limits.neurons, "neurons a block makes"),
+            ("neurons", neurons, target.neurons_at(self.weight_bits), "neurons a block makes"),
             ("weight-bits", self.weight_bits, limits.weight_bits, "bits of a weight"),
             ("input-bits", self.input_bits, limits.input_bits, "bits of an input"),
         )

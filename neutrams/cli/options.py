@@ -69,6 +69,25 @@ Retrain = Annotated[
         "--retrain", help="Retrain units on the calibration data, against the float network."
     ),
 ]
+Bits = Annotated[
+    str,
+    typer.Option(
+        "--bits",
+        metavar="PLAN",
+        help="Weight and input bits by layer: conv1=8/8,fc=4/4 (`*` for all others), "
+        "or a `.toml` or `.json` file of such entries.",
+    ),
+]
+Widen = Annotated[
+    int,
+    typer.Option(
+        "--widen",
+        metavar="N",
+        min=1,
+        help="Give crossbars N copies of the network's inputs, a part of a step apart: "
+        "finer inputs for more crossbars.",
+    ),
+]
 VerifyEach = Annotated[
     bool, typer.Option("--verify-each", help="Check structure and meaning after every pass.")
 ]

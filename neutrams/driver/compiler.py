@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from neutrams.driver.bit_plans import BitSource, load_bits
 from neutrams.driver.cache import Cache, arrays_digest, graph_digest, key_of
 from neutrams.driver.dry_run import check_fit
 from neutrams.driver.mapping import chip_graph, map_units
@@ -33,6 +34,7 @@ from neutrams.passes import (
     default_pipeline,
     print_pipeline,
 )
+from neutrams.passes.bits import print_bits
 
 SYNTHETIC = 64
 """Random samples that stand in for calibration data nobody gave."""
@@ -60,6 +62,10 @@ class Options:
     observer: str = "mse"
     strategy: str = "split-and-merge"
     """How the usual pipeline obeys the fan-in: one of :data:`neutrams.passes.STRATEGIES`."""
+    bits: BitSource = ""
+    """Weight and input bits of single layers; see :func:`neutrams.driver.bit_plans.load_bits`."""
+    widen: int = 1
+    """Copies of the network's inputs, a part of a step apart, that crossbars read."""
     retrain: bool = False
     """Retrain units against the float network on the calibration data."""
     replicate: bool = True
@@ -166,7 +172,11 @@ def usual_pipeline(options: Options) -> str:
         fault = error("NT0543", f"there is no strategy `{options.strategy}`")
         raise NeutramsError(fault.help("choose one of: " + ", ".join(STRATEGIES)))
     return default_pipeline(
-        observer=options.observer, strategy=options.strategy, retrain=options.retrain
+        observer=options.observer,
+        strategy=options.strategy,
+        retrain=options.retrain,
+        bits=print_bits(load_bits(options.bits)),
+        widen=options.widen,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
@@ -15,6 +15,8 @@ from neutrams.ir.ops.convolution import Conv
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.target import Target
 from neutrams.passes import Pass, PassContext
+from neutrams.passes.bits import REST, parse_bits
+from neutrams.passes.quantize import Quantize
 from neutrams.passes.quantize_plan import stays_float
 from neutrams.passes.split_fan_in import SplitFanIn
 
@@ -30,10 +32,10 @@ def check_fit(graph: Graph, target: Target, passes: Sequence[Pass]) -> None:
     Raises:
         NeutramsError: NT0401, the chip has too few crossbars.
     """
-    split = next((made for made in passes if isinstance(made, SplitFanIn)), None)
-    if split is None or graph.level != "nn" or any(op.name == "nn.quantize" for op in graph.ops):
+    splits = any(isinstance(made, SplitFanIn) for made in passes)
+    if not splits or graph.level != "nn" or any(op.name == "nn.quantize" for op in graph.ops):
         return
-    sizes = block_counts(graph, split, target)
+    sizes = block_counts(graph, passes, target)
     try:
         pack_blocks(np.array(list(sizes.values()), np.int64), target)
     except NeutramsError as fault:
@@ -44,16 +46,27 @@ def check_fit(graph: Graph, target: Target, passes: Sequence[Pass]) -> None:
         ) from None
 
 
-def block_counts(graph: Graph, split: SplitFanIn, target: Target) -> dict[str, int]:
+def weight_bits(passes: Sequence[Pass], target: Target) -> Callable[[str], int]:
+    """Return the weight bits that passes will give to a product, by the name of its result."""
+    rounding = next((made for made in passes if isinstance(made, Quantize)), Quantize())
+    usual = rounding.weight_bits or target.limits.weight_bits
+    wanted = parse_bits(rounding.bits)
+    rest = wanted[REST].weights if REST in wanted else usual
+    return lambda name: wanted[name].weights if name in wanted else rest
+
+
+def block_counts(graph: Graph, passes: Sequence[Pass], target: Target) -> dict[str, int]:
     """Return the crossbars that each product will take, by the name of its result."""
-    rows, neurons = split.limits(PassContext(target=target))
+    split = next(made for made in passes if isinstance(made, SplitFanIn))
+    ctx, bits = PassContext(target=target), weight_bits(passes, target)
     found: dict[str, int] = {}
     ops = [(each, op) for each in (graph, *graph.cells()) for op in each.ops]
     for each, op in ops:
         if not isinstance(op, Conv | Matmul) or stays_float(op) or not each.is_read(op.result):
             continue
         groups, fan_in, held = _shape(op)
-        table = blocks(groups, fan_in, held, *split.sizes(fan_in, held, rows, neurons))
+        most = split.limits(ctx, bits(op.result.name))
+        table = blocks(groups, fan_in, held, *split.sizes(fan_in, held, *most))
         found[op.result.name] = len(table)
     return found
 

@@ -29,6 +29,9 @@ class LayerUse:
     """Names of the values its ops make."""
     crossbars: int
     copies: int
+    weight_bits: int
+    """Bits of its weights; 0 where it has none."""
+    input_bits: int
     utilisation: float
     """Part of the cells of its crossbars that hold weights; 0 where it has none."""
     tiles: int
@@ -75,7 +78,7 @@ class Resources:
     assumed: tuple[str, ...]
     """Assumed constants that the area or the peak power rests on."""
     bits: dict[str, int]
-    """Precision: of weights, inputs, cells and converters."""
+    """Precision that the chip has: of weights, inputs, cells and converters."""
 
 
 def resources(program: Program) -> Resources:
@@ -203,6 +206,8 @@ def _use(layer: Layer, facts: ChipFacts, program: Program, fills: dict[str, Usag
         ops=names,
         crossbars=len(held),
         copies=group.copies if group is not None else 0,
+        weight_bits=layer.unit.weight_bits if layer.unit is not None else 0,
+        input_bits=layer.unit.input_bits if layer.unit is not None else 0,
         utilisation=fills[names[0]].share if names[0] in fills else 0.0,
         tiles=len(np.unique(_joined(tiles))),
         rounds=max((stage.windows for stage in stages), default=0),

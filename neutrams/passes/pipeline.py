@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -17,6 +18,8 @@ from neutrams.passes.base import Pass
 from neutrams.passes.table import PASSES, pass_class
 
 FILE = "<pipeline>"
+_BARE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*|[A-Za-z_][A-Za-z0-9_.]*")
+"""Words that a pipeline takes without quotes."""
 
 
 def parse_pipeline(text: str) -> list[Pass]:
@@ -51,6 +54,8 @@ def _show(made: Pass) -> str:
 
 
 def _spell(value: object) -> str:
+    if isinstance(value, str) and not _BARE.fullmatch(value):
+        return f'"{value}"'
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

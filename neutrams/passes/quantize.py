@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -20,9 +19,12 @@ from neutrams.ir.ops.time import State
 from neutrams.ir.types import Array, DType
 from neutrams.passes.affine import Affine, is_quantized
 from neutrams.passes.base import Pass, PassContext
+from neutrams.passes.bits import REST, Bits, check_bits, parse_bits
 from neutrams.passes.linear import Linear
 from neutrams.passes.match import channel_vector, located, read_once
-from neutrams.passes.quantize_plan import Plan, plan
+from neutrams.passes.observers import Observer
+from neutrams.passes.quantize_plan import plan
+from neutrams.passes.quantize_values import Ranges, insert_pair, insert_pairs
 from neutrams.passes.weight_rounding import channel_scales
 
 BIAS_LIMIT = 2.0**30
@@ -47,22 +49,33 @@ class Quantize(Pass):
     """0 for the target's input width, or 8."""
     weight_bits: int = 0
     """0 for the target's weight width, or 8."""
+    bits: str = ""
+    """Weight and input bits of single layers, by the names of what they make: `a=8/8,b=4/2`; `*`
+    stands for all others. What digital units read as well keeps `activation-bits`."""
+    observer: Observer = "mse"
+    """How the ranges of inputs with bits of their own are chosen, as `calibrate` does."""
     state_bits: int = 16
     """Width of states that digital units read, at most 16; 0 leaves them float."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         if is_quantized(graph):
             return False
-        bits, weight_bits = self._widths(ctx)
+        usual, wanted = self._widths(ctx), parse_bits(self.bits)
         found = plan(graph, ctx)
         if faults := [_no_range(value) for value in found.values if value.type.range is None]:
             raise NeutramsError(*faults)
-        maps = found.maps(bits)
-        for value in found.values:
-            _insert_pair(graph, value, maps[value], _readers(found, value))
+        if not any(isinstance(op, State) for op in graph.ops):
+            check_bits(wanted, _layers(graph), ctx.target)
+        bits = {op: wanted.get(op.result.name, wanted.get(REST, usual)) for op in found.source_of}
+        ranges = Ranges(graph, ctx, self.observer, usual.inputs) if wanted else None
+        maps = insert_pairs(graph, found, bits, usual, ranges)
         for item in found.linears:
-            _round_weights(graph, item, maps[found.source_of[item.op]], weight_bits)
-            ctx.remark(item.op, f"rounded to {weight_bits}-bit weights and {bits}-bit inputs")
+            _round_weights(graph, item, maps[item.op], bits[item.op].weights)
+            ctx.remark(
+                item.op,
+                f"rounded to {bits[item.op].weights}-bit weights"
+                f" and {bits[item.op].inputs}-bit inputs",
+            )
         kept = [self._keep(graph, op) for op in list(graph.ops) if isinstance(op, State)]
         if found.linears:
             graph.prune()
@@ -76,14 +89,18 @@ class Quantize(Pass):
             return False
         if value.type.range is None:
             raise NeutramsError(_no_range(value))
-        _insert_pair(graph, value, Affine.of_range(*value.type.range, bits=self.state_bits))
+        insert_pair(graph, value, Affine.of_range(*value.type.range, bits=self.state_bits))
         return True
 
     def bound(self) -> float:
-        """Rounding moves outputs by some steps of the narrower width (measured, not derived)."""
-        return min(1.0, 64 * 2.0 ** -min(self.activation_bits or 8, self.weight_bits or 8))
+        """Rounding moves outputs by some steps of the narrowest width (measured, not derived)."""
+        widths = [self.activation_bits or 8, self.weight_bits or 8]
+        widths += [
+            w for bits in parse_bits(self.bits).values() for w in (bits.weights, bits.inputs)
+        ]
+        return min(1.0, 64 * 2.0 ** -min(widths))
 
-    def _widths(self, ctx: PassContext) -> tuple[int, int]:
+    def _widths(self, ctx: PassContext) -> Bits:
         limits = ctx.target.limits if ctx.target else None
         bits = self.activation_bits or (limits.input_bits if limits else 8)
         weight_bits = self.weight_bits or (limits.weight_bits if limits else 8)
@@ -93,7 +110,13 @@ class Quantize(Pass):
                     "NT0212", f"cannot round to {weight_bits}-bit weights and {bits}-bit inputs"
                 ).note("weights take 2 to 16 bits, inputs 1 to 16")
             )
-        return bits, weight_bits
+        return Bits(weight_bits, bits)
+
+
+def _layers(graph: Graph) -> list[str]:
+    """Return the names of the products of a graph and its cells."""
+    graphs = [graph, *graph.cells()]
+    return [op.result.name for g in graphs for op in g.ops if isinstance(op, Conv | Matmul)]
 
 
 def _no_range(value: Value) -> Diagnostic:
@@ -101,41 +124,6 @@ def _no_range(value: Value) -> Diagnostic:
     if value.op is not None:
         fault = fault.at(value.op.where, f"made by `{value.op.name}`")
     return fault.help("run `calibrate` before `quantize`")
-
-
-def _readers(found: Plan, value: Value) -> list[Op]:
-    """Return who reads the integers of a value: all do, but of a state only crossbars."""
-    if not isinstance(value.op, State):
-        return []
-    return [op for op, source in found.source_of.items() if source is value]
-
-
-def _insert_pair(graph: Graph, value: Value, to: Affine, readers: Sequence[Op] = ()) -> None:
-    """Make every reader of a value, or those named, read what its integers stand for."""
-    scale, zero = (
-        graph.weight(f"{value.name}.{part}", array)
-        for part, array in zip(("scale", "zero"), to.constants, strict=True)
-    )
-    to_ints = QuantizeOp(value, scale, zero, low=to.low, high=to.high, dtype=to.dtype)
-    following = _after(graph, value)
-    for_op = value.op if value.op is not None else value.users[0]
-    ints = graph.add(located(to_ints, for_op), before=following, name=f"{value.name}.q")
-    ints.type = ints.type.with_range(to.low, to.high)
-    ints.origin = value.origin or value.name
-    back = graph.add(
-        located(Dequantize(ints, scale, zero), for_op), before=following, name=f"{value.name}.dq"
-    )
-    back.origin = value.origin or value.name
-    if value.type.range is not None:
-        back.type = back.type.with_range(*value.type.range)
-    graph.redirect(value, back, readers or [user for user in value.users if user is not to_ints])
-    if not readers:
-        graph.outputs = [back if out is value else out for out in graph.outputs]
-
-
-def _after(graph: Graph, value: Value) -> Op | None:
-    position = 0 if value.op is None else graph.ops.index(value.op) + 1
-    return graph.ops[position] if position < len(graph.ops) else None
 
 
 def _round_weights(graph: Graph, item: Linear, inputs: Affine, bits: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,6 @@ from neutrams.ir.ops.pooling import AveragePool
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.reductions import ReduceMean
 from neutrams.ir.types import DType
-from neutrams.passes.affine import Affine
 from neutrams.passes.base import PassContext
 from neutrams.passes.cones import Cone, cone
 from neutrams.passes.fuse_clips import bounds
@@ -24,6 +24,7 @@ from neutrams.passes.match import constant, read_once
 from neutrams.passes.movement import moved_operands
 from neutrams.passes.pooled import pools_all
 
+Range = tuple[float, float]
 LEVELS = 256
 STRETCH = 8
 """Steps of the result of a function that one step of its source may span, of ``LEVELS`` each."""
@@ -40,6 +41,8 @@ class Plan:
     """The value whose integers each of ``linears`` reads."""
     leader: dict[Value, Value] = field(default_factory=dict)
     """Another member of a value's scale group; a value that leads its group leads itself."""
+    digital: set[Value] = field(default_factory=set)
+    """Values whose integers other units than crossbars read."""
     moved: set[Value] = field(default_factory=set)
     """Values that only show elements of others, so that their own range says nothing new."""
 
@@ -51,16 +54,31 @@ class Plan:
     def unite(self, a: Value, b: Value) -> None:
         self.leader[self.lead(b)] = self.lead(a)
 
-    def maps(self, bits: int) -> dict[Value, Affine]:
-        """Return the map of each value; those of one group cover all their ranges alike."""
-        ranges: dict[Value, tuple[float, float]] = {}
+    def widths(self, reads: Mapping[Op, int], *, usual: int) -> dict[Value, int]:
+        """Return the bits of each value: what its group's crossbars read at most, or the usual.
+
+        Args:
+            reads: Input bits of each of ``linears``.
+            usual: Bits of what other units read too.
+        """
+        found = {self.lead(value): usual for value in self.digital}
+        for op, value in self.source_of.items():
+            lead = self.lead(value)
+            found[lead] = max(found.get(lead, 0), reads[op])
+        return {value: found.get(self.lead(value), usual) for value in self.values}
+
+    def ranges(
+        self, widths: Mapping[Value, int], range_of: Callable[[Value, int], Range]
+    ) -> dict[Value, Range]:
+        """Return the range of each value; those of one group cover all their ranges alike."""
+        ranges: dict[Value, Range] = {}
         for value in self.values:
-            if value in self.moved or value.type.range is None:
+            if value in self.moved:
                 continue
-            lead, (low, high) = self.lead(value), value.type.range
+            lead, (low, high) = self.lead(value), range_of(value, widths[value])
             known = ranges.get(lead, (low, high))
             ranges[lead] = (min(low, known[0]), max(high, known[1]))
-        return {v: Affine.of_range(*ranges[self.lead(v)], bits=bits) for v in self.values}
+        return {value: ranges[self.lead(value)] for value in self.values}
 
 
 def plan(graph: Graph, ctx: PassContext) -> Plan:
@@ -81,7 +99,9 @@ def plan(graph: Graph, ctx: PassContext) -> Plan:
         value = needed.pop()
         if value not in found.leader:
             found.leader[value] = value
-            needed += _sources(graph, value, found)
+            sources = _sources(graph, value, found)
+            found.digital.update(sources if value not in found.moved else ())
+            needed += sources
     for value in list(found.moved):
         for operand in moved_operands(value.op):
             found.unite(operand, value)

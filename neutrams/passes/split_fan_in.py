@@ -33,19 +33,18 @@ class SplitFanIn(Pass):
     """Spread rows and neurons evenly over as many blocks as are needed."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
-        rows, neurons = self.limits(ctx)
         changed = False
         for op in list(graph.ops):
             if isinstance(op, Mvm):
-                changed |= self._split(graph, op, rows, neurons, ctx)
+                changed |= self._split(graph, op, *self.limits(ctx, op.weight_bits), ctx)
         return changed
 
-    def limits(self, ctx: PassContext) -> tuple[int, int]:
-        """Return the rows and the neurons of the largest block."""
+    def limits(self, ctx: PassContext, weight_bits: int) -> tuple[int, int]:
+        """Return the rows and the neurons of the largest block with weights of so many bits."""
         if self.rows and self.neurons:
             return self.rows, self.neurons
-        limits = ctx.need_target().limits
-        return self.rows or limits.fan_in, self.neurons or limits.neurons
+        target = ctx.need_target()
+        return self.rows or target.limits.fan_in, self.neurons or target.neurons_at(weight_bits)
 
     def sizes(self, fan_in: int, held: int, rows: int, neurons: int) -> tuple[int, int]:
         """Return the rows and neurons of the blocks of a matrix, within those of the largest."""

@@ -87,15 +87,21 @@ def default_pipeline(
     activation_bits: int = 0,
     strategy: str = "split-and-merge",
     retrain: bool = False,
+    bits: str = "",
+    widen: int = 1,
 ) -> str:
     """Return the pipeline from an imported graph to units that obey a target's limits.
 
     Bits of 0 stand for what the target has. A graph that is quantised already keeps its scales.
     ``strategy`` is one of :data:`STRATEGIES`. ``retrain`` asks for `retrain-units`, as it is.
+    ``bits`` are those of single layers, as :func:`neutrams.passes.bits.print_bits` writes them.
+    ``widen`` is how many copies of the network's inputs crossbars read.
     """
     assert strategy in STRATEGIES, strategy
     widths = {"weight-bits": weight_bits, "activation-bits": activation_bits}
-    given = " ".join(f"{name}={bits}" for name, bits in widths.items() if bits)
+    options = [f"{name}={width}" for name, width in widths.items() if width]
+    options += [f'bits="{bits}"', f"observer={observer}"] if bits else []
+    given = " ".join(options)
     activation = f" bits={activation_bits}" if activation_bits else ""
     return ",".join(
         [
@@ -105,6 +111,7 @@ def default_pipeline(
             f"calibrate{{observer={observer}{activation}}}",
             f"quantize{{{given}}}" if given else "quantize",
             "lower-units",
+            *([f"widen-inputs{{copies={widen}}}"] if widen > 1 else []),
             "split-fan-in",
             *(["retrain-units"] if retrain else []),
             "check-accumulators",

@@ -112,6 +112,8 @@ def _use(use: LayerUse) -> dict[str, Any]:
         "place": use.place,
         "crossbars": use.crossbars,
         "copies": use.copies,
+        "weight_bits": use.weight_bits,
+        "input_bits": use.input_bits,
         "utilisation": use.utilisation,
         "tiles": use.tiles,
         "rounds": use.rounds,

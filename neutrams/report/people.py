@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -135,6 +137,8 @@ def _cost_rows(found: Simulation) -> list[Row]:
 def _resource_rows(found: Resources) -> list[Row]:
     on, whole = found.occupancy, found.available
     bits = found.bits
+    held = [(use.weight_bits, use.input_bits) for use in found.layers if use.crossbars]
+    weights, inputs = zip(*held or [(bits["weight_bits"], bits["input_bits"])], strict=True)
     return [
         ("latency", Text(quantity(found.latency_s, "s"), style="bold")),
         (
@@ -158,11 +162,17 @@ def _resource_rows(found: Resources) -> list[Row]:
         ("on crossbars", on_crossbars(found.parameters, found.multiply_adds)),
         (
             "precision",
-            f"{bits['weight_bits']}-bit weights in {bits['cell_bits']}-bit cells, "
-            f"{bits['input_bits']}-bit inputs, {bits['adc_bits']}-bit ADC",
+            f"{_span(weights)}-bit weights in {bits['cell_bits']}-bit cells, "
+            f"{_span(inputs)}-bit inputs, {bits['adc_bits']}-bit ADC",
         ),
         ("chip", found.target),
     ]
+
+
+def _span(widths: Iterable[int]) -> str:
+    """Return a width, or the least and the largest where they differ."""
+    found = sorted(set(widths))
+    return str(found[0]) if len(found) == 1 else f"{found[0]}- to {found[-1]}"
 
 
 def _assumptions(found: Simulation) -> list[RenderableType]:

@@ -17,7 +17,7 @@ _OTHERS = {"network": "between tiles", "io": "on, off chip"}
 
 
 _HEADS = (
-    "layer", "does", "on", ">crossbars", ">copies", ">used", ">rounds", ">done",
+    "layer", "does", "on", "bits", ">crossbars", ">copies", ">used", ">rounds", ">done",
     ">ADC reads", ">energy", ">share",
 )  # fmt: skip
 _LEAST_NEEDED = ("copies", "rounds", "used", "ADC reads", "done", "does", "share")
@@ -30,27 +30,41 @@ def layer_table(
     others: tuple[LayerCost, ...],
     width: int,
 ) -> Table:
-    """Return one row a layer; with costs also conversions and energy, ``others`` at the end."""
+    """Return one row a layer; with costs also conversions and energy, ``others`` at the end.
+
+    Weight and input bits are shown where layers differ in them.
+    """
     total = sum(cost.energy_j for cost in (*costs, *others))
     rows = [_place_cells(use) for use in uses]
     for row, cost in zip(rows, costs, strict=False):
         row += _cost_cells(cost, total)
     for cost in others:
         name = Text(_OTHERS.get(cost.name, cost.name), style="dim")
-        rows.append([name, *[Text()] * 7, *_cost_cells(cost, total)])
-    heads = list(_HEADS if costs else _HEADS[:8])
+        rows.append([name, *[Text()] * 8, *_cost_cells(cost, total)])
+    heads = list(_HEADS if costs else _HEADS[:9])
+    if len({_bits(use) for use in uses if use.crossbars}) < 2:
+        rows = _without("bits", heads, rows)
     for head in _LEAST_NEEDED:
-        if _width(heads, rows) <= width:
-            break
-        names = [name.lstrip(">") for name in heads]
-        if head in names:
-            place = names.index(head)
-            del heads[place]
-            rows = [row[:place] + row[place + 1 :] for row in rows]
+        if _width(heads, rows) > width:
+            rows = _without(head, heads, rows)
     made = table(*heads)
     for row in rows:
         made.add_row(*row)
     return made
+
+
+def _without(head: str, heads: list[str], rows: list[list[Text]]) -> list[list[Text]]:
+    """Drop a column, if it is there, from the heads, and return the rows without it."""
+    names = [name.lstrip(">") for name in heads]
+    if head not in names:
+        return rows
+    place = names.index(head)
+    del heads[place]
+    return [row[:place] + row[place + 1 :] for row in rows]
+
+
+def _bits(use: LayerUse) -> str:
+    return f"{use.weight_bits}/{use.input_bits}" if use.crossbars else ""
 
 
 def _width(heads: list[str], rows: list[list[Text]]) -> int:
@@ -70,7 +84,7 @@ def _place_cells(use: LayerUse) -> list[Text]:
             count(use.rounds),
         ]
     place = Text("crossbars", style="cyan") if use.crossbars else Text("digital", style="dim")
-    texts = [Text(text) for text in (*held, quantity(use.finish_s, "s"))]
+    texts = [Text(text) for text in (_bits(use), *held, quantity(use.finish_s, "s"))]
     return [Text(short(use.name)), Text(use.kind), place, *texts]
 
 

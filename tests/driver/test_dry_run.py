@@ -47,7 +47,7 @@ def test_the_count_is_that_of_the_compiled_network(
     program = neutrams.compile(graph, target=chip, replicate=False, strategy=strategy)
     units = [op for op in program.module["main"].ops if isinstance(op, Mvm)]
     taken = sum(len(unit.table()) for unit in units)
-    counted = block_counts(graph if not prune else _float_of(graph, chip), SplitFanIn(), chip)
+    counted = block_counts(graph if not prune else _float_of(graph, chip), [SplitFanIn()], chip)
     assert sum(counted.values()) == taken
 
 
