@@ -34,6 +34,8 @@ class SplitFanIn(Pass):
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         changed = False
+        if not (self.rows and self.neurons):
+            ctx.need_target()
         for op in list(graph.ops):
             if isinstance(op, Mvm):
                 changed |= self._split(graph, op, *self.limits(ctx, op.weight_bits), ctx)
