@@ -23,7 +23,8 @@ from neutrams.driver import Options, compile_model, load_target
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
 from neutrams.passes import default_pipeline
-from neutrams.training.executor import Run, run_graph
+from neutrams.training.executor import run_graph
+from neutrams.training.run import Run
 from neutrams.training.settings import settled
 
 METHODS = {

@@ -108,6 +108,7 @@ CODES: dict[str, str] = {
     "NT0550": "An operation of the unit graph cannot be written in ONNX: the standard has no operator for it, or none with these options.",
     "NT0551": "The converters of some units may lose bits. ONNX has no such converter, so the exported model gives the exact sums there and its integers need not agree with the chip's.",
     "NT0552": "The ONNX model to verify cannot be read, or has not the inputs and outputs that an export of the program has.",
+    "NT0554": "An image of a program cannot be read: a file is missing or of another format, or an array it names is missing or of another shape.",
     "NT0553": "A program has more weights than one ONNX file may hold.",
     # 06: models
     "NT0601": "The file cannot be read as a model: it is missing, empty, cut short, or holds something else.",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from neutrams.ir.diagnostics import Diagnostic, NeutramsError
     from neutrams.ir.program import Program
     from neutrams.ir.target import Target
+    from neutrams.ir.version import VERSION as __version__
     from neutrams.passes import PassContext, PassManager
     from neutrams.targets import load as load_target
 
@@ -49,8 +50,6 @@ __all__ = [
     "verify",
 ]
 
-__version__ = "0.1.0"
-
 _HOMES = {
     "Diagnostic": "neutrams.ir.diagnostics",
     "NeutramsError": "neutrams.ir.diagnostics",
@@ -60,6 +59,7 @@ _HOMES = {
     "Program": "neutrams.ir.program",
     "Simulation": "neutrams.driver",
     "Target": "neutrams.ir.target",
+    "__version__": "neutrams.ir.version:VERSION",
     "check": "neutrams.driver",
     "compile": "neutrams.driver",
     "export": "neutrams.driver",

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,6 +72,31 @@ def test_imports_point_downwards(path: Path) -> None:
 def test_every_package_has_a_layer() -> None:
     names = {layer_of(path) for path in sources()} - {""}
     assert names <= set(HEIGHT), f"no layer: {sorted(names - set(HEIGHT))}"
+
+
+CIRCLES = [
+    {"neutrams.ir.graph", "neutrams.ir.op"},  # a run is an op that holds its cell, a graph
+    {"neutrams.passes.retrain_units", "neutrams.passes.retraining.road"},  # the options of the pass
+]
+"""Files that may import each other; each pair does so for the names of types only."""
+
+
+def test_imports_make_no_circles() -> None:
+    files = {module_of(path): path for path in sources()}
+    graph = nx.DiGraph()
+    for module, path in files.items():
+        for _, name in imports(path):
+            while name and name not in files:
+                name = name.rpartition(".")[0]
+            graph.add_edge(module, name or module)
+    circles = [part for part in nx.strongly_connected_components(graph) if len(part) > 1]
+    assert sorted(circles, key=min) == CIRCLES
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    inner = parts if parts[0] == "neutrams" else ("neutrams", *parts)
+    return ".".join(inner).removesuffix(".__init__")
 
 
 @pytest.mark.parametrize("module", ["neutrams", "neutrams.ir", "neutrams.ir.graph", "neutrams.cli"])

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from neutrams import __version__
 from neutrams.cli import commands, inspecting, sweeping, verifying
 from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.version import VERSION
 
 OURS = 70
 """Exit code of a fault of our own (EX_SOFTWARE of sysexits.h)."""
@@ -40,7 +40,7 @@ app.add_typer(inspecting.targets, name="targets")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"neutrams {__version__}")
+        print(f"neutrams {VERSION}")
         raise typer.Exit
 
 
@@ -107,7 +107,7 @@ def _own_fault(fault: BaseException) -> int:
 
     traceback.print_exception(fault)
     print(
-        f"\nneutrams {__version__} failed; this is a fault in neutrams, not in your input.\n"
+        f"\nneutrams {VERSION} failed; this is a fault in neutrams, not in your input.\n"
         "Please report it with the lines above and, if you can, the model.",
         file=sys.stderr,
     )

@@ -22,9 +22,12 @@ def verify(
     onnx: Annotated[
         str, typer.Option(metavar="FILE", help="Check this export instead of a fresh one.")
     ] = "",
+    image: Annotated[
+        str, typer.Option(metavar="BASE", help="Check this image (BASE.json, BASE.npz) instead.")
+    ] = "",
     format: AsJson = "text",
 ) -> None:
-    """Compare float network, unit graph, simulator and exported ONNX, each with the last."""
+    """Hold all that runs a program against each other, link by link, from float net to ONNX."""
     from neutrams import driver, report
     from neutrams.cli.output import Bar, show, show_json
     from neutrams.cli.streams import readable
@@ -36,7 +39,13 @@ def verify(
         loaded = Program.load(path)
     with readable(inputs, suffix=".npz") as path, Bar() as bar:
         found = driver.verify(
-            loaded, path, limit=limit, retention=retention, onnx=onnx or None, progress=bar
+            loaded,
+            path,
+            limit=limit,
+            retention=retention,
+            onnx=onnx or None,
+            image=image or None,
+            progress=bar,
         )
     if format == "json":
         show_json(report.verification_json(found))

@@ -93,9 +93,7 @@ def arrays_digest(arrays: Iterable[tuple[str, Array]]) -> str:
 @lru_cache(maxsize=1)
 def code_digest() -> str:
     """Return the hash of every source file of the package, so that a changed one reuses nothing."""
-    import neutrams
-
-    root = Path(neutrams.__file__).parent
+    root = Path(__file__).parents[1]
     linked = [root, *(entry for entry in root.iterdir() if entry.is_symlink())]
     files = {path for top in linked for kind in ("py", "lark") for path in top.rglob(f"*.{kind}")}
     state = hashlib.sha256()

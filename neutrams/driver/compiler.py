@@ -25,6 +25,7 @@ from neutrams.ir.graph import Graph, Module
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, Symbol
+from neutrams.ir.version import VERSION
 from neutrams.passes import (
     STRATEGIES,
     Pass,
@@ -296,8 +297,6 @@ def synthetic(graph: Graph, *, seed: int, count: int = SYNTHETIC) -> dict[str, A
 
 def _manifest(model: object, graph: Graph, steps: Preprocess, run: _Run) -> dict[str, Any]:
     """Describe all a program follows from, but the chip, which it holds anyway."""
-    from neutrams import __version__
-
     if run.samples is None and not _is_quantised(graph):
         run.warnings.append(
             warning("NT0540", "no calibration data: ranges come from random inputs")
@@ -306,7 +305,7 @@ def _manifest(model: object, graph: Graph, steps: Preprocess, run: _Run) -> dict
         )
     samples = run.samples
     return {
-        "neutrams": __version__,
+        "neutrams": VERSION,
         "model": {"name": source_name(model), "graph_sha256": graph_digest(graph)},
         "calibration": None
         if samples is None

@@ -11,9 +11,11 @@ import numpy as np
 
 from neutrams.driver.npz import write_npz
 from neutrams.driver.resources import ChipFacts, numbers
+from neutrams.driver.sources import clone
 from neutrams.ir.crossbar import program as cells_of
 from neutrams.ir.diagnostics import Diagnostic
 from neutrams.ir.files import atomic_write
+from neutrams.ir.graph import Graph
 from neutrams.ir.op import Weight
 from neutrams.ir.ops.chip import Flow, Stage
 from neutrams.ir.ops.time import working_ops
@@ -22,8 +24,7 @@ from neutrams.ir.program import Program
 from neutrams.ir.text import print_graph
 from neutrams.ir.types import Array
 
-FORMAT = 1
-
+FORMAT = 2
 
 KINDS = ("image", "onnx")
 """What a program can be exported to."""
@@ -89,8 +90,18 @@ def describe(program: Program, arrays: dict[str, Array]) -> dict[str, Any]:
         "tiles": _tiles(facts),
         "routes": _routes(program, facts),
         "schedule": [op.attributes() for op in program.module["chip"].ops if isinstance(op, Stage)],
-        "program": print_graph(main).splitlines(),
+        "program": _text(main, arrays).splitlines(),
     }
+
+
+def _text(main: Graph, arrays: dict[str, Array]) -> str:
+    """Print the unit graph; cells hold its matrices, so that only their shapes are in the text."""
+    shown = clone(main, name=main.name)
+    for op, _ in working_ops(shown):
+        if isinstance(op, Mvm):
+            assert isinstance(op.w, Weight)
+            op.w.data = None
+    return print_graph(shown, arrays)
 
 
 def _unit(op: Mvm, facts: ChipFacts, arrays: dict[str, Array]) -> dict[str, Any]:
@@ -113,6 +124,7 @@ def _unit(op: Mvm, facts: ChipFacts, arrays: dict[str, Array]) -> dict[str, Any]
         "copies": group.copies,
         "blocks": table.tolist(),
         "crossbars": numbers(group.crossbars).reshape(group.copies, -1).tolist(),
+        "converter_rows": op.encoding.rows,
         **{key: value for key, value in op.attributes().items() if key not in ("rows", "neurons")},
     }
 

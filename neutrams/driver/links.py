@@ -44,16 +44,24 @@ class Link:
 
 
 def compare(
-    name: str, wanted: Mapping[str, Array], found: Mapping[str, Array], *, exact: Set[str]
+    name: str,
+    wanted: Mapping[str, Array],
+    found: Mapping[str, Array],
+    *,
+    exact: Set[str],
+    whole: Set[str] = frozenset(),
 ) -> Link:
     """Compare all values that both executors have; those in ``exact`` bit for bit.
 
     The others follow float functions, of which each executor has its own: they must be near. The
-    link breaks where a value differs, has another type or shape, or nothing was compared.
+    link breaks where a value differs, has another type or shape, where one of ``whole`` is
+    missing, or nothing was compared.
     """
     compared = near = 0
     difference = apart = 0.0
     first = ""
+    if missing := [value for value in wanted if value in whole and value not in found]:
+        return Link(name, BROKEN, first=missing[0], note=f"there is no `{missing[0]}`")
     for value in [key for key in wanted if key in found]:
         a, b = wanted[value], found[value]
         if a.dtype != b.dtype or a.shape != b.shape:

@@ -26,7 +26,7 @@ _EXACT = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A copy of a graph whose values are outputs, as far as the simulator makes them apart."""
+    """A copy of a graph whose values are outputs."""
 
     graph: Graph
     shown: dict[str, str]
@@ -35,14 +35,17 @@ class Trace:
     """For each output of the graph itself the value it is."""
 
     @staticmethod
-    def of(graph: Graph, only: Set[str] | None = None) -> Trace:
-        """Copy a graph and show its values, or only some of them beside its outputs."""
+    def of(graph: Graph, only: Set[str] | None = None, *, inside: bool = False) -> Trace:
+        """Copy a graph and show its values, or only some of them beside its outputs.
+
+        With ``inside`` partial and merged sums are shown too, which the simulator makes as one.
+        """
         copy = clone(graph, name=graph.name)
         own = dict(zip(copy.output_names, copy.outputs, strict=True))
         names = {value: name for name, value in reversed(own.items())}
         shown = {}
-        for step in steps(copy):
-            for value in step.ops[-1].results:
+        for op in copy.ops if inside else [step.ops[-1] for step in steps(copy)]:
+            for value in op.results:
                 if value not in names and (only is None or value.name in only):
                     names[value] = _unlike(f"value {value.name}", own)
                     copy.output(value, names[value])

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from neutrams.driver.executor_links import image_links, interpreted, onnx_link, torch_link
+from neutrams.driver.image import Image
 from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link, compare
 from neutrams.driver.metrics import classes
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.samples import Samples, SampleSource, load_samples
 from neutrams.driver.simulation import run_float
-from neutrams.driver.traces import Trace, after_loss, exact_values
+from neutrams.driver.traces import Trace
 from neutrams.driver.weight_check import check_weights
-from neutrams.ir.interpreter import interpret
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
-from neutrams.simulator import run_batched, simulate
+from neutrams.simulator import simulate
 
 SAMPLES = 32
 """Samples that go through the chain; the reference interpreter is slow."""
 RETENTION = 0.9
 """Least share of the float network's answers that the unit graph must keep."""
-_BATCH = 8
 
 FLOAT = "float network → unit graph"
 SIMULATOR = "unit graph → simulator"
-ONNX = "simulator → onnxruntime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,7 @@ def verify(
     limit: int = SAMPLES,
     retention: float = RETENTION,
     onnx: str | Path | None = None,
+    image: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Verification:
     """Run samples through every executor of a program and compare each with the one before.
@@ -65,38 +64,39 @@ def verify(
         limit: Use only so many.
         retention: Least share of the float network's answers to keep.
         onnx: An exported model to check in place of a fresh export.
+        image: The same for an image: the path without its endings.
         progress: Told how far the work is.
 
     Raises:
         NeutramsError: the samples do not fit (NT0520 to NT0529), an op has no spelling in ONNX
-            (NT0550), or the exported model is of another program (NT0552).
+            (NT0550), the exported model is of another program (NT0552), or the image is not whole
+            (NT0554).
     """
     tell = progress or silent
     main = program.module["main"]
     steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
     samples = load_samples(inputs, main, preprocess=steps, limit=limit)
-    trace = Trace.of(main)
-    reference = _interpreted(trace, samples, tell)
+    given = samples.inputs
+    whole, merged = Trace.of(main, inside=True), Trace.of(main)
+    tell("interpreting", 0, 0)
+    reference = interpreted(whole, given)
     tell("simulating", 0, 0)
-    simulated = trace.values_of(simulate(trace.program(program), samples.inputs).outputs)
-    links = (
+    simulated = merged.values_of(simulate(merged.program(program), given).outputs)
+    links = [
         check_weights(program),
-        _float_link(program, trace, reference, samples, retention, tell),
-        compare(SIMULATOR, reference, simulated, exact=set(reference)),
-        _onnx_link(program, simulated, samples, onnx, tell),
+        _float_link(program, whole, reference, samples, retention, tell),
+    ]
+    tell("running in torch", 0, 0)
+    links.append(torch_link(whole, reference, given))
+    tell("running from the image", 0, 0)
+    held = Image.of(program) if image is None else Image.read(image)
+    links += image_links(program, held, reference, given)
+    links.append(
+        compare(SIMULATOR, reference, simulated, exact=set(reference), whole=merged.shown.keys())
     )
-    return Verification(links, samples.count)
-
-
-def _interpreted(trace: Trace, samples: Samples, tell: Progress) -> dict[str, Array]:
-    ran = run_batched(
-        trace.graph,
-        samples.inputs,
-        lambda part: interpret(trace.graph, part),
-        batch=_BATCH,
-        progress=lambda done, total: tell("interpreting", done, total),
-    )
-    return trace.values_of(ran.outputs)
+    tell("running in onnxruntime", 0, 0)
+    links.append(onnx_link(program, simulated, given, onnx))
+    return Verification(tuple(links), samples.count)
 
 
 def _float_link(
@@ -136,34 +136,3 @@ def _retention(found: dict[str, Array], expected: dict[str, Array]) -> tuple[flo
     size = sum(float((b.astype(np.float64) ** 2).sum()) for _, b in pairs)
     error = np.sqrt(moved / size) if size else float(moved > 0)
     return max(0.0, 1.0 - float(error)), "one minus the relative error"
-
-
-def _onnx_link(
-    program: Program,
-    simulated: dict[str, Array],
-    samples: Samples,
-    path: str | Path | None,
-    tell: Progress,
-) -> Link:
-    if find_spec("onnxruntime") is None:
-        return Link(ONNX, NOT_RUN, note="onnxruntime is not installed")
-    from neutrams.driver.onnx import to_onnx
-    from neutrams.driver.onnx.session import Session
-
-    tell("running in onnxruntime", 0, 0)
-    main = program.module["main"]
-    exported = to_onnx(program, keep=simulated)
-    lost = after_loss(main, exported.lossy)
-    session = Session.of(program, exported, path)
-    if isinstance(session, str):
-        return Link(ONNX, BROKEN, note=session)
-    found = session.run(samples.inputs)
-    kept = {name: array for name, array in simulated.items() if name not in lost}
-    if lost and not kept.keys() & found.keys():
-        units = ", ".join(exported.lossy)
-        return Link(ONNX, NOT_RUN, note=f"the converters of {units} may lose bits; ONNX has none")
-    link = compare(ONNX, kept, found, exact=exact_values(main))
-    if not lost or link.note:
-        return link
-    left_out = f"left out {len(lost)} values behind converters that may lose bits"
-    return replace(link, note=left_out)

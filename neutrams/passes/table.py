@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from importlib import import_module
 
 from neutrams.passes.base import Pass
@@ -30,16 +28,6 @@ PASSES: dict[str, str] = {
 """Name of every pass to its class, which stands in the file of the same name."""
 
 
-@dataclass(frozen=True, slots=True)
-class PassInfo:
-    """What ``neutrams passes`` shows of a pass."""
-
-    name: str
-    summary: str
-    options: tuple[tuple[str, str, str], ...]
-    """Name, type and default of each option, as spelt in a pipeline."""
-
-
 def pass_class(name: str) -> type[Pass]:
     """Return the class of a pass that is in the table."""
     module = import_module(f"neutrams.passes.{name.replace('-', '_')}")
@@ -47,28 +35,6 @@ def pass_class(name: str) -> type[Pass]:
     assert issubclass(found, Pass), f"{found} is no pass"
     assert found.name == name, f"{name}: table and class disagree"
     return found
-
-
-def describe() -> list[PassInfo]:
-    """Return name, first docstring line and options of every pass, by name."""
-    from neutrams.passes.pipeline import describe_type, option_types
-
-    found = []
-    for name in sorted(PASSES):
-        cls = pass_class(name)
-        types = option_types(cls)
-        options = tuple(
-            (field.name.replace("_", "-"), describe_type(types[field.name]), _spell(field.default))
-            for field in dataclasses.fields(cls)
-        )
-        found.append(PassInfo(name, (cls.__doc__ or "").partition("\n")[0], options))
-    return found
-
-
-def _spell(value: object) -> str:
-    if value is None:
-        return "from the target"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 STRATEGIES = {

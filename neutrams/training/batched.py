@@ -12,7 +12,8 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, Symbol
-from neutrams.training.executor import Run, execute, to_tensor
+from neutrams.training.executor import execute
+from neutrams.training.run import Run, to_tensor
 
 PART = 64
 """Samples run at a time."""

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops import unit as words
-from neutrams.training.executor import Run, execute
+from neutrams.training.executor import execute
 from neutrams.training.rules import rint
+from neutrams.training.run import Run
 from neutrams.training.segments import Segment
 from neutrams.training.units import Grids, Unit, single
 

@@ -23,9 +23,9 @@ from neutrams.ir.ops import (
 from neutrams.ir.ops.convolution import Conv
 from neutrams.ir.windows import filled, taps
 from neutrams.training.crossbar import padded
-from neutrams.training.executor import Run
 from neutrams.training.pools import pool_max, pool_sum
 from neutrams.training.rules import along, rint, rule
+from neutrams.training.run import Run
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 

@@ -19,7 +19,7 @@ Rule = Callable[..., Any]
 R = TypeVar("R", bound=Rule)
 
 RULES: dict[type[Op], Rule] = {}
-"""Called with the op, the :class:`~neutrams.training.executor.Run`, and a tensor an operand."""
+"""Called with the op, the :class:`~neutrams.training.run.Run`, and a tensor an operand."""
 CLOSE: set[type[Op]] = set()
 """Ops whose rule may round floats another way than NumPy does."""
 EXACT = 2**24

@@ -10,9 +10,9 @@ from neutrams.ir.ops import unit
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.windows import filled, taps
 from neutrams.training import crossbar
-from neutrams.training.executor import Run
 from neutrams.training.pools import pool_sum
 from neutrams.training.rules import EXACT, along, rule, saturate
+from neutrams.training.run import Run
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 

@@ -32,9 +32,12 @@ pytest.importorskip("onnxruntime")
 RANDOM = np.random.default_rng(9)
 X = RANDOM.standard_normal((24, 1, 8, 8)).astype(np.float32)
 N = symbol("N")
-FLOAT, WEIGHTS, SIMULATOR, ONNX = (
+FLOAT, WEIGHTS, TORCH, PLACEMENT, CELLS, SIMULATOR, ONNX = (
     "float network → unit graph",
     "float weights → unit weights",
+    "unit graph → torch executor",
+    "unit graph → placement",
+    "unit graph → programmed cells",
     "unit graph → simulator",
     "simulator → onnxruntime",
 )
@@ -91,10 +94,13 @@ def test_the_chain_holds(program: Program) -> None:
     assert found.passed
     assert set(states(found).values()) == {"passed"}
     assert found.samples == 24
-    for name in (SIMULATOR, ONNX):
+    for name in (TORCH, CELLS, SIMULATOR, ONNX):
         link = link_of(found, name)
         assert link.difference == 0
         assert link.compared > 24 * (64 + 36 + 36 + 5)
+    inside = 24 * (2 * 36 + 5)
+    for name in (TORCH, CELLS):
+        assert link_of(found, name).compared >= link_of(found, SIMULATOR).compared + inside
     assert link_of(found, WEIGHTS).compared == 4 * 9 + 36 * 5
     assert link_of(found, WEIGHTS).difference <= 1
     float_link = link_of(found, FLOAT)
@@ -171,13 +177,15 @@ def test_another_programs_export_is_refused(program: Program, tmp_path: Path) ->
 
 
 def test_what_cannot_be_run_is_named_and_does_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    from neutrams.driver import verification
+    from neutrams.driver import executor_links
 
-    monkeypatch.setattr(verification, "find_spec", lambda name: None)
+    monkeypatch.setattr(executor_links, "find_spec", lambda name: None)
     found = verify(compiled(keep_float=False), X)
     assert found.passed
-    assert [link.name for link in found.links if link.state == "not run"] == [WEIGHTS, FLOAT, ONNX]
-    assert "not installed" in link_of(found, ONNX).note
+    idle = [link.name for link in found.links if link.state == "not run"]
+    assert idle == [WEIGHTS, FLOAT, TORCH, ONNX]
+    for name in (TORCH, ONNX):
+        assert "not installed" in link_of(found, name).note
     assert "--no-float" in link_of(found, FLOAT).note
 
 

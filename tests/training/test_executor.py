@@ -18,8 +18,9 @@ from neutrams.ir.ops.pooling import MaxPool
 from neutrams.ir.ops.unit import Add, AveragePool, Lut, Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType, symbol, tensor
-from neutrams.training.executor import Run, execute, run_graph, to_tensor
+from neutrams.training.executor import execute, run_graph
 from neutrams.training.rules import RULES, without_rule
+from neutrams.training.run import Run, to_tensor
 
 quick = settings(deadline=None, max_examples=60)
 GEOMETRIES: list[dict[str, tuple[int, ...] | int]] = [

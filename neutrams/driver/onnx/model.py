@@ -28,6 +28,7 @@ from neutrams.ir.op import Value, Weight
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
+from neutrams.ir.version import VERSION
 
 _RULES = (elementwise, images, layers, moves, products, sequences, steps, units)
 """The modules that fill the table of rules."""
@@ -116,8 +117,6 @@ def _info(value: Value, name: str) -> onnx.ValueInfoProto:
 def _model(
     program: Program, emit: Emitter, outputs: list[onnx.ValueInfoProto], lossy: tuple[str, ...]
 ) -> onnx.ModelProto:
-    from neutrams import __version__
-
     size = sum(prod(t.dims) * 8 for t in emit.constants.values())
     if size > LARGEST and sum(t.ByteSize() for t in emit.constants.values()) > LARGEST:
         raise NeutramsError(
@@ -132,7 +131,7 @@ def _model(
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="neutrams",
-        producer_version=__version__,
+        producer_version=VERSION,
     )
     facts = {"target": program.target.name, "lossy_units": " ".join(lossy)}
     helper.set_model_props(model, {key: text for key, text in facts.items() if text})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from onnx import GraphProto, NodeProto
 
 from neutrams.frontends.onnx.node import Node
+from neutrams.frontends.onnx.reading import Reading
 from neutrams.frontends.onnx.scope import Scope
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.op import Value
@@ -16,13 +16,10 @@ from neutrams.ir.ops.elementwise import Where
 from neutrams.ir.ops.tensors import Concat, Reshape, Slice
 from neutrams.ir.types import Array
 
-if TYPE_CHECKING:
-    from neutrams.frontends.onnx.importer import Importer
-
 Results = tuple[Value, ...]
 
 
-def constant(importer: Importer, node: Node) -> Results:
+def constant(importer: Reading, node: Node) -> Results:
     """Return the tensor of a ``Constant`` node."""
     name = node.output_names[0]
     match dict(node.attrs):
@@ -37,7 +34,7 @@ def constant(importer: Importer, node: Node) -> Results:
     raise node.fault("NT0611", "`Constant` needs an attribute `value`")
 
 
-def branch(importer: Importer, node: Node, proto: NodeProto, scope: Scope) -> Results:
+def branch(importer: Reading, node: Node, proto: NodeProto, scope: Scope) -> Results:
     """Import the branch that is taken; both, and a choice per run, where data decides.
 
     Raises:
@@ -63,7 +60,7 @@ def branch(importer: Importer, node: Node, proto: NodeProto, scope: Scope) -> Re
     )
 
 
-def loop(importer: Importer, node: Node, proto: NodeProto, scope: Scope) -> Results:
+def loop(importer: Reading, node: Node, proto: NodeProto, scope: Scope) -> Results:
     """Unroll a loop whose number of rounds is known.
 
     Raises:
@@ -90,7 +87,7 @@ def loop(importer: Importer, node: Node, proto: NodeProto, scope: Scope) -> Resu
     return (*carried, *(_stack(importer, node, parts, axis=0) for parts in scanned))
 
 
-def scan(importer: Importer, node: Node, proto: NodeProto, scope: Scope) -> Results:
+def scan(importer: Reading, node: Node, proto: NodeProto, scope: Scope) -> Results:
     """Unroll a scan, whose number of rounds is the size of the axis it scans."""
     if node.version < 9:
         raise node.fault("NT0610", "`Scan` of operator set 8 is not supported")
@@ -132,7 +129,7 @@ def _body(node: Node, proto: NodeProto) -> GraphProto:
 
 
 def _round(
-    importer: Importer,
+    importer: Reading,
     node: Node,
     body: GraphProto,
     scope: Scope,
@@ -148,7 +145,7 @@ def _round(
     return importer.body(body, inner, node.where)
 
 
-def _decided(importer: Importer, condition: Value) -> bool | None:
+def _decided(importer: Reading, condition: Value) -> bool | None:
     data: Array | None = importer.build.const_of(condition)
     return None if data is None else bool(data.any())
 
@@ -157,13 +154,13 @@ def _axes(axes: Sequence[int], values: Sequence[Value]) -> list[int]:
     return [axis % max(v.type.rank, 1) for axis, v in zip(axes, values, strict=True)]
 
 
-def _pick(importer: Importer, x: Value, axis: int, index: int) -> Value:
+def _pick(importer: Reading, x: Value, axis: int, index: int) -> Value:
     cut = importer.build.add(Slice(x, starts=(index,), ends=(index + 1,), axes=(axis,)))
     shape = cut.type.shape
     return importer.build.add(Reshape(cut, shape=(*shape[:axis], *shape[axis + 1 :])))
 
 
-def _stack(importer: Importer, node: Node, parts: Sequence[Value], *, axis: int) -> Value:
+def _stack(importer: Reading, node: Node, parts: Sequence[Value], *, axis: int) -> Value:
     if not parts:
         raise node.fault("NT0613", "the loop never runs, so what it stacks has no shape")
     rank = parts[0].type.rank + 1

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TypeProto, helper
 
 from neutrams.frontends.onnx.attributes import resolved
+from neutrams.frontends.onnx.reading import Reading
 from neutrams.frontends.onnx.registry import plain_domain
 from neutrams.frontends.onnx.scope import Scope
 from neutrams.ir.diagnostics import Place
 from neutrams.ir.op import Value
-
-if TYPE_CHECKING:
-    from neutrams.frontends.onnx.importer import Importer
 
 Functions = dict[tuple[str, str, str], FunctionProto]
 
@@ -73,7 +71,7 @@ def body_of(node: NodeProto, version: int, inputs: Sequence[Value | None]) -> Fu
 
 
 def expand(
-    importer: Importer,
+    importer: Reading,
     function: FunctionProto,
     node: NodeProto,
     *,

@@ -28,8 +28,8 @@ from neutrams.passes.retraining.fit import (
 from neutrams.passes.retraining.teacher import Lesson, Teacher, lesson
 from neutrams.passes.samples import batches
 from neutrams.training.batched import graph_inputs, run_ops, sample_axis, take
-from neutrams.training.executor import Run
 from neutrams.training.learn import Learner, Outcome, Recipe
+from neutrams.training.run import Run
 from neutrams.training.segments import Segment, segments
 from neutrams.training.settings import choose_device, settled
 from neutrams.training.units import Grid, Grids, Unit

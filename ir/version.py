@@ -1,0 +1,3 @@
+"""The version of neutrams: for its manifests, its models and its command line."""
+
+VERSION = "0.1.0"
