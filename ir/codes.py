@@ -38,10 +38,12 @@ CODES: dict[str, str] = {
     "NT0142": "A value is read, or returned, before it is made.",
     "NT0143": "A value or weight is not of the type that its operation makes, or that its data have.",
     "NT0144": "A value has a range whose lower end is above its upper end.",
-    "NT0145": "A unit breaks a limit of the chip: it reads more rows, makes more neurons, or has wider weights or inputs than one crossbar holds.",
+    "NT0145": "A unit breaks a limit of the chip: it reads more rows, makes more neurons, has wider or other weights, inputs, biases or results than the chip holds, or a longer table.",
     "NT0146": "A unit was made for other cells or converters than the chip has, so what it computes would differ from what the chip computes.",
     "NT0147": "A slot of a state is written never or several times in a step, with another type than the state has, or is never read.",
     "NT0148": "A graph is called by a graph of another level.",
+    "NT0149": "An operation of a unit graph needs a function that the chip does not have, as its `limits.functions` say.",
+    "NT0150": "A result is read by more crossbars than the fan-out of the chip allows, or all results of one crossbar together are.",
     # 02: passes
     "NT0201": "A pipeline names a pass that does not exist. `neutrams passes` lists those that do.",
     "NT0202": "A pipeline sets an option that the pass does not have. `neutrams passes` lists the options of each.",
@@ -81,7 +83,7 @@ CODES: dict[str, str] = {
     "NT0314": "Two values of a target contradict each other: a unit larger than its crossbar, more tiles than the mesh has slots, an accumulator that may overflow, and the like.",
     "NT0315": "A component states its area both in square millimetres and in square micrometres.",
     "NT0316": "The list of a component's assumed numbers names something that is none of its numbers. It may hold `area_mm2`, `power_mw`, `static_mw`, `energy_pj`, and `energy_pj.<event>`.",
-    "NT0317": "A limit is not written as a name and a whole number (`--limit fan-in=64`), or its name is none of the limits.",
+    "NT0317": "A limit is not written as a name and a value (`--limit fan-in=64`, `--limit weight-range=-7:7`, `--limit functions=relu+lut`), or its name is none of the limits.",
     "NT0318": "A limit is looser than what the chip has. Limits may only tighten a chip; a chip with more rows or bits is made with `--set`, or with a file of its own.",
     # 04: mapping
     "NT0401": "The network needs more crossbars than the chip has, gaps between aligned groups included. Choose a larger chip, larger crossbars or cells of more bits, or a smaller network.",

@@ -21,7 +21,17 @@ from typing import Any
 from neutrams.ir.diagnostics import NeutramsError, Place, error
 from neutrams.ir.files import atomic_write
 from neutrams.ir.graph import Module
-from neutrams.ir.target import Component, Core, Limits, Machine, Network, Target, Tile
+from neutrams.ir.target import (
+    ALL,
+    Component,
+    Core,
+    Limits,
+    Machine,
+    Network,
+    Range,
+    Target,
+    Tile,
+)
 from neutrams.ir.types import Array
 
 FORMAT = 1
@@ -147,7 +157,7 @@ def _target(data: dict[str, Any]) -> Target:
     return Target(
         name=data["name"],
         description=data["description"],
-        limits=Limits(**data["limits"]),
+        limits=_limits(data["limits"]),
         machine=Machine(
             core=Core(**machine["core"]),
             tile=Tile(**machine["tile"]),
@@ -157,6 +167,13 @@ def _target(data: dict[str, Any]) -> Target:
         costs=tuple(_component(c) for c in data["costs"]),
         source=data["source"],
     )
+
+
+def _limits(data: dict[str, Any]) -> Limits:
+    ranges = {
+        name: Range(**value) for name, value in data.items() if name.endswith("_range") and value
+    }
+    return Limits(**{**data, **ranges, "functions": tuple(data.get("functions", (ALL,)))})
 
 
 def _component(data: dict[str, Any]) -> Component:

@@ -15,6 +15,28 @@ Place = Literal["crossbar", "core", "tile", "router", "chip"]
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """Numbers that a chip holds: ``low``, ``low + step``, …, ``high``.
+
+    A unit holds each as an integer, its *code*: the number in steps. What real number a code
+    stands for is free, for a scale is the compiler's to choose.
+    """
+
+    low: float
+    high: float
+    step: float = 1.0
+
+    @property
+    def codes(self) -> tuple[int, int]:
+        """The least and the largest code."""
+        return round(self.low / self.step), round(self.high / self.step)
+
+
+ALL = "all"
+"""In place of functions: the chip has every one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What one unit must obey."""
 
@@ -30,6 +52,24 @@ class Limits:
     partial_sums: int = 0
     """Partial sums of one neuron, each of a crossbar of its own, that the chip adds up digitally:
     0 for any number, 1 where it has no adder between crossbars."""
+    weight_range: Range | None = None
+    """Tighter than what ``weight_bits`` hold; ``None`` for those. A least weight of 0 says that the
+    chip has unsigned weights only."""
+    input_range: Range | None = None
+    """``None`` for the unsigned integers of ``input_bits``."""
+    output_range: Range | None = None
+    """``None`` for any integers of ``output_bits``."""
+    bias_range: Range | None = None
+    """What a neuron may add to its sum of products (a leak); ``None`` for any."""
+    fan_out: int = 0
+    """Crossbars that may read one result of a unit; 0 for any number."""
+    crossbar_fan_out: int = 0
+    """Crossbars that may read any result of the neurons of one crossbar; 0 for any number."""
+    functions: tuple[str, ...] = (ALL,)
+    """What the chip does to sums and activations beside its products: names of ops without their
+    family, or ``all``. See :mod:`neutrams.ir.functions`."""
+    lut_entries: int = 0
+    """Entries of a look-up table; 0 for any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +198,42 @@ class Target:
     def columns_per_neuron(self) -> int:
         return self.slices * (2 if self.machine.core.coding == "differential" else 1)
 
+    @property
+    def weight_codes(self) -> tuple[int, int]:
+        """The least and the largest weight that a cell holds and the chip allows."""
+        high = 2 ** (self.limits.weight_bits - 1) - 1
+        low = -high - (self.machine.core.coding == "offset")
+        return _within(self.limits.weight_range, low, high)
+
+    @property
+    def input_codes(self) -> tuple[int, int]:
+        """The least and the largest integer that a crossbar reads."""
+        return _codes(self.limits.input_range, self.limits.input_bits)
+
+    @property
+    def output_codes(self) -> tuple[int, int]:
+        """The least and the largest integer that a unit gives out."""
+        return _codes(self.limits.output_range, self.limits.output_bits)
+
+    @property
+    def chosen_weights(self) -> tuple[int, int]:
+        """The weights that rounding chooses from: symmetric where the chip states no range.
+
+        Unsigned ones come in pairs, so that they hold negative weights too.
+        """
+        low, high = self.weight_codes
+        if self.limits.weight_range is None:
+            return -high, high
+        return (low, high) if low else (-high, high)
+
+    @property
+    def activation_codes(self) -> tuple[int, int]:
+        """Integers that units both give out and read; unsigned where the chip leaves it open."""
+        limits = self.limits
+        stated = limits.input_range or limits.output_range
+        low, high = _codes(stated, min(limits.input_bits, limits.output_bits))
+        return _within(limits.output_range, *_within(limits.input_range, low, high))
+
     def at_precision(self, *, weight_bits: int, input_bits: int) -> Target:
         """Return the same chip run with fewer bits than its limits allow.
 
@@ -186,3 +262,16 @@ class Target:
     @property
     def _neurons_that_fit(self) -> int:
         return self.machine.core.columns // self.columns_per_neuron
+
+
+def _within(held: Range | None, low: int, high: int) -> tuple[int, int]:
+    if held is None:
+        return low, high
+    least, most = held.codes
+    return max(low, least), min(high, most)
+
+
+def _codes(held: Range | None, bits: int) -> tuple[int, int]:
+    """Return a range's codes, as many as the bits hold; signed where the range is."""
+    low = -(2 ** (bits - 1)) if held is not None and held.low < 0 else 0
+    return _within(held, low, low + 2**bits - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph
+from neutrams.ir.limits import missing_functions
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.time import Next, State
 from neutrams.ir.target import Target
@@ -15,7 +16,8 @@ def verify(graph: Graph, target: Target | None = None) -> list[Diagnostic]:
     for each in [*graph.cells(), graph]:
         faults += [*_structure(each), *_types(each), *_states(each)]
         if target is not None and each.level == "unit":
-            faults += [fault for op in each.ops for fault in op.violations(target)]
+            for op in each.ops:
+                faults += [*missing_functions(op, target), *op.violations(target)]
     return faults
 
 

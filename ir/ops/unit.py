@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from neutrams.ir.diagnostics import Diagnostic, error
+from neutrams.ir.diagnostics import Diagnostic
+from neutrams.ir.limits import ROUND, SPELL, missing_functions, more, outside
 from neutrams.ir.op import Op, Value, attr, op, operand
-from neutrams.ir.ops.base import NONE, Mixes, axis_of, want, want_rank, want_same
+from neutrams.ir.ops.base import NONE, Mixes, axis_of, size_of, want, want_rank, want_same
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, DType, TensorType, broadcast
 from neutrams.ir.windows import out_sizes, taps, windows
@@ -76,13 +77,29 @@ class Rescale(Op):
         return saturate(scaled, self.zero, self.low, self.high, self.dtype)
 
     def violations(self, target: Target) -> list[Diagnostic]:
-        """Return a fault where the result takes more bits than the target's units give out."""
-        bits, allowed = (self.high - self.low).bit_length(), target.limits.output_bits
-        if bits <= allowed:
-            return []
-        message = f"`{self.name}` gives out {bits} bits; `{target.name}` allows {allowed}"
-        note = f"the limit is `output-bits`, of the unit that makes `%{self.result.name}`"
-        return [error("NT0145", message).at(self.where).note(note)]
+        """Return what of its results, and of the activation in them, the target lacks."""
+        limits, faults = target.limits, list[Diagnostic]()
+        bits = (self.high - self.low).bit_length()
+        faults += more(
+            self, target, "output-bits", bits, limits.output_bits, "bits of a result", ROUND
+        )
+        if limits.output_range is not None:
+            given, allowed = (self.low, self.high), target.output_codes
+            faults += outside(self, target, "output-range", given, allowed, "results", ROUND)
+        return [*faults, *missing_functions(self, target, self.activation(target))]
+
+    def activation(self, target: Target) -> tuple[str, ...]:
+        """Return the function that its bounds stand for, if any.
+
+        Results saturate anyway at the ends of what a unit of the target gives out.
+        """
+        least, most = target.output_codes
+        held = np.iinfo(self.dtype.numpy)
+        if self.high not in (most, int(held.max)):
+            return ("clip",)
+        if self.low in (least, int(held.min)):
+            return ()
+        return ("relu",) if self.low == self.zero else ("clip",)
 
     def mixes(self) -> Mixes:
         return (NONE, NONE)
@@ -131,6 +148,16 @@ class Lut(Op):
     def infer(self) -> TensorType:
         want_rank(self, self.table, 1, 1)
         return self.x.type.with_dtype(self.table.type.dtype)
+
+    def violations(self, target: Target) -> list[Diagnostic]:
+        """Return the fault of a table with more entries than the target's hold."""
+        entries, allowed = (
+            size_of(self, self.table.type.shape[0], "entries"),
+            target.limits.lut_entries,
+        )
+        if not allowed:
+            return []
+        return more(self, target, "lut-entries", entries, allowed, "entries of a table", SPELL)
 
     def evaluate(self, x: Array, table: Array) -> Array:
         return np.take(table, _centred(x, self.low))

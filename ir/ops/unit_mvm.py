@@ -10,8 +10,11 @@ import numpy as np
 from neutrams.ir.blocks import Table, blocks, row_splits, used
 from neutrams.ir.crossbar import Encoding, multiply
 from neutrams.ir.diagnostics import Diagnostic, error
+from neutrams.ir.limits import ROUND, more, outside
 from neutrams.ir.op import Op, Value, Weight, attr, op, operand
 from neutrams.ir.ops.base import Mixes, size_of, want, want_rank, want_same
+from neutrams.ir.ops.unit import Reduce
+from neutrams.ir.ranges import held_numbers, proved_range
 from neutrams.ir.target import AdcMode, Coding, Target
 from neutrams.ir.types import Array, Dim, DType, TensorType
 from neutrams.ir.windows import out_sizes, patches
@@ -89,20 +92,15 @@ class Mvm(Op):
         """Return every limit of a target that the blocks, widths or cells of the op break."""
         limits, core = target.limits, target.machine.core
         rows, neurons = (int(most.max(initial=0)) for most in used(self.table()))
+        fit = target.neurons_at(self.weight_bits)
         bounds = (
             ("fan-in", rows, limits.fan_in, "rows a block reads"),
-            ("neurons", neurons, target.neurons_at(self.weight_bits), "neurons a block makes"),
+            ("neurons", neurons, fit, "neurons a block makes"),
             ("weight-bits", self.weight_bits, limits.weight_bits, "bits of a weight"),
             ("input-bits", self.input_bits, limits.input_bits, "bits of an input"),
         )
-        faults = [
-            error("NT0145", f"`{self.name}` has {given} {what}; `{target.name}` allows {allowed}")
-            .at(self.where)
-            .note(f"the limit is `{name}`, of the unit that makes `%{self.result.name}`")
-            .help('split and round it first: --passes "…,quantize,lower-units,split-fan-in"')
-            for name, given, allowed, what in bounds
-            if given > allowed
-        ]
+        faults = [f for name, *rest in bounds for f in more(self, target, name, *rest)]
+        faults += self._ranges_broken(target)
         cells = ("cell_bits", "dac_bits", "adc_bits", "coding", "column_flip", "adc_mode")
         for name in cells:
             if getattr(self, name) != getattr(core, name):
@@ -110,6 +108,37 @@ class Mvm(Op):
                 message += f"; `{target.name}` has {getattr(core, name)}"
                 faults.append(error("NT0146", message).at(self.where))
         return faults
+
+    def _ranges_broken(self, target: Target) -> list[Diagnostic]:
+        """Return the faults of weights, inputs and biases outside ranges that a target states."""
+        limits, faults = target.limits, list[Diagnostic]()
+        if limits.weight_range is not None and isinstance(self.w, Weight):
+            given, allowed = held_numbers(self.w), target.weight_codes
+            faults += outside(self, target, "weight-range", given, allowed, "weights", ROUND)
+        if limits.input_range is not None:
+            least, most = target.input_codes
+            what = f"inputs, offset by {self.input_offset},"
+            allowed = (0, most - least)
+            faults += outside(self, target, "input-range", self.drive(), allowed, what, ROUND)
+        for user in self.result.users:
+            if limits.bias_range and isinstance(user, Reduce) and isinstance(user.bias, Weight):
+                given, allowed = self.leaks(user.bias), limits.bias_range.codes
+                faults += outside(self, target, "bias-range", given, allowed, "biases", ROUND)
+        return faults
+
+    def drive(self) -> tuple[int, int]:
+        """Return bounds of ``x + input_offset``, pads included."""
+        low, high = proved_range(self.x)
+        if any(self.pads):
+            low, high = min(low, self.pad_value), max(high, self.pad_value)
+        return low + self.input_offset, high + self.input_offset
+
+    def leaks(self, bias: Weight) -> tuple[int, int]:
+        """Return bounds of what neurons add to ``Σ x·w``, given what is added to the sums here."""
+        if bias.data is None or not isinstance(self.w, Weight) or self.w.data is None:
+            return 0, 0
+        added = bias.data + self.input_offset * self.w.data.sum(axis=1, dtype=np.int64)
+        return int(added.min(initial=0)), int(added.max(initial=0))
 
     @property
     def fan_in(self) -> int:

@@ -66,7 +66,7 @@ def check(
     target: str | Path | Target = "cim",
     *,
     overrides: Mapping[str, Any] | Sequence[str] | None = None,
-    limits: Mapping[str, int] | Sequence[str] | None = None,
+    limits: Mapping[str, Any] | Sequence[str] | None = None,
     strategy: str = "split-and-merge",
     dims: Mapping[str, int] | None = None,
     fixed: Mapping[str, Array] | None = None,

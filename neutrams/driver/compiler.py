@@ -90,7 +90,7 @@ def compile(
     target: str | Path | Target = "cim",
     calibration: SampleSource | None = None,
     overrides: Mapping[str, Any] | Sequence[str] | None = None,
-    limits: Mapping[str, int] | Sequence[str] | None = None,
+    limits: Mapping[str, Any] | Sequence[str] | None = None,
     preprocess: Preprocess | str | None = None,
     seed: int = 0,
     cache: Cache | None = None,

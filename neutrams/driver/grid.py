@@ -12,6 +12,7 @@ from itertools import product
 from neutrams.driver.compiler import Options
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Place, error
 from neutrams.targets import LIMITS
+from neutrams.targets.limits import is_text
 
 Setting = bool | int | float | str
 Axes = Mapping[str, Sequence[Setting]]
@@ -30,7 +31,7 @@ class Point:
     target: str = ""
     """Another chip; empty for that of the sweep."""
     overrides: dict[str, str] = field(default_factory=dict)
-    limits: dict[str, int] = field(default_factory=dict)
+    limits: dict[str, Setting] = field(default_factory=dict)
     options: dict[str, Setting] = field(default_factory=dict)
     """Fields of :class:`Options`."""
 
@@ -85,7 +86,7 @@ def _point(settings: dict[str, Setting]) -> Point:
     made = Point(settings, target=str(settings.get(TARGET, "")))
     for name, value in settings.items():
         if name in LIMITS:
-            made.limits[name] = int(value)
+            made.limits[name] = value
         elif "." in name:
             made.overrides[name] = str(value).lower() if isinstance(value, bool) else str(value)
         elif name != TARGET:
@@ -124,7 +125,7 @@ def _read(name: str, values: Sequence[Setting], faults: list[Diagnostic]) -> Ite
 def _kind(name: str) -> type | None:
     canonical = _canonical(name)
     if canonical in LIMITS:
-        return int
+        return str if is_text(canonical) else int
     if canonical == TARGET or "." in name:
         return str
     return option_types().get(canonical.replace("-", "_"))

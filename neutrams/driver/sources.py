@@ -21,7 +21,7 @@ Overrides = Mapping[str, Any] | Sequence[str]
 """``{"core.rows": 64}`` or ``["core.rows=64"]``."""
 
 
-Limits = Mapping[str, int] | Sequence[str]
+Limits = Mapping[str, Any] | Sequence[str]
 """``{"fan-in": 64}`` or ``["fan-in=64"]``."""
 
 
@@ -44,7 +44,7 @@ def load_target(
     return targets.load(str(target), _texts(overrides or {}), limits=_numbers(limits or {}))
 
 
-def _numbers(limits: Limits) -> Mapping[str, int]:
+def _numbers(limits: Limits) -> Mapping[str, object]:
     from neutrams import targets
 
     return limits if isinstance(limits, Mapping) else targets.parse_limits(limits)

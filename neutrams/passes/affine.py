@@ -8,12 +8,27 @@ from math import inf
 import numpy as np
 
 from neutrams.ir.graph import Graph
-from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.elementwise import Where
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.quantization import Quantize as QuantizeOp
+from neutrams.ir.ranges import stated_range
 from neutrams.ir.types import Array, DType
 from neutrams.passes.match import constant
+
+Codes = tuple[int, int]
+"""The least and the largest integer."""
+
+
+def narrowest(low: int, high: int) -> DType:
+    """Return the narrowest type of some integers, unsigned where none is below 0."""
+    kinds = (DType.U8, DType.U16, DType.U32) if low >= 0 else (DType.I8, DType.I16, DType.I32)
+    held = (
+        kind
+        for kind in kinds
+        if np.iinfo(kind.numpy).min <= low and high <= np.iinfo(kind.numpy).max
+    )
+    return next(held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +45,23 @@ class Affine:
     @staticmethod
     def of_range(low: float, high: float, *, bits: int) -> Affine:
         """Return the unsigned map of ``bits`` that covers a range and 0, which it holds exactly."""
-        low, high, top = min(low, 0.0), max(high, 0.0), 2**bits - 1
-        scale = np.float32((high - low) / top)
+        return Affine.onto(low, high, codes=(0, 2**bits - 1))
+
+    @staticmethod
+    def onto(low: float, high: float, *, codes: Codes, centred: bool = False) -> Affine:
+        """Return the map of some codes that covers a range and 0, which it holds exactly.
+
+        ``centred`` wants code 0 to stand for 0, if codes below it exist or the range needs none.
+        """
+        low, high, (least, most) = min(low, 0.0), max(high, 0.0), codes
+        if centred and (least < 0 or low == 0.0):
+            scale = np.float32(max(high / most, low / least if least else 0.0))
+        else:
+            centred, scale = False, np.float32((high - low) / (most - least))
         if not np.isfinite(scale) or scale < 1e-20:
             scale = np.float32(1.0)
-        zero = int(np.clip(np.rint(-low / float(scale)), 0, top))
-        return Affine(float(scale), zero, 0, top, DType.U8 if bits <= 8 else DType.U16)
+        zero = 0 if centred else int(np.clip(np.rint(least - low / float(scale)), least, most))
+        return Affine(float(scale), zero, least, most, narrowest(least, most))
 
     @property
     def constants(self) -> tuple[Array, Array]:
@@ -113,18 +139,13 @@ def target_affine(op: QuantizeOp) -> Affine | None:
 
 def integer_range(value: Value) -> tuple[int, int]:
     """Return the bounds of an integer value: known, or seen from how it is made, or its type's."""
-    if value.type.range is not None:
-        return int(value.type.range[0]), int(value.type.range[1])
-    if isinstance(value.op, QuantizeOp):
+    if value.type.range is None and isinstance(value.op, QuantizeOp):
         return value.op.low, value.op.high
-    if isinstance(value.op, Where):
+    if value.type.range is None and isinstance(value.op, Where):
         a, b = constant(value.op.a), constant(value.op.b)
         if a is not None and b is not None:
             return int(min(a.min(), b.min())), int(max(a.max(), b.max()))
-    if isinstance(value, Weight) and value.data is not None and value.data.size:
-        return int(value.data.min()), int(value.data.max())
-    info = np.iinfo(value.type.dtype.numpy)
-    return int(info.min), int(info.max)
+    return stated_range(value)
 
 
 def insert(graph: Graph, op: Op, *, like: Op, name: str, held: Affine | None = None) -> Value:

@@ -42,7 +42,8 @@ class Calibrate(Pass):
         seen = watch(graph, ctx, samples=self.samples)
         if bad := [value for value, histogram in seen.items() if not histogram.finite]:
             raise NeutramsError(_not_finite(bad[0]))
-        bits = self.bits or (ctx.target.limits.input_bits if ctx.target else 8)
+        low, high = ctx.target.activation_codes if ctx.target else (0, 255)
+        bits = self.bits or (high - low).bit_length()
         for value, histogram in seen.items():
             observer = "min-max" if isinstance(value.op, State) else self.observer
             found = choose(histogram, observer, bits=bits, percentile=self.percentile)

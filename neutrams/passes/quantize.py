@@ -16,10 +16,11 @@ from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.quantization import Quantize as QuantizeOp
 from neutrams.ir.ops.time import State
-from neutrams.ir.types import Array, DType
-from neutrams.passes.affine import Affine, is_quantized
+from neutrams.ir.types import Array
+from neutrams.passes.affine import Affine, Codes, is_quantized, narrowest
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.bits import REST, Bits, check_bits, parse_bits
+from neutrams.passes.grids import Grids
 from neutrams.passes.linear import Linear
 from neutrams.passes.match import channel_vector, located, read_once
 from neutrams.passes.observers import Observer
@@ -27,6 +28,9 @@ from neutrams.passes.quantize_plan import plan
 from neutrams.passes.quantize_values import Ranges, insert_pair, insert_pairs
 from neutrams.passes.weight_rounding import channel_scales
 
+I32_MAX = 2**31 - 1
+BIAS_ROOM = 1.01
+"""Share of a chip's range of biases that is left for what rounding adds."""
 BIAS_LIMIT = 2.0**30
 """Largest bias in steps of the sum; leaves room for the sum itself in 32 bits."""
 
@@ -68,9 +72,10 @@ class Quantize(Pass):
             check_bits(wanted, _layers(graph), ctx.target)
         bits = {op: wanted.get(op.result.name, wanted.get(REST, usual)) for op in found.source_of}
         ranges = Ranges(graph, ctx, self.observer, usual.inputs) if wanted else None
-        maps = insert_pairs(graph, found, bits, usual, ranges)
+        grids = Grids(ctx.target)
+        maps = insert_pairs(graph, found, bits, usual, ranges, grids)
         for item in found.linears:
-            _round_weights(graph, item, maps[item.op], bits[item.op].weights)
+            _round_weights(graph, item, maps[item.op], bits[item.op].weights, grids)
             ctx.remark(
                 item.op,
                 f"rounded to {bits[item.op].weights}-bit weights"
@@ -126,18 +131,16 @@ def _no_range(value: Value) -> Diagnostic:
     return fault.help("run `calibrate` before `quantize`")
 
 
-def _round_weights(graph: Graph, item: Linear, inputs: Affine, bits: int) -> None:
+def _round_weights(graph: Graph, item: Linear, inputs: Affine, bits: int, grids: Grids) -> None:
     """Put dequantised integers where the float weights and the bias stood."""
     add, bias = _bias(graph, item)
     matrix = item.w.T if isinstance(item.op, Matmul) else item.w.reshape(item.neurons, -1)
-    scales = channel_scales(matrix, bits)
-    if bias is not None:
-        least = np.abs(bias) / (inputs.scale * BIAS_LIMIT)
-        scales = np.maximum(scales, least.astype(np.float32))
+    codes = grids.weights(bits)
+    least = _least(matrix, bias, inputs, grids.biases)
+    scales = np.maximum(channel_scales(matrix, codes), least)
     axis = 1 if isinstance(item.op, Matmul) else 0
     old = item.op.b if isinstance(item.op, Matmul) else item.op.w
-    dtype = DType.I8 if bits <= 8 else DType.I16
-    w = _dequantized(graph, item.op, old.name, item.w, scales, bits=bits, axis=axis, dtype=dtype)
+    w = _dequantized(graph, item.op, old.name, item.w, scales, codes=codes, axis=axis)
     if isinstance(item.op, Matmul):
         new: Op = replace(item.op, b=w)
     elif bias is None:
@@ -148,6 +151,22 @@ def _round_weights(graph: Graph, item: Linear, inputs: Affine, bits: int) -> Non
     if add is not None and bias is not None:
         b = _rounded_bias(graph, item, bias, inputs, scales, add)
         graph.replace(add, located(Add(new.results[0], b), add))
+
+
+def _least(matrix: Array, bias: Array | None, inputs: Affine, biases: Codes | None) -> Array:
+    """Return for each neuron the least scale of weights at which what it adds is in range.
+
+    That is its bias, less what the zero point of its inputs adds to its sum of products.
+    """
+    added = np.zeros(len(matrix)) if bias is None else bias
+    if biases is None:
+        least: Array = np.abs(added) / (inputs.scale * BIAS_LIMIT)
+        return least.astype(np.float32)
+    low, high = biases
+    moved = added - inputs.zero * inputs.scale * matrix.sum(axis=1, dtype=np.float64)
+    below = moved / low if low else np.zeros(len(moved))
+    least = np.maximum(moved / high, below) / inputs.scale
+    return (least * BIAS_ROOM).astype(np.float32)
 
 
 def _bias(graph: Graph, item: Linear) -> tuple[Add | None, Array | None]:
@@ -168,7 +187,7 @@ def _rounded_bias(
 ) -> Value:
     steps = np.float32(inputs.scale) * scales
     name = f"{item.op.result.name}.bias"
-    return _dequantized(graph, like, name, bias, steps, bits=32, axis=0, dtype=DType.I32)
+    return _dequantized(graph, like, name, bias, steps, codes=None, axis=0)
 
 
 def _dequantized(
@@ -178,17 +197,20 @@ def _dequantized(
     data: Array,
     scales: Array,
     *,
-    bits: int,
+    codes: Codes | None,
     axis: int,
-    dtype: DType,
 ) -> Value:
-    """Add the integers nearest to ``data`` and the op that gives them back as floats."""
+    """Add the integers nearest to ``data`` and the op that gives them back as floats.
+
+    They have the given bounds, or 32 bits.
+    """
     shape = tuple(-1 if place == axis else 1 for place in range(data.ndim))
-    limit = 2 ** (bits - 1) - 1
-    ints = np.clip(np.rint(data / scales.astype(np.float64).reshape(shape)), -limit, limit)
+    low, high = codes or (-I32_MAX, I32_MAX)
+    ints = np.clip(np.rint(data / scales.astype(np.float64).reshape(shape)), low, high)
+    dtype = narrowest(min(low, -1), high)
     weight = graph.weight(f"{name}.q", ints.astype(dtype.numpy))
-    if bits < 32:
-        weight.type = weight.type.with_range(-limit, limit)
+    if codes is not None:
+        weight.type = weight.type.with_range(low, high)
     scale = graph.weight(f"{name}.scale", scales.astype(np.float32))
     zero = graph.weight(f"{name}.zero", np.zeros(len(scales), dtype.numpy))
     back = located(Dequantize(weight, scale, zero, axis=axis), like)

@@ -11,6 +11,7 @@ from neutrams.ir.ops.time import State
 from neutrams.passes.affine import Affine
 from neutrams.passes.base import PassContext
 from neutrams.passes.bits import Bits
+from neutrams.passes.grids import Grids
 from neutrams.passes.match import located
 from neutrams.passes.observers import Observer, choose
 from neutrams.passes.quantize_plan import Plan, Range
@@ -34,7 +35,12 @@ class Ranges:
 
 
 def insert_pairs(
-    graph: Graph, found: Plan, bits: Mapping[Op, Bits], usual: Bits, ranges: Ranges | None
+    graph: Graph,
+    found: Plan,
+    bits: Mapping[Op, Bits],
+    usual: Bits,
+    ranges: Ranges | None,
+    grids: Grids,
 ) -> dict[Op, Affine]:
     """Round values where they are made, once more where a layer reads fewer bits than others.
 
@@ -51,14 +57,14 @@ def insert_pairs(
     covered = found.ranges(widths, range_of)
     maps: dict[Op, Affine] = {}
     for value in found.values:
-        to = Affine.of_range(*covered[value], bits=widths[value])
+        to = grids.activations(*covered[value], bits=widths[value])
         readers = [op for op, source in found.source_of.items() if source is value]
         back = insert_pair(graph, value, to, readers if isinstance(value.op, State) else ())
         narrow = sorted({bits[op].inputs for op in readers} - {widths[value]}, reverse=True)
         maps |= dict.fromkeys(readers, to)
         for width in narrow:
             few = [op for op in readers if bits[op].inputs == width]
-            to = Affine.of_range(*range_of(value, width), bits=width)
+            to = grids.activations(*range_of(value, width), bits=width)
             insert_pair(graph, back, to, few)
             maps |= dict.fromkeys(few, to)
     return maps

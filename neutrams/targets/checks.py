@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from neutrams.ir.diagnostics import Diagnostic, error, warning
 from neutrams.ir.events import EVENTS
-from neutrams.ir.target import Component
+from neutrams.ir.target import ALL, Component, Range
 from neutrams.targets.layers import Stack
 from neutrams.targets.near import suggest
 from neutrams.targets.resolve import limits_of, neurons_that_fit
@@ -61,6 +61,8 @@ def limit_faults(limits: LimitsSection, core: CoreSection, stack: Stack) -> Iter
         fault = error("NT0314", "differential coding needs a sign and at least one bit")
         yield fault.at(stack.where(("limits", "weight_bits")), f"is {limits.weight_bits}")
     yield from _neuron_faults(limits, core, stack)
+    yield from _range_faults(limits, stack)
+    yield from _function_faults(limits, stack)
     fan_in = limits_of(limits, core).fan_in
     needed = limits.input_bits + limits.weight_bits + (fan_in - 1).bit_length()
     if limits.accumulator_bits < needed:
@@ -87,6 +89,41 @@ def _neuron_faults(limits: LimitsSection, core: CoreSection, stack: Stack) -> It
     yield fault.note(
         f"weights have {limits.weight_bits} bits, cells {core.cell_bits}; coding is {core.coding}"
     )
+
+
+def _range_faults(limits: LimitsSection, stack: Stack) -> Iterator[Diagnostic]:
+    """Yield ranges without 0 or whose ends are between steps."""
+    for name in ("weight_range", "input_range", "output_range", "bias_range"):
+        triple: list[float] | None = getattr(limits, name)
+        if triple is not None and (why := _no_range(triple)) is not None:
+            key = ("limits", name)
+            fault = error("NT0314", f"`limits.{name}` is no range of a chip").note(why)
+            fault = fault.at(stack.where(key), f"is {triple}")
+            yield fault.help("write [low, high] or [low, high, step], as in [-7, 7]")
+
+
+def _no_range(triple: list[float]) -> str | None:
+    held = Range(*triple)
+    if not held.low <= 0 < held.high:
+        return "it goes from `low` to `high`, and holds 0 and a number above it"
+    if held.step <= 0:
+        return "its step is above 0"
+    ends = (held.low / held.step, held.high / held.step)
+    if any(abs(end - round(end)) > 1e-6 * max(1.0, abs(end)) for end in ends):
+        return "its ends are whole numbers of steps"
+    return None
+
+
+def _function_faults(limits: LimitsSection, stack: Stack) -> Iterator[Diagnostic]:
+    if limits.functions == [ALL]:
+        return
+    from neutrams.ir.functions import vocabulary  # loads every op
+
+    known = vocabulary()
+    for word in limits.functions:
+        if word not in known:
+            fault = error("NT0305", f"there is no function `{word}`")
+            yield suggest(fault.at(stack.where(("limits", "functions"))), word, known)
 
 
 def chip_faults(chip: ChipSection, network: NetworkSection, stack: Stack) -> Iterator[Diagnostic]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import cast
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Place, error
-from neutrams.ir.target import Target
+from neutrams.ir.target import ALL, Range, Target
 from neutrams.targets.build import build
 from neutrams.targets.layers import Layer, Stack, Tree
 from neutrams.targets.near import suggest
@@ -24,13 +25,23 @@ LIMITS: dict[str, Key] = {
     "partial-sums": ("limits", "partial_sums"),
     "adc-bits": ("core", "adc_bits"),
     "neurons": ("limits", "neurons"),
+    "weight-range": ("limits", "weight_range"),
+    "input-range": ("limits", "input_range"),
+    "output-range": ("limits", "output_range"),
+    "bias-range": ("limits", "bias_range"),
+    "fan-out": ("limits", "fan_out"),
+    "crossbar-fan-out": ("limits", "crossbar_fan_out"),
+    "functions": ("limits", "functions"),
+    "lut-entries": ("limits", "lut_entries"),
 }
 """Names of the limits, in the order in which they are applied: narrower weights come before the
-neurons that then fit."""
+neurons that then fit, and before their range."""
 
-_UNBOUNDED = ("adc-bits", "partial-sums")
+Limit = int | tuple[float, ...] | tuple[str, ...]
+"""A whole number, a range (low, high and perhaps a step), or functions."""
+
+_UNBOUNDED = ("adc-bits", "partial-sums", "fan-out", "crossbar-fan-out", "lut-entries")
 """Limits of which 0 stands for more than any number."""
-
 _FOLLOWS: dict[str, Key] = {
     "fan-in": ("core", "rows"),
     "neurons": ("core", "columns"),
@@ -39,51 +50,112 @@ _FOLLOWS: dict[str, Key] = {
 """What a limit follows from where the target does not state it."""
 
 
-def parse_limits(texts: Iterable[str]) -> dict[str, int]:
-    """Split ``name=number`` texts; of one name given twice the last counts.
+def parse_limits(texts: Iterable[str]) -> dict[str, Limit]:
+    """Split ``name=value`` texts; of one name given twice the last counts.
 
     Raises:
         NeutramsError: NT0317, for each text that is no limit.
     """
-    found: dict[str, int] = {}
+    found: dict[str, Limit] = {}
     faults: list[Diagnostic] = []
     for text in texts:
         name, _, value = (part.strip() for part in text.partition("="))
-        if value.isdecimal() and value.isascii() and len(value) < 10:
-            found[name] = int(value)
+        if (limit := read_limit(name, value)) is not None:
+            found[name] = limit
             continue
         fault = error("NT0317", f"`{text}` is no limit").at(Place(f"--limit {text}"))
-        faults.append(fault.help("write a name and a whole number: --limit fan-in=64"))
+        faults.append(fault.help(f"write a name and a value: --limit {_EXAMPLES[_kind(name)]}"))
     if faults:
         raise NeutramsError(*faults)
     return checked_limits(found)
 
 
-def checked_limits(limits: Mapping[str, int]) -> dict[str, int]:
+def read_limit(name: str, text: str) -> Limit | None:
+    """Return what a text says of a limit: ``64``, ``-7:7`` or ``relu+lut``; else ``None``."""
+    kind = _kind(name)
+    if kind == "functions":
+        words = tuple(word.strip().replace("-", "_") for word in text.split("+"))
+        return words if all(words) else None
+    if kind == "range":
+        parts = text.split(":")
+        return tuple(map(float, parts)) if all(map(_NUMBER.fullmatch, parts)) else None
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 10 else None
+
+
+def checked_limits(limits: Mapping[str, object]) -> dict[str, Limit]:
     """Return limits by their names; ``fan_in`` stands for ``fan-in`` too.
 
     Raises:
-        NeutramsError: NT0317, for each name that is no limit, and each value that is no number.
+        NeutramsError: NT0317, for each name that is no limit, and each value that none can have.
     """
     faults: list[Diagnostic] = []
-    found: dict[str, int] = {}
+    found: dict[str, Limit] = {}
     for given, value in limits.items():
-        name, place = given.replace("_", "-"), Place(f"--limit {given}={value}")
+        if value is None:  # as a target in memory spells a range that it does not state
+            continue
+        name, place = given.replace("_", "-"), Place(f"--limit {given}={_spelt(value)}")
         if name not in LIMITS:
             fault = error("NT0317", f"there is no limit `{given}`").at(place)
             faults.append(suggest(fault, name, LIMITS))
-        elif type(value) is not int:
-            faults.append(error("NT0317", f"`{given}` must be a whole number").at(place))
+        elif (limit := _as_limit(name, value)) is None:
+            wanted = _WANTED[_kind(name)]
+            faults.append(error("NT0317", f"`{given}` must be {wanted}").at(place))
         else:
-            found[name] = value
+            found[name] = limit
     if faults:
         raise NeutramsError(*faults)
     return found
 
 
+def is_text(name: str) -> bool:
+    """Say whether a limit is a range or functions rather than a number."""
+    return _kind(name) != "number"
+
+
+def _as_limit(name: str, value: object) -> Limit | None:
+    kind = _kind(name)
+    if isinstance(value, str):
+        return read_limit(name, value)
+    if kind == "number":
+        return value if type(value) is int else None
+    if not isinstance(value, tuple | list):
+        return None
+    if kind == "functions":
+        return tuple(value) if value and all(isinstance(word, str) for word in value) else None
+    numbers = all(isinstance(part, int | float) for part in value)
+    return tuple(map(float, value)) if numbers and len(value) in (2, 3) else None
+
+
+def _kind(name: str) -> str:
+    if name.replace("_", "-") == "functions":
+        return "functions"
+    return "range" if name.replace("_", "-").endswith("-range") else "number"
+
+
+_NUMBER = re.compile(r"[+-]?\d{1,10}(\.\d{1,10})?")
+_EXAMPLES = {
+    "number": "fan-in=64",
+    "range": "weight-range=-7:7",
+    "functions": "functions=relu+lut",
+}
+_WANTED = {
+    "number": "a whole number",
+    "range": "a range: low, high and perhaps a step",
+    "functions": "functions, one at least",
+}
+
+
+def _spelt(value: object) -> str:
+    if not isinstance(value, tuple | list):
+        return str(value)
+    if all(isinstance(part, str) for part in value):
+        return "+".join(value)
+    return ":".join(f"{part:g}" for part in value)
+
+
 def limited(
     stack: Stack,
-    limits: Mapping[str, int],
+    limits: Mapping[str, object],
     *,
     name: str,
     file: str,
@@ -100,19 +172,20 @@ def limited(
         if limit not in wanted:
             continue
         base = build(stack, name=name, file=file, faults=[], warn=lambda _: None)
-        value, place = wanted[limit], Place(f"--limit {limit}={wanted[limit]}")
+        value = wanted[limit]
+        place = Place(f"--limit {limit}={_spelt(value)}")
         if (fault := _loosened(stack, base, limit, value, place)) is not None:
             faults.append(fault)
             continue
         stack = _over(stack, key, value, place)
-        if limit == "input-bits" and "output-bits" not in wanted:
+        if limit == "input-bits" and "output-bits" not in wanted and isinstance(value, int):
             stack = _over(stack, LIMITS["output-bits"], min(base.limits.output_bits, value), place)
     if faults:
         raise NeutramsError(*faults)
     return build(stack, name=name, file=file, faults=[], warn=warn)
 
 
-def tightened(target: Target, limits: Mapping[str, int]) -> Target:
+def tightened(target: Target, limits: Mapping[str, object]) -> Target:
     """Return a target in memory under tighter limits.
 
     Raises:
@@ -133,24 +206,40 @@ def tightened(target: Target, limits: Mapping[str, int]) -> Target:
 
 
 def _loosened(
-    stack: Stack, base: Target, limit: str, value: int, place: Place
+    stack: Stack, base: Target, limit: str, value: Limit, place: Place
 ) -> Diagnostic | None:
     """Return the fault of a limit that asks for more than there is."""
-    section, field = LIMITS[limit]
-    now = cast(int, getattr(base.limits if section == "limits" else base.machine.core, field))
-    ideal = 0 if limit in _UNBOUNDED else -1
-    if now == ideal or ideal != value <= now:
+    now, looser = _compared(base, limit, value)
+    if not looser:
         return None
     source = _source(stack, limit)
     most = f"is {now}" if source == LIMITS[limit] else f"allows {now}"
-    if value == ideal:
-        what = "an ideal converter" if limit == "adc-bits" else "any number"
-        most += f", and 0 stands for {what}"
-    fault = error("NT0318", f"`{limit}` can be {now} at most, not {value}").at(place)
+    if value == 0 and limit in _UNBOUNDED:
+        most += ", and 0 stands for " + (
+            "an ideal converter" if limit == "adc-bits" else "any number"
+        )
+    fault = error("NT0318", f"`{limit}` can be {now} at most, not {_spelt(value)}").at(place)
     fault = fault.at(stack.where(source), most)
     return fault.note("a limit may only tighten what the chip has").help(
         f"another chip has more: --set {'.'.join(source)}=..."
     )
+
+
+def _compared(base: Target, limit: str, value: Limit) -> tuple[str, bool]:
+    """Return what the chip has, and whether a limit asks for more."""
+    section, field = LIMITS[limit]
+    now = getattr(base.limits if section == "limits" else base.machine.core, field)
+    if isinstance(value, int):
+        open_end = 0 if limit in _UNBOUNDED else -1
+        return str(now), now != open_end and not open_end != value <= now
+    if limit == "functions":
+        return _spelt(now), ALL not in now and not set(value) <= set(now)
+    if now is None or len(value) not in (2, 3) or not all(value[2:]):
+        return "", False  # what a range may be is the schema's business
+    low, high = Range(*cast(tuple[float, ...], value)).codes
+    least, most = now.codes
+    shown = _spelt((now.low, now.high, *([now.step] if now.step != 1 else [])))
+    return shown, low < least or high > most
 
 
 def _source(stack: Stack, limit: str) -> Key:
@@ -159,6 +248,7 @@ def _source(stack: Stack, limit: str) -> Key:
     return LIMITS[limit] if stated else _FOLLOWS.get(limit, LIMITS[limit])
 
 
-def _over(stack: Stack, key: Key, value: int, place: Place) -> Stack:
-    tree: Tree = {key[0]: {key[1]: value}}
+def _over(stack: Stack, key: Key, value: Limit, place: Place) -> Stack:
+    held = value if isinstance(value, int) else list(value)
+    tree: Tree = {key[0]: {key[1]: held}}
     return Stack((Layer(place.file, tree, {key: place}), *stack.layers))

@@ -23,13 +23,13 @@ def load(
     name_or_path: str,
     overrides: Mapping[str, str] | None = None,
     *,
-    limits: Mapping[str, int] | None = None,
+    limits: Mapping[str, object] | None = None,
     warn: Callable[[Diagnostic], None] = _ignore,
 ) -> Target:
     """Read a built-in target by its name, or any target by the path of its file.
 
     ``overrides`` maps dotted keys to values as text (``{"core.rows": "64"}``); ``limits`` maps
-    names of :data:`neutrams.targets.limits.LIMITS` to numbers that may only tighten what is there;
+    names of :data:`neutrams.targets.limits.LIMITS` to values that may only tighten what is there;
     ``warn`` is given the constants that are hard to believe.
 
     Raises:

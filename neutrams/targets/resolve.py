@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from neutrams.ir.diagnostics import Diagnostic, error
-from neutrams.ir.target import Component, Limits
+from neutrams.ir.target import Component, Limits, Range
 from neutrams.targets.layers import Stack
 from neutrams.targets.near import suggest
 from neutrams.targets.schema import (
@@ -110,7 +110,19 @@ def limits_of(limits: LimitsSection, core: CoreSection) -> Limits:
         output_bits=limits.input_bits if limits.output_bits is None else limits.output_bits,
         accumulator_bits=limits.accumulator_bits,
         partial_sums=limits.partial_sums,
+        weight_range=_range(limits.weight_range),
+        input_range=_range(limits.input_range),
+        output_range=_range(limits.output_range),
+        bias_range=_range(limits.bias_range),
+        fan_out=limits.fan_out,
+        crossbar_fan_out=limits.crossbar_fan_out,
+        functions=tuple(dict.fromkeys(limits.functions)),
+        lut_entries=limits.lut_entries,
     )
+
+
+def _range(triple: list[float] | None) -> Range | None:
+    return None if triple is None else Range(*triple)
 
 
 def neurons_that_fit(limits: LimitsSection, core: CoreSection) -> int:

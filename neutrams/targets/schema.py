@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from neutrams.ir.target import AdcMode, Coding, Place
+from neutrams.ir.target import ALL, AdcMode, Coding, Place
 
 Key = tuple[str, ...]
 """A dotted key of a target file, part by part."""
@@ -24,6 +24,13 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+Triple = Annotated[
+    list[Annotated[float, Field(allow_inf_nan=False, ge=-(2**31), le=2**31)]],
+    Field(min_length=2, max_length=3),
+]
+"""Low, high and, unless it is 1, the step of a range."""
+
+
 class LimitsSection(Strict):
     fan_in: Size | None = None
     neurons: Size | None = None
@@ -32,6 +39,14 @@ class LimitsSection(Strict):
     output_bits: Bits | None = None
     accumulator_bits: Annotated[int, Field(ge=8, le=64)] = 32
     partial_sums: Annotated[int, Field(ge=0, le=65536)] = 0
+    weight_range: Triple | None = None
+    input_range: Triple | None = None
+    output_range: Triple | None = None
+    bias_range: Triple | None = None
+    fan_out: Annotated[int, Field(ge=0, le=2**20)] = 0
+    crossbar_fan_out: Annotated[int, Field(ge=0, le=2**20)] = 0
+    functions: list[str] = [ALL]
+    lut_entries: Annotated[int, Field(ge=0, le=2**16)] = 0
 
 
 class CoreSection(Strict):

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 
-from neutrams.ir.target import Component, Target
+from neutrams.ir.target import Component, Range, Target
 
 
 def dump(target: Target) -> str:
@@ -41,7 +41,8 @@ def _section(name: str, entries: Iterable[tuple[str, object]]) -> Iterator[str]:
 
 def _fields(part: object) -> list[tuple[str, object]]:
     assert dataclasses.is_dataclass(part)
-    return [(field.name, getattr(part, field.name)) for field in dataclasses.fields(part)]
+    values = [(field.name, getattr(part, field.name)) for field in dataclasses.fields(part)]
+    return [(name, value) for name, value in values if value is not None]
 
 
 def _value(value: object) -> str:
@@ -50,6 +51,10 @@ def _value(value: object) -> str:
             return str(value).lower()
         case str():
             return _text(value)
+        case Range():
+            return f"[{value.low:.17g}, {value.high:.17g}, {value.step:.17g}]"
+        case tuple():
+            return f"[{', '.join(map(_value, value))}]"
         case _:
             return repr(value)
 

@@ -56,7 +56,7 @@ def test_every_broken_limit_is_reported_at_once() -> None:
 
 def test_wide_outputs_are_refused() -> None:
     narrow = replace(CIM, limits=replace(CIM.limits, output_bits=7))
-    assert ["gives out 8 bits" in fault.message for fault in verify(unit(), narrow)] == [True]
+    assert ["has 8 bits of a result" in fault.message for fault in verify(unit(), narrow)] == [True]
 
 
 @pytest.mark.parametrize(("most", "refused"), [(0, False), (3, False), (2, True), (1, True)])

@@ -61,7 +61,7 @@ def test_a_target_in_memory_is_tightened_alike() -> None:
 @pytest.mark.parametrize(
     ("limits", "code", "says"),
     [
-        ({"fan-on": 64}, "NT0317", "did you mean `fan-in`?"),
+        ({"fan-on": 64}, "NT0317", "did you mean `fan-in`"),
         ({"fan-in": 64.5}, "NT0317", "whole number"),
         ({"fan-in": 256}, "NT0318", "128 at most, not 256"),
         ({"weight-bits": 9}, "NT0318", "8 at most, not 9"),

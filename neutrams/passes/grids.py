@@ -1,0 +1,40 @@
+"""Which integers a chip has for numbers of some width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neutrams.ir.target import Target
+from neutrams.passes.affine import Affine, Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Grids:
+    """The integers of a target; without one, or beyond it, all that the bits hold."""
+
+    target: Target | None
+
+    def activations(self, low: float, high: float, *, bits: int) -> Affine:
+        """Return the map that covers a range of real numbers."""
+        codes = (0, 2**bits - 1)
+        if self.target is not None and bits <= self.target.limits.input_bits:
+            narrow = self.target.at_precision(
+                weight_bits=self.target.limits.weight_bits, input_bits=bits
+            )
+            codes = narrow.activation_codes
+        return Affine.onto(low, high, codes=codes, centred=self.biases is not None)
+
+    def weights(self, bits: int) -> Codes:
+        """Return the least and the largest weight."""
+        if self.target is None or bits > self.target.limits.weight_bits:
+            return 1 - 2 ** (bits - 1), 2 ** (bits - 1) - 1
+        narrow = self.target.at_precision(
+            weight_bits=bits, input_bits=self.target.limits.input_bits
+        )
+        return narrow.chosen_weights
+
+    @property
+    def biases(self) -> Codes | None:
+        """What is added to sums of products of codes; ``None`` for what 32 bits leave room for."""
+        held = self.target.limits.bias_range if self.target is not None else None
+        return None if held is None else held.codes
