@@ -8,6 +8,7 @@ from neutrams.ir.op import Op
 from neutrams.ir.target import Target
 
 SPLIT = 'split and round it first: --passes "…,quantize,lower-units,split-fan-in"'
+MERGE = 'merge them on crossbars: --passes "…,lower-units,merge-through-cores,split-fan-in"'
 ROUND = "quantise the float network for this chip: its scales follow from the range"
 SPELL = "compile the float network for this chip, which spells functions in those it has"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neutrams.ir.diagnostics import Diagnostic
-from neutrams.ir.limits import ROUND, SPELL, missing_functions, more, outside
+from neutrams.ir.limits import MERGE, ROUND, SPELL, missing_functions, more, outside
 from neutrams.ir.op import Op, Value, attr, op, operand
 from neutrams.ir.ops.base import NONE, Mixes, axis_of, size_of, want, want_rank, want_same
 from neutrams.ir.target import Target
@@ -40,12 +40,10 @@ class Reduce(Op):
     def violations(self, target: Target) -> list[Diagnostic]:
         """Return a fault where more partial sums meet than the chip adds up digitally."""
         given, allowed = self.partials.type.shape[0], target.limits.partial_sums
-        if not allowed or (isinstance(given, int) and given <= allowed):
+        if not allowed or not isinstance(given, int):
             return []
-        message = f"`{self.name}` adds {given} partial sums; `{target.name}` allows {allowed}"
-        note = f"the limit is `partial-sums`, of the unit that makes `%{self.result.name}`"
-        fault = error("NT0145", message).at(self.where).note(note)
-        return [fault.help('--passes "…,lower-units,merge-through-cores,split-fan-in"')]
+        what, remedy = "partial sums to add up", MERGE
+        return more(self, target, "partial-sums", given, allowed, what, remedy)
 
     def mixes(self) -> Mixes:
         return (frozenset({0}), NONE)
@@ -94,10 +92,11 @@ class Rescale(Op):
         Results saturate anyway at the ends of what a unit of the target gives out.
         """
         least, most = target.output_codes
-        held = np.iinfo(self.dtype.numpy)
-        if self.high not in (most, int(held.max)):
+        if target.limits.output_range is None and np.iinfo(self.dtype.numpy).min < 0:
+            least, most = least - (most + 1) // 2, most // 2
+        if self.high != most:
             return ("clip",)
-        if self.low in (least, int(held.min)):
+        if self.low == least:
             return ()
         return ("relu",) if self.low == self.zero else ("clip",)
 
@@ -151,13 +150,11 @@ class Lut(Op):
 
     def violations(self, target: Target) -> list[Diagnostic]:
         """Return the fault of a table with more entries than the target's hold."""
-        entries, allowed = (
-            size_of(self, self.table.type.shape[0], "entries"),
-            target.limits.lut_entries,
-        )
+        allowed = target.limits.lut_entries
         if not allowed:
             return []
-        return more(self, target, "lut-entries", entries, allowed, "entries of a table", SPELL)
+        given = size_of(self, self.table.type.shape[0], "entries")
+        return more(self, target, "lut-entries", given, allowed, "entries of a table", SPELL)
 
     def evaluate(self, x: Array, table: Array) -> Array:
         return np.take(table, _centred(x, self.low))

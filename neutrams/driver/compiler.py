@@ -25,6 +25,7 @@ from neutrams.ir.graph import Graph, Module
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, Symbol
+from neutrams.ir.verifier import check
 from neutrams.ir.version import VERSION
 from neutrams.passes import (
     STRATEGIES,
@@ -215,6 +216,7 @@ class _Run:
         self._run_passes(main, self.passes[border:], "lowering to units", teacher=calibrated)
         if main.level != "unit":
             raise NeutramsError(_not_lowered(main, names))
+        check(main, self.target)
         name_apart(main)
         self.progress("placing on the chip", 0, 0)
         mapping = map_units(

@@ -62,7 +62,7 @@ def test_each_row_is_what_a_compile_and_a_simulation_give() -> None:
     ]  # fmt: skip
     for row in rows:
         limits = {"fan-in": row["fan-in"], "weight-bits": row["weight-bits"]}
-        program = neutrams.compile(mlp(), calibration=X, limits=limits)  # type: ignore[arg-type]
+        program = neutrams.compile(mlp(), calibration=X, limits=limits)
         alone = neutrams.simulate(program, X, Y)
         assert row["accuracy"] == alone.accuracy
         assert row["agreement"] == alone.agreement

@@ -10,8 +10,10 @@ import pytest
 
 from neutrams import targets
 from neutrams.ir.graph import Graph
-from neutrams.ir.ops.unit import Reduce, Rescale
+from neutrams.ir.ops.unit import Add as AddUnits
+from neutrams.ir.ops.unit import Lut, Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.target import Range, Target
 from neutrams.ir.types import DType, symbol, tensor
 from neutrams.ir.verifier import verify
 
@@ -65,5 +67,77 @@ def test_sums_of_more_crossbars_than_the_chip_adds_up_are_refused(most: int, ref
     found = verify(unit(), chip)
     assert [fault.code for fault in found] == ["NT0145"] * refused
     for fault in found:
-        assert f"adds 3 partial sums; `cim` allows {most}" in fault.message
+        assert f"has 3 partial sums to add up; `cim` allows {most}" in fault.message
         assert "merge-through-cores" in fault.render()
+
+
+def stated(**limits: Any) -> Target:
+    """Return `cim` with limits that it does not state itself."""
+    return replace(CIM, limits=replace(CIM.limits, **limits))
+
+
+def tail(bias: int = 0, low: int = -128, high: int = 127, zero: int = 0) -> Graph:
+    """A unit of weight 3 over two inputs, offset by 4, with a bias and an activation."""
+    graph = Graph("main", "unit")
+    x = graph.input("x", tensor(DType.I8, symbol("N"), 2).with_range(-4, 3))
+    w = graph.weight("w", np.full((2, 2), 3, np.int8))
+    b = graph.weight("b", np.full(2, bias, np.int32))
+    made = Mvm(x, w, input_offset=4, input_bits=3, adc_bits=8, column_flip=True)
+    sums = graph.add(made)
+    scale = graph.weight("scale", np.array(0.5, np.float32))
+    total = graph.add(Reduce(sums, b))
+    graph.output(graph.add(Rescale(total, scale, zero=zero, low=low, high=high)))
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("graph", "limits", "message"),
+    [
+        (tail(), {"weight_range": Range(-2, 2)}, "has weights from 3 to 3; `cim` allows -2 to 2"),
+        (
+            tail(),
+            {"input_range": Range(0, 6)},
+            "has inputs, offset by 4, from 0 to 7; `cim` allows 0 to 6",
+        ),
+        (
+            tail(),
+            {"output_range": Range(0, 1, 0.01)},
+            "has results from -128 to 127; `cim` allows 0 to 100",
+        ),
+        # 4 · (3 + 3) of the 124 only undo the offset
+        (
+            tail(bias=100),
+            {"bias_range": Range(-64, 63)},
+            "has biases from 0 to 124; `cim` allows -64 to 63",
+        ),
+        (tail(low=0), {"functions": ("clip",)}, "needs `relu`, which `cim` does not have"),
+        (tail(low=-10), {"functions": ("relu",)}, "needs `clip`, which `cim` does not have"),
+        (tail(high=99), {"functions": ("relu",)}, "needs `clip`, which `cim` does not have"),
+    ],
+)
+def test_ranges_and_functions_are_proved(
+    graph: Graph, limits: dict[str, Any], message: str
+) -> None:
+    assert verify(graph, CIM) == []
+    (fault,) = verify(graph, stated(**limits))
+    assert message in fault.message
+    assert fault.notes
+    assert fault.helps
+
+
+def test_a_range_at_the_edge_is_held() -> None:
+    limits = {"weight_range": Range(-1, 3), "input_range": Range(-4, 3), "functions": ("relu",)}
+    assert verify(tail(low=0), stated(**limits, bias_range=Range(0, 24))) == []
+
+
+def test_what_the_vector_unit_does_is_proved() -> None:
+    graph = Graph("main", "unit")
+    x = graph.input("x", tensor(DType.U8, 1, 4))
+    table = graph.weight("table", np.arange(256, dtype=np.uint8))
+    y = graph.add(Lut(x, table))
+    graph.output(graph.add(AddUnits(x, y, a_scale=0.5, b_scale=0.5)))
+    codes = [fault.code for fault in verify(graph, stated(functions=("relu",)))]
+    assert codes == ["NT0149", "NT0149"]
+    assert verify(graph, stated(functions=("add", "lut"), lut_entries=256)) == []
+    (fault,) = verify(graph, stated(lut_entries=255))
+    assert "has 256 entries of a table; `cim` allows 255" in fault.message

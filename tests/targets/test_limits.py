@@ -8,6 +8,7 @@ import pytest
 
 from neutrams.driver import load_target
 from neutrams.ir.diagnostics import NeutramsError, Span
+from neutrams.ir.target import Range
 from neutrams.targets import LIMITS, dump, load, loads, parse_limits
 
 
@@ -70,15 +71,22 @@ def test_a_target_in_memory_is_tightened_alike() -> None:
         ({"neurons": 33}, "NT0318", "32 at most, not 33"),
         ({"fan-in": 0}, "NT0305", "at least 1"),
         ({"accumulator-bits": 10}, "NT0314", "10, 23 are needed"),
+        ({"weight-range": (1, 7)}, "NT0314", "holds 0 and a number above it"),
+        ({"input-range": (0, 1, 0.3)}, "NT0314", "its ends are whole numbers of steps"),
+        ({"bias-range": (-1, 1, 0)}, "NT0314", "its step is above 0"),
+        ({"weight-range": 7}, "NT0317", "must be a range"),
+        ({"functions": ["relo"]}, "NT0305", "did you mean `relu`"),
+        ({"functions": 3}, "NT0317", "functions, one at least"),
+        ({"fan-out": -1}, "NT0305", "at least 0"),
         ({"adc-bits": 3}, "NT0312", "says nothing for `core.adc_bits` = 3"),
     ],
 )
-def test_faults_are_located(limits: Mapping[str, int], code: str, says: str) -> None:
+def test_faults_are_located(limits: Mapping[str, object], code: str, says: str) -> None:
     with pytest.raises(NeutramsError) as caught:
         load("cim", limits=limits)
     (name,) = limits
     assert f"error[{code}]" in str(caught.value)
-    assert f"--limit {name}={limits[name]}" in str(caught.value)
+    assert f"--limit {name}=" in str(caught.value)
     assert says in str(caught.value)
 
 
@@ -92,7 +100,57 @@ def test_all_faults_come_at_once_and_show_the_chip() -> None:
     assert texts[1].startswith("input_bits = 8")
 
 
-@pytest.mark.parametrize("text", ["fan-in", "fan-in=", "fan-in=x", "fan-in=-1", "fan-in=1.5", "=3"])
+def test_texts_of_ranges_and_functions() -> None:
+    texts = ["weight-range=-7:7", "input-range=0:1:0.01", "functions=relu+max-pool", "fan-out=3"]
+    chip = load("cim", limits=parse_limits(texts))
+    assert chip.limits.weight_range == Range(-7, 7)
+    assert chip.limits.input_range == Range(0, 1, 0.01)
+    assert chip.weight_codes == (-7, 7)
+    assert chip.input_codes == (0, 100)
+    assert chip.limits.functions == ("relu", "max_pool")
+    assert chip.limits.fan_out == 3
+    assert loads(dump(chip)) == chip
+
+
+@pytest.mark.parametrize(
+    ("limits", "weights", "inputs"),
+    [
+        ({"weight-range": (-100, 100), "weight-bits": 4}, (-8, 7), (0, 255)),
+        ({"weight-range": (0, 100)}, (0, 100), (0, 255)),
+        ({"input-range": (-7, 7)}, (-128, 127), (-7, 7)),
+        ({"input-range": (-100, 100), "input-bits": 4}, (-128, 127), (-8, 7)),
+        ({"input-range": (0, 1, 0.001), "input-bits": 6}, (-128, 127), (0, 63)),
+    ],
+)
+def test_bits_and_ranges_both_hold(
+    limits: Mapping[str, object], weights: tuple[int, int], inputs: tuple[int, int]
+) -> None:
+    chip = load("cim", limits=limits)
+    assert (chip.weight_codes, chip.input_codes) == (weights, inputs)
+
+
+def test_a_range_and_functions_may_only_be_tightened() -> None:
+    narrow = load("cim", limits={"input-range": (-7, 7), "functions": ("relu", "lut")})
+    for loose in ({"input-range": (-8, 7)}, {"functions": ("relu", "clip")}):
+        with pytest.raises(NeutramsError, match="NT0318"):
+            load_target(narrow, limits=loose)
+    assert load_target(narrow, limits={"input-range": (0, 7)}).input_codes == (0, 7)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "weight-range=7",
+        "weight-range=-7:",
+        "functions=",
+        "fan-in",
+        "fan-in=",
+        "fan-in=x",
+        "fan-in=-1",
+        "fan-in=1.5",
+        "=3",
+    ],
+)
 def test_texts_that_are_no_limits(text: str) -> None:
     with pytest.raises(NeutramsError, match="NT0317"):
         parse_limits([text])
