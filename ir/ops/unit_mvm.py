@@ -99,7 +99,11 @@ class Mvm(Op):
             ("weight-bits", self.weight_bits, limits.weight_bits, "bits of a weight"),
             ("input-bits", self.input_bits, limits.input_bits, "bits of an input"),
         )
-        faults = [f for name, *rest in bounds for f in more(self, target, name, *rest)]
+        faults = [
+            fault
+            for name, given, allowed, what in bounds
+            for fault in more(self, target, name, given, allowed, what)
+        ]
         faults += self._ranges_broken(target)
         cells = ("cell_bits", "dac_bits", "adc_bits", "coding", "column_flip", "adc_mode")
         for name in cells:
