@@ -8,22 +8,13 @@ between integers and real numbers needs none; the ends of a range saturate witho
 
 from __future__ import annotations
 
-from neutrams.ir.op import OPS, Op
+from neutrams.ir.op import Op
 from neutrams.ir.target import ALL, Target
 
 FLOAT = "float"
 FAMILIES = ("nn", "unit")
 FREE = frozenset({"mvm", "reduce", "rescale", "quantize", "dequantize"})
 """Ops of these families that need no function by their name."""
-
-
-def vocabulary() -> list[str]:
-    """Return every function a chip can be said to have."""
-    from neutrams.ir import ops  # noqa: F401, fills the table
-
-    parts = [name.split(".", 1) for name in OPS]
-    short = {short for family, short in parts if family in FAMILIES and short not in FREE}
-    return [ALL, FLOAT, *sorted(short)]
 
 
 def has(target: Target, *functions: str) -> bool:

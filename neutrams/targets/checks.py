@@ -117,13 +117,21 @@ def _no_range(triple: list[float]) -> str | None:
 def _function_faults(limits: LimitsSection, stack: Stack) -> Iterator[Diagnostic]:
     if limits.functions == [ALL]:
         return
-    from neutrams.ir.functions import vocabulary  # loads every op
-
-    known = vocabulary()
+    known = _functions()
     for word in limits.functions:
         if word not in known:
             fault = error("NT0305", f"there is no function `{word}`")
             yield suggest(fault.at(stack.where(("limits", "functions"))), word, known)
+
+
+def _functions() -> list[str]:
+    """Return every function a chip can be said to have; loads every op."""
+    from neutrams.ir import ops  # noqa: F401
+    from neutrams.ir.functions import FAMILIES, FLOAT, FREE
+    from neutrams.ir.op import OPS
+
+    parts = [name.split(".", 1) for name in OPS]
+    return [ALL, FLOAT, *sorted({s for family, s in parts if family in FAMILIES} - FREE)]
 
 
 def chip_faults(chip: ChipSection, network: NetworkSection, stack: Stack) -> Iterator[Diagnostic]:
