@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,14 @@ from neutrams.passes import (
     STRATEGIES,
     Pass,
     PassContext,
+    PassLoss,
     PassManager,
     Remark,
     default_pipeline,
     print_pipeline,
 )
 from neutrams.passes.bits import print_bits
+from neutrams.passes.losses import no_samples
 
 SYNTHETIC = 64
 """Random samples that stand in for calibration data nobody gave."""
@@ -53,6 +55,8 @@ class Compiled:
     warnings: tuple[Diagnostic, ...]
     reused: tuple[str, ...]
     """Stages taken from the cache instead of being run."""
+    losses: tuple[PassLoss, ...] = ()
+    """What each pass lost, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,10 @@ class Options:
     """Sizes for symbolic dimensions of the model, by name."""
     fixed: Mapping[str, Array] | None = None
     """Inputs of the model that become constants, by name."""
+    gate: float = 0.0
+    """Share of the answers on calibration data that every pass must keep."""
+    loss_per_pass: bool = False
+    """Judge the network before and after every pass; kept in the program's manifest."""
     verify_each: bool = False
     timing: bool = False
     print_after: bool | frozenset[str] = False
@@ -152,6 +160,10 @@ def compile_model(
     samples = (
         load_samples(calibration, graph, preprocess=steps) if calibration is not None else None
     )
+    if options.loss_per_pass or options.gate or any(made.retention for made in manager.passes):
+        cache = None
+        if samples is None:
+            raise no_samples()
     run = _Run(target, options, manager, cache, progress, samples)
     run.warnings += notes
     run.manifest = _manifest(model, graph, steps, run)
@@ -161,7 +173,9 @@ def compile_model(
     program = run.lower(graph)
     if cache is not None:
         cache.put(key, program)
-    return Compiled(program, tuple(run.remarks), tuple(run.warnings), tuple(run.reused))
+    return Compiled(
+        program, tuple(run.remarks), tuple(run.warnings), tuple(run.reused), tuple(run.losses)
+    )
 
 
 def usual_pipeline(options: Options) -> str:
@@ -204,6 +218,8 @@ class _Run:
         self.remarks: list[Remark] = []
         self.warnings: list[Diagnostic] = []
         self.reused: list[str] = []
+        self.losses: list[PassLoss] = []
+        self.answers: dict[str, dict[str, Array]] = {}
 
     def lower(self, graph: Graph) -> Program:
         names = [made.name for made in self.passes]
@@ -260,6 +276,11 @@ class _Run:
             teacher=teacher,
             progress=self.progress,
             seed=options.seed,
+            labels=None if self.samples is None else self.samples.labels,
+            measure_losses=options.loss_per_pass,
+            gate=options.gate,
+            losses=self.losses,
+            answers=self.answers,
             verify_each=options.verify_each,
             print_after=options.print_after,
             emit=options.emit,
@@ -270,6 +291,8 @@ class _Run:
             PassManager([made]).run(graph, ctx)
         self.remarks += ctx.remarks
         self.manifest.update(ctx.facts)
+        if options.loss_per_pass:
+            self.manifest["losses"] = [_lasting(loss) for loss in self.losses]
 
     def _data(self, graph: Graph) -> Mapping[str, Array]:
         if self.samples is not None:
@@ -319,6 +342,11 @@ def _manifest(model: object, graph: Graph, steps: Preprocess, run: _Run) -> dict
         "float": run.options.keep_float,
         "seed": run.options.seed,
     }
+
+
+def _lasting(loss: PassLoss) -> dict[str, Any]:
+    """Return what a manifest says of a loss: all but the time, which differs from run to run."""
+    return {key: value for key, value in asdict(loss).items() if key != "seconds"}
 
 
 def _is_quantised(graph: Graph) -> bool:

@@ -18,7 +18,7 @@ Setting = bool | int | float | str
 Axes = Mapping[str, Sequence[Setting]]
 
 TARGET = "target"
-_OWN = ("keep_float", "verify_each", "timing", "passes")
+_OWN = ("keep_float", "verify_each", "timing", "passes", "loss_per_pass")
 """Options that a sweep sets itself, or that no axis can hold."""
 
 

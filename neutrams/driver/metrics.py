@@ -52,14 +52,6 @@ def default_metric(labels: Array) -> Metric:
     return _BY_NAME["accuracy" if classes else "mse"]
 
 
-def classes(outputs: Outputs) -> Array | None:
-    """Return the class each sample is given, if the outputs are scores of at least two."""
-    scores = _only(outputs)
-    flat = scores.reshape(len(scores), -1)
-    squeezed = [size for size in scores.shape[1:] if size != 1]
-    return flat.argmax(axis=1) if len(squeezed) == 1 else None
-
-
 def _top(count: int) -> Measure:
     def measure(outputs: Outputs, inputs: Outputs, labels: Array) -> float:
         scores = _only(outputs).reshape(len(labels), -1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neutrams.costs import Charge, charge
-from neutrams.driver.metrics import Metric, classes, default_metric, metric_named
+from neutrams.driver.metrics import Metric, default_metric, metric_named
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.resources import Resources, resources
@@ -18,6 +18,7 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
+from neutrams.passes.answers import classes
 from neutrams.simulator import run_batched
 from neutrams.simulator import simulate as run
 

@@ -10,7 +10,6 @@ import numpy as np
 from neutrams.driver.executor_links import image_links, interpreted, onnx_link, torch_link
 from neutrams.driver.image import Image
 from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link, compare
-from neutrams.driver.metrics import classes
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.samples import Samples, SampleSource, load_samples
@@ -19,6 +18,7 @@ from neutrams.driver.traces import Trace
 from neutrams.driver.weight_check import check_weights
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
+from neutrams.passes.answers import retention
 from neutrams.simulator import simulate
 
 SAMPLES = 32
@@ -113,7 +113,7 @@ def _float_link(
     expected = run_float(teacher, samples, tell)
     found = {name: reference[value] for name, value in trace.outputs.items()}
     compared = sum(array.size for array in expected.values())
-    kept, what = _retention(found, expected)
+    kept, what = retention(found, expected)
     moved = [np.abs(found[n].astype(np.float64) - expected[n]).max(initial=0) for n in expected]
     fine = compared > 0 and kept >= gate
     return Link(
@@ -124,15 +124,3 @@ def _float_link(
         retention=kept,
         note=f"{what}, {gate:g} wanted",
     )
-
-
-def _retention(found: dict[str, Array], expected: dict[str, Array]) -> tuple[float, str]:
-    """Return what is kept of the answers: equal classes, or one minus the relative error."""
-    mine, theirs = classes(found), classes(expected)
-    if mine is not None and theirs is not None and len(mine):
-        return float((mine == theirs).mean()), "share of samples given the same class"
-    pairs = [(found[name].astype(np.float64), wanted) for name, wanted in expected.items()]
-    moved = sum(float(((a - b) ** 2).sum()) for a, b in pairs)
-    size = sum(float((b.astype(np.float64) ** 2).sum()) for _, b in pairs)
-    error = np.sqrt(moved / size) if size else float(moved > 0)
-    return max(0.0, 1.0 - float(error)), "one minus the relative error"

@@ -1,6 +1,6 @@
 """Passes over graphs: canonicalise, quantise, lower to units, obey a target's limits."""
 
-from neutrams.passes.base import Pass, PassContext, Remark
+from neutrams.passes.base import Pass, PassContext, PassLoss, Remark
 from neutrams.passes.describe import describe
 from neutrams.passes.manager import PassManager
 from neutrams.passes.pipeline import parse_pipeline, print_pipeline
@@ -11,6 +11,7 @@ __all__ = [
     "STRATEGIES",
     "Pass",
     "PassContext",
+    "PassLoss",
     "PassManager",
     "Remark",
     "default_pipeline",

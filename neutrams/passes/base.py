@@ -43,6 +43,22 @@ class PassTiming:
     changed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PassLoss:
+    """What one run of a pass did to the network's answers on calibration samples."""
+
+    name: str
+    change: float
+    """Of the outputs: RMS of the change over the RMS before the pass."""
+    kept: float
+    """Share of the answers before it that are the same after it."""
+    agreement: float
+    """Share of the original network's answers that are the same."""
+    accuracy: float | None
+    """Share of samples given their label's class, where labels are known."""
+    seconds: float
+
+
 @dataclass
 class PassContext:
     """What passes share in one run: the chip, the calibration data, and what they report."""
@@ -57,6 +73,12 @@ class PassContext:
     progress: Callable[[str, int, int], None] | None = None
     """Told by long passes what is done, how much of it, and how much there is."""
     seed: int = 0
+    labels: Array | None = None
+    """Class numbers of the calibration samples, for what is said of losses."""
+    measure_losses: bool = False
+    """Judge the network on calibration samples before and after every pass."""
+    gate: float = 0.0
+    """Share of the answers that every pass must keep, unless it states its own."""
     verify_each: bool = False
     """Check structure after every pass and, with calibration data, outputs before and after."""
     print_after: bool | frozenset[str] = False
@@ -69,6 +91,9 @@ class PassContext:
     facts: dict[str, dict[str, str | int]] = field(default_factory=dict)
     """What else a result depends on, such as versions of libraries; for the manifest."""
     timings: list[PassTiming] = field(default_factory=list)
+    losses: list[PassLoss] = field(default_factory=list)
+    answers: dict[str, dict[str, Array]] = field(default_factory=dict)
+    """Outputs by which passes are judged: ``original``, of the first judged, and ``latest``."""
     running: str = ""
     """The name of the pass that runs now."""
 
@@ -107,6 +132,9 @@ class Pass:
     """Whether it is run on the cells that a graph calls, before it is run on the graph."""
     rms_bound: ClassVar[float] = 1e-4
     """How far the outputs may move: root mean square of the change over that of the output."""
+
+    retention: float = field(default=0.0, kw_only=True)
+    """Share of the answers on calibration data that the pass must keep; 0 for no such gate."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         """Change a valid graph into a valid graph and say whether anything changed."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from neutrams.passes.base import Pass
 from neutrams.passes.pipeline import describe_type, option_types
 from neutrams.passes.table import PASSES, pass_class
+
+COMMON = {field.name for field in dataclasses.fields(Pass)}
+"""Options that every pass has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ def describe() -> list[PassInfo]:
         options = tuple(
             (field.name.replace("_", "-"), describe_type(types[field.name]), _spell(field.default))
             for field in dataclasses.fields(cls)
+            if field.name not in COMMON
         )
         found.append(PassInfo(name, (cls.__doc__ or "").partition("\n")[0], options))
     return found

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
-from neutrams.ir.interpreter import interpret
 from neutrams.ir.text import print_graph
 from neutrams.ir.types import Array
 from neutrams.ir.verifier import check, verify
+from neutrams.passes import losses
 from neutrams.passes.base import Pass, PassContext, PassTiming
+from neutrams.passes.meaning import Seen, compare
 from neutrams.passes.pipeline import parse_pipeline
 from neutrams.passes.samples import batches
 
@@ -54,7 +54,10 @@ class PassManager:
     def _run_one(self, made: Pass, graph: Graph, ctx: PassContext) -> bool:
         _want_level(made, graph)
         probe = _probe(graph, ctx) if ctx.verify_each else None
-        before = interpret(graph, probe) if probe else {}
+        before = Seen.of(graph, probe) if probe else None
+        judged = ctx.measure_losses or losses.gate_of(made, ctx) > 0
+        if judged:
+            losses.start(graph, ctx)
         ctx.running = made.name
         start = time.perf_counter()
         graphs = [*graph.cells(), graph] if made.descends else [graph]
@@ -64,8 +67,12 @@ class PassManager:
         ctx.running = ""
         assert made.gives is None or graph.level == made.gives, f"{made.name} left {graph.level}"
         _verify_after(made, graph, ctx)
-        if probe:
-            _compare(made, before, interpret(graph, probe))
+        if probe and before:
+            compare(made, before, Seen.of(graph, probe), graph, ctx.grids)
+        if judged:
+            losses.judge(made, graph, ctx, changed=changed)
+        elif changed:
+            ctx.answers.pop("latest", None)
         if ctx.emit and _wants_print(made, ctx):
             ctx.emit(f"; after {made.name}\n{print_graph(graph)}")
         return changed
@@ -109,26 +116,3 @@ def _probe(graph: Graph, ctx: PassContext) -> Mapping[str, Array] | None:
     if not ctx.calibration:
         return None
     return next(batches(graph, ctx.calibration, limit=PROBE, size=PROBE))
-
-
-def _compare(made: Pass, before: Mapping[str, Array], after: Mapping[str, Array]) -> None:
-    bound = made.bound()
-    for name, old in before.items():
-        moved = _distance(old, after[name])
-        if moved > bound:
-            raise NeutramsError(
-                error("NT0209", f"`{made.name}` changed what output `{name}` means")
-                .note(f"it moved by {moved:.3g} of its own size (RMS); the bound is {bound:.3g}")
-                .note(f"compared on up to {PROBE} calibration samples")
-            )
-
-
-def _distance(old: Array, new: Array) -> float:
-    """Return the RMS of the change over the RMS of the output; 0 where both are equal."""
-    a, b = np.asarray(old, np.float64), np.asarray(new, np.float64)
-    if a.shape != b.shape:
-        return float("inf")
-    if np.array_equal(a, b, equal_nan=True):
-        return 0.0
-    change, size = float(np.sqrt(np.mean((a - b) ** 2))), float(np.sqrt(np.mean(a**2)))
-    return change / max(size, 1e-12)

@@ -39,6 +39,22 @@ def batches(
         }
 
 
+def first(graph: Graph, data: Mapping[str, Array], *, limit: int) -> dict[str, Array]:
+    """Return up to ``limit`` samples in one piece; what fills whole batches where those are fixed.
+
+    Raises:
+        NeutramsError: NT0208, as for :func:`batches`.
+    """
+    arrays = _checked(graph, data)
+    sampled = [v for v in graph.inputs if _has_samples(v, arrays[v.name])]
+    if not sampled:
+        return arrays
+    fixed = _fixed_batch(sampled) or 1
+    count = min([limit, *(len(arrays[v.name]) for v in sampled)])
+    cut = slice(max(count - count % fixed, fixed))
+    return {**arrays, **{v.name: arrays[v.name][cut] for v in sampled}}
+
+
 def _has_samples(value: Value, array: Array) -> bool:
     return value.type.rank > 0 and array.shape != value.type.shape
 

@@ -1,0 +1,96 @@
+"""What each pass costs: the network's answers on calibration samples before it and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Place, error
+from neutrams.ir.graph import Graph
+from neutrams.ir.types import Array
+from neutrams.passes.answers import classes, relative_error, retention
+from neutrams.passes.base import Pass, PassContext, PassLoss
+from neutrams.passes.pipeline import print_pipeline
+from neutrams.passes.samples import first
+from neutrams.simulator.run import Runner, run_batched
+
+SAMPLES = 256
+"""Most calibration samples to judge by."""
+
+
+def gate_of(made: Pass, ctx: PassContext) -> float:
+    """Return the share of the answers before a pass that it must keep; 0 where none is asked."""
+    return made.retention or ctx.gate
+
+
+def start(graph: Graph, ctx: PassContext) -> None:
+    """Take down the answers before a pass, unless those of the pass before it are known.
+
+    Raises:
+        NeutramsError: NT0222, there is no calibration data.
+    """
+    if not ctx.calibration:
+        raise no_samples()
+    if "latest" not in ctx.answers:
+        ctx.answers["latest"] = answers(graph, ctx.calibration)
+        ctx.answers.setdefault("original", ctx.answers["latest"])
+
+
+def judge(made: Pass, graph: Graph, ctx: PassContext, *, changed: bool) -> None:
+    """Take down what a pass did, which has just been timed.
+
+    Raises:
+        NeutramsError: NT0221, it keeps fewer answers than its gate asks for.
+    """
+    assert ctx.calibration is not None
+    original, before = ctx.answers["original"], ctx.answers["latest"]
+    after = answers(graph, ctx.calibration) if changed else before
+    kept, what = retention(after, before)
+    ctx.answers["latest"] = after
+    loss = PassLoss(
+        made.name,
+        change=relative_error(after, before),
+        kept=kept,
+        agreement=retention(after, original)[0],
+        accuracy=_accuracy(after, ctx.labels),
+        seconds=ctx.timings[-1].seconds,
+    )
+    ctx.losses.append(loss)
+    if kept < gate_of(made, ctx):
+        raise NeutramsError(_too_little(made, loss, what, ctx, len(next(iter(after.values())))))
+
+
+def no_samples() -> NeutramsError:
+    """Return the error of who asks for losses without calibration data."""
+    return NeutramsError(
+        error("NT0222", "there is no calibration data to tell what a pass loses by")
+        .note("answers before and after it are compared on real inputs")
+        .help("give some: `--calibrate data.npz`, or `calibration=` in Python")
+    )
+
+
+def answers(graph: Graph, data: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the outputs of a graph on the first samples of calibration data."""
+    with np.errstate(all="ignore"):
+        return run_batched(graph, first(graph, data, limit=SAMPLES), Runner(graph)).outputs
+
+
+def _accuracy(found: Mapping[str, Array], labels: Array | None) -> float | None:
+    given = classes(found)
+    if given is None or labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
+        return None
+    return float((given == labels[: len(given)]).mean()) if len(labels) >= len(given) else None
+
+
+def _too_little(
+    made: Pass, loss: PassLoss, what: str, ctx: PassContext, samples: int
+) -> Diagnostic:
+    wanted = gate_of(made, ctx)
+    fault = error("NT0221", f"`{made.name}` keeps {loss.kept:.2%} of the answers, not {wanted:.2%}")
+    fault = fault.at(Place("pipeline", print_pipeline([made])))
+    fault = fault.note(f"{what}, before it and after it, on {samples} calibration samples")
+    fault = fault.note(f"the outputs moved by {loss.change:.3g} of their own size (RMS)")
+    if loss.accuracy is not None:
+        fault = fault.note(f"the accuracy is {loss.accuracy:.2%} after it")
+    return fault.help("retrain (`--retrain`), loosen a limit or precision, or lower the gate")
