@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,62 +13,44 @@ if TYPE_CHECKING:
     from neutrams.driver import Compiled
 
 Output = Annotated[str, typer.Option("--output", "-o", help="Where to write; `-` is stdout.")]
-AsJson = Annotated[str, typer.Option("--format", metavar="text|json", help="How to print results.")]
 
 
+@shared.declares(shared.lowering)
 def compile_(
     model: shared.Model,
+    lowering: dict[str, Any],
     target: shared.TargetName = "cim",
-    calibrate: Annotated[
-        str, typer.Option("--calibrate", "-c", metavar="NPZ", help="Real inputs: `x` in an `.npz`.")
-    ] = "",
+    calibrate: shared.Calibration = "",
     output: Output = "",
     settings: shared.Settings = None,
     limit: shared.Limits = None,
     preprocess: shared.Preprocessing = "",
-    passes: shared.Passes = "",
-    observer: shared.Observer = "mse",
-    strategy: shared.Strategy = "split-and-merge",
-    bits: shared.Bits = "",
-    widen: shared.Widen = 1,
-    retrain: shared.Retrain = False,
-    dim: shared.Dims = None,
-    fix: shared.Fixed = None,
-    replicate: Annotated[
-        bool, typer.Option(help="Hold slow layers in several copies where crossbars are free.")
-    ] = True,
     keep_float: Annotated[
         bool, typer.Option("--float/--no-float", help="Keep the float network, to compare with.")
     ] = True,
     verify_each: shared.VerifyEach = False,
+    loss_per_pass: Annotated[
+        bool, typer.Option("--loss-per-pass", help="Show what each pass costs in answers.")
+    ] = False,
     print_after: shared.PrintAfter = "",
     timing: shared.Timing = False,
     remarks: shared.Remarks = False,
-    seed: shared.Seed = 0,
     no_cache: shared.NoCache = False,
-    format: AsJson = "text",
+    format: shared.Format = "text",
 ) -> None:
     """Compile a model to a chip: quantise, cut into crossbars, place, schedule."""
     from neutrams import driver
     from neutrams.cli.output import Bar, say
     from neutrams.cli.streams import readable, writable
 
-    _check_format(format)
+    shared.checked_format(format)
     written = output or ("program.ntp" if model == "-" else f"{Path(model).stem}.ntp")
     if written != "-":
         driver.check_writable(written)
     chosen = driver.Options(
-        passes=passes,
-        observer=observer,
-        strategy=strategy,
-        bits=bits,
-        widen=widen,
-        retrain=retrain,
-        replicate=replicate,
+        **lowering,
         keep_float=keep_float,
-        seed=seed,
-        dims=shared.sizes(dim),
-        fixed=shared.constants(fix),
+        loss_per_pass=loss_per_pass,
         verify_each=verify_each,
         timing=timing,
         print_after=shared.selected(print_after),
@@ -107,32 +89,28 @@ def _show_compiled(compiled: Compiled, written: str, format: str) -> None:
 
     resources = driver.resources(compiled.program)
     if format == "json" and written != "-":
-        show_json(report.resources_json(resources))
+        show_json({**report.resources_json(resources), **report.losses_json(compiled.losses)})
     elif written != "-":
         show(
             *report.resources_text(resources, width=width()),
+            *report.losses_text(compiled.losses),
             report.footer(written, compiled.reused),
         )
 
 
 def simulate(
     program: shared.ProgramFile,
-    inputs: Annotated[
-        str, typer.Option("--inputs", "-i", metavar="NPZ", help="Samples: `x`, and labels `y`.")
-    ],
+    inputs: shared.Inputs,
     outputs: Annotated[
         str, typer.Option(metavar="NPZ", help="Save the raw outputs under the network's names.")
     ] = "",
-    metric: Annotated[
-        str,
-        typer.Option(help="accuracy, topk:5, mse, mae, correlation, auc, ap, or file.py:function."),
-    ] = "",
+    metric: shared.Metric = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Use only the first samples.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Samples simulated at once.")] = None,
     compare: Annotated[
         bool, typer.Option("--float/--no-float", help="Run the float network too, to compare.")
     ] = True,
-    format: AsJson = "text",
+    format: shared.Format = "text",
 ) -> None:
     """Simulate a program on samples: accuracy, latency, energy, area, utilisation."""
     from neutrams import driver, report
@@ -140,7 +118,7 @@ def simulate(
     from neutrams.cli.streams import readable
     from neutrams.ir.program import Program
 
-    _check_format(format)
+    shared.checked_format(format)
     if outputs:
         driver.check_writable(outputs)
     with readable(program, suffix=".ntp") as path:
@@ -171,14 +149,14 @@ def check(
     strategy: shared.Strategy = "split-and-merge",
     dim: shared.Dims = None,
     fix: shared.Fixed = None,
-    format: AsJson = "text",
+    format: shared.Format = "text",
 ) -> None:
     """Say which ops go to crossbars, which to the digital unit and why, and what chip fits."""
     from neutrams import driver, report
     from neutrams.cli.output import Bar, show, show_json
     from neutrams.cli.streams import readable
 
-    _check_format(format)
+    shared.checked_format(format)
     chip = driver.load_target(target, settings or [], limits=limit or [])
     with readable(model, suffix=".onnx") as source, Bar() as bar:
         found = driver.check(
@@ -225,7 +203,7 @@ def export(
         say(f"wrote {path}")
 
 
-def demo(format: AsJson = "text") -> None:
+def demo(format: shared.Format = "text") -> None:
     """Compile a digit classifier to the `cim` chip and simulate it on 1,000 real digits."""
     import contextlib
     import tempfile
@@ -250,8 +228,3 @@ def demo(format: AsJson = "text") -> None:
 
 def _short(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
-
-
-def _check_format(format: str) -> None:
-    if format not in ("text", "json"):
-        raise typer.BadParameter(f"`{format}` is not text or json", param_hint="--format")

@@ -9,8 +9,6 @@ import typer
 
 from neutrams.cli import options as shared
 
-AsJson = Annotated[str, typer.Option("--format", metavar="text|json", help="How to print results.")]
-
 targets = typer.Typer(help="List the built-in chips, or show one.", invoke_without_command=True)
 
 
@@ -63,7 +61,7 @@ def opt(
         driver.save_module(module, Path(output))
 
 
-def passes(format: AsJson = "text") -> None:
+def passes(format: shared.Format = "text") -> None:
     """List the passes and their options."""
     from dataclasses import asdict
 
@@ -81,6 +79,7 @@ def passes(format: AsJson = "text") -> None:
         table.add_row(f"[bold]{info.name}[/]", info.summary)
         for name, type, default in info.options:
             table.add_row("", f"[dim]{name} = {default}   ({type})[/]")
+    table.add_row("[bold]every pass[/]", "[dim]retention = 0.0   (a number)[/]")
     show(table)
 
 
@@ -101,7 +100,7 @@ def explain(code: Annotated[str, typer.Argument(help="A code such as NT0301.")])
 
 
 @targets.callback()
-def list_targets(context: typer.Context, format: AsJson = "text") -> None:
+def list_targets(context: typer.Context, format: shared.Format = "text") -> None:
     """List the built-in chips."""
     from rich.table import Table
 
@@ -127,7 +126,7 @@ def show_target(
     sources: Annotated[
         bool, typer.Option("--sources", help="Show where every cost comes from.")
     ] = False,
-    format: AsJson = "text",
+    format: shared.Format = "text",
 ) -> None:
     """Show a chip's limits, machine and costs."""
     from dataclasses import asdict

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -102,7 +105,96 @@ Remarks = Annotated[
     bool, typer.Option("--remarks", help="Print what each pass did, nearly did, and why.")
 ]
 Seed = Annotated[int, typer.Option(help="Fixes everything random.")]
+Calibration = Annotated[
+    str, typer.Option("--calibrate", "-c", metavar="NPZ", help="Real inputs: `x` in an `.npz`.")
+]
+Inputs = Annotated[
+    str, typer.Option("--inputs", "-i", metavar="NPZ", help="Samples: `x`, and labels `y`.")
+]
+Metric = Annotated[
+    str,
+    typer.Option(help="accuracy, topk:5, mse, mae, correlation, auc, ap, or file.py:function."),
+]
+Format = Annotated[str, typer.Option("--format", metavar="text|json", help="How to print results.")]
+Replicate = Annotated[
+    bool, typer.Option(help="Hold slow layers in several copies where crossbars are free.")
+]
+Gate = Annotated[
+    float,
+    typer.Option(
+        metavar="SHARE",
+        min=0,
+        max=1,
+        help="Stop where a pass keeps less of the answers on the calibration data: --gate 0.99.",
+    ),
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Do not reuse earlier compiles.")]
+
+
+def lowering(
+    passes: Passes = "",
+    observer: Observer = "mse",
+    strategy: Strategy = "split-and-merge",
+    bits: Bits = "",
+    widen: Widen = 1,
+    retrain: Retrain = False,
+    gate: Gate = 0.0,
+    dim: Dims = None,
+    fix: Fixed = None,
+    replicate: Replicate = True,
+    seed: Seed = 0,
+) -> dict[str, Any]:
+    """Say how a model is compiled: fields of :class:`neutrams.driver.Options`."""
+    return {
+        "passes": passes,
+        "observer": observer,
+        "strategy": strategy,
+        "bits": bits,
+        "widen": widen,
+        "retrain": retrain,
+        "gate": gate,
+        "dims": sizes(dim),
+        "fixed": constants(fix),
+        "replicate": replicate,
+        "seed": seed,
+    }
+
+
+def declares(group: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that a group declares, so that they are declared once.
+
+    The command has a parameter of the group's name, and is given what the group returns.
+    """
+    name = group.__name__
+    shared = inspect.signature(group, eval_str=True).parameters
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True)
+        parameters = [
+            each
+            for parameter in own.parameters.values()
+            for each in (shared.values() if parameter.name == name else [parameter])
+        ]
+        whole = own.replace(parameters=parameters)
+
+        @functools.wraps(command)
+        def run(*given: object, **named: object) -> None:
+            bound = whole.bind(*given, **named)
+            bound.apply_defaults()
+            chosen = {key: bound.arguments.pop(key) for key in shared}
+            command(**bound.arguments, **{name: group(**chosen)})
+
+        run.__signature__ = whole  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        return run
+
+    return decorate
+
+
+def checked_format(format: str) -> None:
+    """Refuse a format that is neither text nor JSON; that is a fault of the command line."""
+    if format not in ("text", "json"):
+        raise typer.BadParameter(f"`{format}` is not text or json", param_hint="--format")
 
 
 def sizes(given: list[str] | None) -> dict[str, int]:

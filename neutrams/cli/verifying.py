@@ -8,8 +8,6 @@ import typer
 
 from neutrams.cli import options as shared
 
-AsJson = Annotated[str, typer.Option("--format", metavar="text|json", help="How to print results.")]
-
 
 def verify(
     program: shared.ProgramFile,
@@ -25,7 +23,7 @@ def verify(
     image: Annotated[
         str, typer.Option(metavar="BASE", help="Check this image (BASE.json, BASE.npz) instead.")
     ] = "",
-    format: AsJson = "text",
+    format: shared.Format = "text",
 ) -> None:
     """Hold all that runs a program against each other, link by link, from float net to ONNX."""
     from neutrams import driver, report
@@ -33,8 +31,7 @@ def verify(
     from neutrams.cli.streams import readable
     from neutrams.ir.program import Program
 
-    if format not in ("text", "json"):
-        raise typer.BadParameter(f"`{format}` is not text or json", param_hint="--format")
+    shared.checked_format(format)
     with readable(program, suffix=".ntp") as path:
         loaded = Program.load(path)
     with readable(inputs, suffix=".npz") as path, Bar() as bar:

@@ -51,7 +51,7 @@ class PassLoss:
     change: float
     """Of the outputs: RMS of the change over the RMS before the pass."""
     kept: float
-    """Share of the answers before it that are the same after it."""
+    """Share of the answers that are the same after it as before it, or as the original's."""
     agreement: float
     """Share of the original network's answers that are the same."""
     accuracy: float | None

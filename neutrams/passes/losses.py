@@ -46,7 +46,7 @@ def judge(made: Pass, graph: Graph, ctx: PassContext, *, changed: bool) -> None:
     assert ctx.calibration is not None
     original, before = ctx.answers["original"], ctx.answers["latest"]
     after = answers(graph, ctx.calibration) if changed else before
-    kept, what = retention(after, before)
+    kept, what = _kept(after, before, original)
     ctx.answers["latest"] = after
     loss = PassLoss(
         made.name,
@@ -76,6 +76,17 @@ def answers(graph: Graph, data: Mapping[str, Array]) -> dict[str, Array]:
         return run_batched(graph, first(graph, data, limit=SAMPLES), Runner(graph)).outputs
 
 
+def _kept(
+    after: Mapping[str, Array], before: Mapping[str, Array], original: Mapping[str, Array]
+) -> tuple[float, str]:
+    """Return the share of the answers that a pass keeps, or turns back to the original's."""
+    kept, what = retention(after, before)
+    mine, theirs, first_of_all = classes(after), classes(before), classes(original)
+    if mine is None or theirs is None or first_of_all is None or len(mine) != len(theirs):
+        return max(kept, retention(after, original)[0]), what
+    return float(((mine == theirs) | (mine == first_of_all)).mean()), what
+
+
 def _accuracy(found: Mapping[str, Array], labels: Array | None) -> float | None:
     given = classes(found)
     if given is None or labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
@@ -87,10 +98,14 @@ def _too_little(
     made: Pass, loss: PassLoss, what: str, ctx: PassContext, samples: int
 ) -> Diagnostic:
     wanted = gate_of(made, ctx)
-    fault = error("NT0221", f"`{made.name}` keeps {loss.kept:.2%} of the answers, not {wanted:.2%}")
-    fault = fault.at(Place("pipeline", print_pipeline([made])))
+    fault = error("NT0221", f"`{made.name}` keeps {_percent(loss.kept)} of the answers")
+    fault = fault.at(Place("pipeline", print_pipeline([made])), f"must keep {_percent(wanted)}")
     fault = fault.note(f"{what}, before it and after it, on {samples} calibration samples")
     fault = fault.note(f"the outputs moved by {loss.change:.3g} of their own size (RMS)")
     if loss.accuracy is not None:
-        fault = fault.note(f"the accuracy is {loss.accuracy:.2%} after it")
+        fault = fault.note(f"the accuracy is {_percent(loss.accuracy)} after it")
     return fault.help("retrain (`--retrain`), loosen a limit or precision, or lower the gate")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

@@ -45,7 +45,8 @@ class Seen:
         """Return the name of the value that was what another is: of its name, or its origin."""
         if value.name in self.values:
             return value.name
-        return self.stands_for.get(value.origin) if value.origin else None
+        found = self.stands_for.get(value.origin, value.origin)
+        return found if found in self.values else None
 
 
 def compare(made: Pass, before: Seen, after: Seen, graph: Graph, grids: Grids) -> None:

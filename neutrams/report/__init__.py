@@ -1,5 +1,6 @@
 """Results as tables for people and as JSON for machines. Nothing is printed here."""
 
+from neutrams.report.losses import losses_json, losses_text
 from neutrams.report.machine import check_json, resources_json, simulation_json
 from neutrams.report.people import check_text, footer, resources_text, simulation_text
 from neutrams.report.plot import check_plot, plot
@@ -12,6 +13,8 @@ __all__ = [
     "check_plot",
     "check_text",
     "footer",
+    "losses_json",
+    "losses_text",
     "plot",
     "resources_json",
     "resources_text",

@@ -161,3 +161,27 @@ def test_an_image_holds_the_weights_as_cells(neutrams: Command, program: Path) -
                 scale = 2 ** (unit["cell_bits"] * np.arange(len(codes)))
                 held = (codes * scale[:, None, None]).sum(axis=0) - 2 ** (unit["weight_bits"] - 1)
                 np.testing.assert_array_equal(held, arrays[f"{name}/{index}/weights"])
+
+
+def test_losses_and_gates(neutrams: Command, folder: Path) -> None:
+    given = ("compile", "net.nt", "-c", "labelled.npz", "-o", "net.ntp")
+    data = np.load(folder / "test.npz")
+    np.savez(folder / "labelled.npz", x=data["x"], y=data["y"])
+    made = neutrams(*given, "--loss-per-pass")
+    assert made.code == 0, made.err
+    assert "answers kept" in made.out
+    assert "quantize" in made.out
+    rows = json.loads(neutrams(*given, "--loss-per-pass", "--format", "json").out)["loss_per_pass"]
+    assert [row["name"] for row in rows][:2] == ["canonicalise", "expand-recurrence"]
+    assert all(row["accuracy"] == 1 and row["seconds"] >= 0 for row in rows)
+    held = Program.load(folder / "net.ntp").manifest["losses"]
+    assert [{k: v for k, v in row.items() if k != "seconds"} for row in rows] == held
+    (folder / "net.ntp").unlink()
+    made = neutrams(*given, "--gate", "1", "--limit", "weight-bits=2", "--limit", "input-bits=2")
+    assert made.code == 1
+    assert "NT0221" in made.err
+    assert "pipeline: quantize" in made.err
+    assert not (folder / "net.ntp").exists()
+    made = neutrams("compile", "net.nt", "-o", "net.ntp", "--gate", "0.5")
+    assert made.code == 1
+    assert "NT0222" in made.err

@@ -10,9 +10,14 @@ import pytest
 
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
+from neutrams.ir.interpreter import interpret
 from neutrams.ir.ops.activations import Relu
+from neutrams.ir.ops.elementwise import Mul
+from neutrams.ir.ops.unary import Neg
+from neutrams.ir.ops.unit import Rescale
 from neutrams.ir.text import parse_graph
-from neutrams.passes import Pass, PassContext, PassManager, Remark
+from neutrams.passes import Pass, PassContext, PassManager, Remark, print_pipeline
+from neutrams.targets import load
 
 NET = """graph @net(%x: f32[N, 2]) {
   %a = nn.clip(%x) {low = -1.0, high = 6.0} : f32[N, 2]
@@ -70,3 +75,132 @@ def test_remarks_name_the_value_and_the_line() -> None:
     assert (remark.kind, remark.op, remark.value) == ("done", "nn.relu", "b")
     assert str(remark.where).endswith(":3:8")
     assert str(remark) == "fuse-clips: `%b` (nn.relu): merged into the clip `%a` before it"
+
+
+CHAIN = """graph @net(%x: f32[N, 4]) {
+  weight @w : f32[4, 3] = [1, -2, 0.5, 0.25, 1, -1, -0.5, 2, 1, 0, -1, 0.75]
+  %a = nn.abs(%x) : f32[N, 4]
+  %b = nn.matmul(%a, @w) : f32[N, 3]
+  %c = nn.relu(%b) : f32[N, 3]
+  %d = nn.neg(%c) : f32[N, 3]
+  %e = nn.sigmoid(%d) : f32[N, 3]
+  return %e as "scores"
+}"""
+DATA = {"x": np.random.default_rng(3).standard_normal((64, 4)).astype(np.float32)}
+
+
+@dataclass(frozen=True)
+class Scale(Pass):
+    """Multiply one value by a factor: a fault, or what another pass makes good."""
+
+    name: ClassVar[str] = "scale"
+
+    value: str = "b"
+    by: float = 1.5
+
+    def run(self, graph: Graph, ctx: PassContext) -> bool:
+        op = next(op for op in graph.ops if op.result.name == self.value)
+        made, readers = op.result, list(op.result.users)
+        factor = graph.weight("factor", np.float32(self.by))
+        scaled = graph.add(Mul(made, factor), name="scaled", before=readers[0])
+        scaled.origin = made.name
+        graph.redirect(made, scaled, readers)
+        return True
+
+
+@pytest.mark.parametrize(("value", "first"), [("a", "scaled"), ("c", "scaled"), ("b", "scaled")])
+def test_verify_each_names_the_first_value_that_moved(value: str, first: str) -> None:
+    ctx = PassContext(calibration=DATA, verify_each=True)
+    with pytest.raises(NeutramsError, match="NT0209") as fault:
+        PassManager([Scale(value)]).run(parse_graph(CHAIN), ctx)
+    assert f"the first that moved is `%{first}` (`nn.mul`)" in str(fault.value)
+
+
+def test_verify_each_finds_an_op_that_was_replaced_by_another() -> None:
+    @dataclass(frozen=True)
+    class Flip(Pass):
+        name: ClassVar[str] = "flip"
+
+        def run(self, graph: Graph, ctx: PassContext) -> bool:
+            op = next(op for op in graph.ops if op.result.name == "c")
+            graph.replace(op, Neg(op.operands[0]))  # type: ignore[arg-type]
+            return True
+
+    ctx = PassContext(calibration=DATA, verify_each=True)
+    with pytest.raises(NeutramsError) as fault:
+        PassManager([Flip()]).run(parse_graph(CHAIN), ctx)
+    assert "the first that moved is `%c` (`nn.neg`)" in str(fault.value)
+
+
+def test_integers_are_compared_as_the_numbers_they_stand_for() -> None:
+    text = CHAIN.replace("%d = nn.neg(%c)", "%d = nn.matmul(%c, @v)").replace(
+        "  %a =", "  weight @v : f32[3, 3] = [1, 2, -1, 3, 1, 0, -2, 1, 1]\n  %a ="
+    )
+    graph = parse_graph(text)
+    ctx = PassContext(calibration=DATA, verify_each=True, target=load("cim"))
+    PassManager("calibrate,quantize,lower-units").run(graph, ctx)
+
+    @dataclass(frozen=True)
+    class Shift(Pass):
+        """Give a rescale another zero point."""
+
+        name: ClassVar[str] = "shift"
+
+        def run(self, graph: Graph, ctx: PassContext) -> bool:
+            op = next(op for op in graph.ops if op.result.name == "c.q")
+            assert isinstance(op, Rescale)
+            graph.replace(op, Rescale(op.x, op.scale, **{**op.attributes(), "zero": 40}))
+            return True
+
+    with pytest.raises(NeutramsError) as fault:
+        PassManager([Shift()]).run(graph, ctx)
+    assert "`shift` changed what output `scores` means" in str(fault.value)
+    assert "the first that moved is `%c.q` (`unit.rescale`)" in str(fault.value)
+
+
+def test_the_loss_of_each_pass_is_taken_down() -> None:
+    graph, labels = parse_graph(CHAIN), np.zeros(64, np.int64)
+    before = interpret(graph, DATA)["scores"]
+    labels[:] = before.argmax(axis=1)
+    ctx = PassContext(calibration=DATA, labels=labels, measure_losses=True)
+    PassManager(["fuse-clips", Scale("d", by=-1.0), Scale("scaled", by=-1.0)]).run(graph, ctx)
+    same, turned, back = ctx.losses
+    assert (same.name, same.change, same.kept, same.agreement) == ("fuse-clips", 0, 1, 1)
+    after = 1 - before
+    agree = float((after.argmax(axis=1) == labels).mean())
+    assert agree < 0.5
+    assert (turned.kept, turned.agreement, turned.accuracy) == (agree, agree, agree)
+    moved = np.sqrt(((after - before) ** 2).mean() / (before**2).mean())
+    assert turned.change == pytest.approx(float(moved), rel=1e-5)
+    assert (back.kept, back.agreement, back.accuracy) == (1, 1, 1), "turning back keeps them"
+    assert all(loss.seconds >= 0 for loss in ctx.losses)
+
+
+def test_outputs_without_classes_are_judged_by_their_error() -> None:
+    graph = parse_graph(NET.replace("[N, 2]", "[N, 2, 2]"))
+    data = {"x": np.full((5, 2, 2), 2, np.float32)}
+    ctx = PassContext(calibration=data, measure_losses=True)
+    PassManager([Scale("a", by=1.25)]).run(graph, ctx)
+    assert ctx.losses[0].kept == pytest.approx(0.75)
+    assert ctx.losses[0].accuracy is None
+
+
+def test_gates_stop_at_the_pass_that_loses_too_much() -> None:
+    broken = [Scale("d", by=-1.0)]
+    PassManager(broken).run(parse_graph(CHAIN), PassContext(calibration=DATA))
+    for passes, gate in ((broken, 0.9), ([Scale("d", by=-1.0, retention=0.9)], 0.0)):
+        with pytest.raises(NeutramsError, match=r"NT0221.*`scale` keeps") as fault:
+            PassManager(passes).run(parse_graph(CHAIN), PassContext(calibration=DATA, gate=gate))
+        assert "must keep 90.00 %" in fault.value.diagnostics[0].render()
+    wide = parse_graph(NET.replace("[N, 2]", "[N, 2, 2]"))
+    ctx = PassContext(calibration={"x": np.full((5, 2, 2), 2, np.float32)}, gate=0.9)
+    PassManager([Scale("a", by=1.25, retention=0.7)]).run(wide, ctx)
+    with pytest.raises(NeutramsError, match="NT0222"):
+        PassManager("fuse-clips{retention=0.5}").run(parse_graph(CHAIN))
+
+
+def test_every_pass_takes_a_gate_in_a_pipeline() -> None:
+    text = "fuse-clips{retention=0.98},split-fan-in{retention=0.5 rows=4 neurons=4}"
+    passes = PassManager(text).passes
+    assert [made.retention for made in passes] == [0.98, 0.5]
+    assert print_pipeline(passes) == text
