@@ -101,7 +101,7 @@ class Scale(Pass):
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         op = next(op for op in graph.ops if op.result.name == self.value)
         made, readers = op.result, list(op.result.users)
-        factor = graph.weight("factor", np.float32(self.by))
+        factor = graph.weight("factor", np.array(self.by, np.float32))
         scaled = graph.add(Mul(made, factor), name="scaled", before=readers[0])
         scaled.origin = made.name
         graph.redirect(made, scaled, readers)
