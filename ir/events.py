@@ -4,6 +4,7 @@ from __future__ import annotations
 
 EVENTS: dict[str, str] = {
     "crossbar_reads": "one DAC phase on one crossbar, all used columns",
+    "cell_writes": "one cell programmed",
     "cell_macs": "one cell, one phase: rows used × columns used × phases × windows",
     "dac_drives": "one row driven for one phase",
     "adc_conversions": "one column sum converted",

@@ -162,6 +162,7 @@ def _target(data: dict[str, Any]) -> Target:
             core=Core(**machine["core"]),
             tile=Tile(**machine["tile"]),
             network=Network(**machine["network"]),
+            io_gbytes_per_s=machine["io_gbytes_per_s"],
             tiles=machine["tiles"],
         ),
         costs=tuple(_component(c) for c in data["costs"]),

@@ -95,6 +95,10 @@ class Core:
     """Time of one crossbar read: one DAC phase, all columns converted."""
     pipeline_cycles: int
     """Reads-long cycles from buffer to buffer, beyond the phases themselves (ISAAC: 22 - 16)."""
+    write_ns: float
+    """Time to write one row of cells of one crossbar."""
+    rows_at_once: int
+    """Rows of a core that are written at once; cores are written side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,8 @@ class Machine:
     core: Core
     tile: Tile
     network: Network
+    io_gbytes_per_s: float
+    """What goes on or off the chip in a second."""
     tiles: int
     """Tiles of the chip; at most ``columns × rows × tiles_per_router``."""
 

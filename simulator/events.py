@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from neutrams.ir.blocks import used
 from neutrams.ir.graph import Graph
-from neutrams.ir.op import Value, Weight
-from neutrams.ir.ops.chip import Flow, Group, Place
+from neutrams.ir.op import Value
+from neutrams.ir.ops.chip import Flow, Group, Place, Round
 from neutrams.ir.ops.quantization import Quantize
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
@@ -19,6 +19,7 @@ from neutrams.ir.program import Program
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, bind
 from neutrams.simulator.batching import Batching
+from neutrams.simulator.constants import constant
 from neutrams.simulator.digital import Sizes, elements, traffic, work
 
 Counts = dict[str, int]
@@ -49,8 +50,28 @@ def events(program: Program, how: Batching, *, inferences: int) -> tuple[LayerEv
         found.append(LayerEvents(op.result.name, op.name, _times(counts, bind(times, sizes))))
     if chip is not None:
         found.append(LayerEvents("network", "chip.flow", network_events(chip, program.target)))
-    found.append(LayerEvents("io", "chip.io", {"io_bytes": _io_bytes(graph, sizes)}))
-    return tuple(LayerEvents(x.name, x.op, _times(x.counts, inferences)) for x in found)
+    io = _io_bytes(graph, sizes)
+    rounds = [op for op in chip.ops if isinstance(op, Round)] if chip is not None else []
+    spilled = sum(op.spilled_bytes for op in rounds)
+    found.append(LayerEvents("io", "chip.io", {"io_bytes": io + spilled}))
+    made = [LayerEvents(x.name, x.op, _times(x.counts, inferences)) for x in found]
+    if rounds:
+        counts = programming_events(rounds, inferences=inferences)
+        made.append(LayerEvents("programming", "chip.round", counts))
+    return tuple(made)
+
+
+def programming_events(rounds: Sequence[Round], *, inferences: int) -> Counts:
+    """Return the events of programming cells anew, each batch of an endless stream alike.
+
+    Inferences that fill no batch are charged with their share of one.
+    """
+    batch = rounds[0].batch
+    totals = {
+        "cell_writes": sum(op.cell_writes for op in rounds),
+        "io_bytes": sum(op.load_bytes for op in rounds),
+    }
+    return {event: -(-count * inferences // batch) for event, count in totals.items() if count}
 
 
 def crossbar_events(op: Mvm, target: Target, sizes: Sizes, group: Group | None) -> Counts:
@@ -102,26 +123,21 @@ def network_events(chip: Graph, target: Target) -> Counts:
     return {"router_flits": routers, "link_flits": links}
 
 
-def constant(value: Value) -> NDArray[np.int64]:
-    """Return what a constant of a chip graph holds."""
-    assert isinstance(value, Weight)
-    assert value.data is not None
-    return value.data.astype(np.int64)
-
-
 def _distinct_rows(
     table: Array, rows: NDArray[np.int64], group: Group | None, crossbars: int
 ) -> int:
     """Return the rows that one window sends to places of so many crossbars.
 
-    Blocks of one place that hold the same rows share them. Of several copies, the mean counts.
+    Blocks of one place that hold the same rows share them, in one round. Of several copies, the
+    mean counts.
     """
     if group is None:
         return int(rows.sum())
     home = constant(group.crossbars) // crossbars
+    turn = np.zeros_like(home) if group.rounds is None else constant(group.rounds)
     copy = np.repeat(np.arange(group.copies), len(table))
     chunk = np.tile(table[:, [0, 2]], (group.copies, 1))
-    seen = np.column_stack([copy, home, chunk])
+    seen = np.column_stack([turn, copy, home, chunk])
     _, first = np.unique(seen, axis=0, return_index=True)
     return round(int(np.tile(rows, group.copies)[first].sum()) / group.copies)
 

@@ -20,6 +20,7 @@ from neutrams.ir.program import Program
 from neutrams.ir.types import Array
 from neutrams.simulator.batching import Batching, batch_size, batches, batching, checked, count
 from neutrams.simulator.events import LayerEvents, events
+from neutrams.simulator.rounds import Rounds, program_rounds
 from neutrams.simulator.steps import Product, Step, steps
 from neutrams.simulator.timing import Timing, schedule
 from neutrams.simulator.vector import evaluate
@@ -68,7 +69,8 @@ def simulate(
         NeutramsError: NT0521 to NT0524, the inputs do not fit the graph; every fault at once.
     """
     graph = program.module["main"]
-    ran = run_batched(graph, inputs, Runner(graph), batch=batch, progress=progress)
+    runner = Runner(graph, program_rounds(program))
+    ran = run_batched(graph, inputs, runner, batch=batch, progress=progress)
     return Result(
         outputs=ran.outputs,
         layers=events(program, ran.how, inferences=-(-ran.samples // ran.how.each)),
@@ -140,12 +142,15 @@ def _concurrently(
 class Runner:
     """A unit graph ready to run: matrices programmed once, dead values freed at once.
 
-    So are the cells it runs, whose matrices serve every step.
+    So are the cells it runs, whose matrices serve every step. Ops run round by round; sums of a
+    matrix that several rounds hold are taken in the last of them, as their order changes nothing.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, rounds: Rounds | None = None) -> None:
         self._graph = graph
         self._steps = steps(graph)
+        if rounds:
+            self._steps.sort(key=lambda step: rounds[step.ops[-1]][-1])
         self._weights = weights_of(graph)
         self._outputs = set(graph.outputs)
         self._cells = {op: Runner(op.cell) for op in graph.ops if isinstance(op, Run)}

@@ -19,16 +19,17 @@ import numpy as np
 
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
-from neutrams.ir.ops.chip import Group, Vector
-from neutrams.ir.ops.time import SAME, Next, Run, State, working_ops
+from neutrams.ir.ops.chip import Group, Round, Vector
+from neutrams.ir.ops.time import SAME, Next, Run, State, within
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
 from neutrams.ir.types import bind
 from neutrams.ir.windows import filled
 from neutrams.simulator.batching import batching
+from neutrams.simulator.constants import constant
 from neutrams.simulator.digital import Sizes, work
-from neutrams.simulator.events import constant
+from neutrams.simulator.rounds import SpanTime, program_rounds, spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,18 @@ class Timing:
     """The schedule of one inference, and what follows for a stream of them."""
 
     stages: tuple[StageTime, ...]
+    """Of several rounds: those of the first inference of a batch."""
     cycle_s: float
+    spans: tuple[SpanTime, ...] = ()
+    """The rounds, where there are several."""
+    batch: int = 1
+    """Inferences that run through a round before the next one."""
 
     @property
     def latency_s(self) -> float:
-        """From the first input to the last output of one inference."""
-        return self.cycle_s * max((stage.finish_cycle for stage in self.stages), default=0)
+        """From the first input to the last output of one inference, or of a batch in rounds."""
+        last = self.spans[-1].finish_cycle if self.spans else self.last_cycle
+        return self.cycle_s * last
 
     @property
     def layer_by_layer_s(self) -> float:
@@ -70,9 +77,18 @@ class Timing:
 
     @property
     def period_s(self) -> float:
-        """From one inference to the next: what the busiest stage takes."""
-        periods = (stage.windows * stage.interval_cycles for stage in self.stages)
-        return self.cycle_s * max(periods, default=0)
+        """From one inference to the next: what the busiest stage takes, or a share of a batch."""
+        return self.latency_s / self.batch if self.spans else self.cycle_s * self.busiest
+
+    @property
+    def busiest(self) -> int:
+        """Cycles of the busiest stage."""
+        return max((s.windows * s.interval_cycles for s in self.stages), default=0)
+
+    @property
+    def last_cycle(self) -> int:
+        """Cycle in which the last stage of one inference ends."""
+        return max((stage.finish_cycle for stage in self.stages), default=0)
 
     @property
     def throughput_per_s(self) -> float:
@@ -100,7 +116,26 @@ def schedule(program: Program) -> Timing:
     ops = chip.ops if chip is not None else []
     copies = {op.unit: op.copies for op in ops if isinstance(op, Group)}
     tiles = {op.unit: tuple(constant(op.tiles)) for op in ops if isinstance(op, Vector)}
+    if any(isinstance(op, Round) for op in ops):
+        return _schedule_rounds(program, copies, tiles)
     return schedule_graph(program.target, program.module["main"], copies=copies, tiles=tiles)
+
+
+def _schedule_rounds(
+    program: Program, copies: Mapping[str, int], tiles: Mapping[str, Sequence[int]]
+) -> Timing:
+    graph, rounds = program.module["main"], program_rounds(program)
+    facts = [op for op in program.module["chip"].ops if isinstance(op, Round)]
+    chosen = [[op for op, turns in rounds.items() if fact.round in turns] for fact in facts]
+    parts = [
+        schedule_graph(program.target, graph, copies=copies, tiles=tiles, ops=ops) for ops in chosen
+    ]
+    times = spans(facts, [p.last_cycle for p in parts], [p.busiest for p in parts], program)
+    stages: dict[str, StageTime] = {}
+    for part, span in zip(parts, times, strict=True):
+        for stage in part.stages:
+            stages[stage.unit] = _joined(stages.get(stage.unit), stage, span.run_cycle)
+    return Timing(tuple(stages.values()), parts[0].cycle_s, times, facts[0].batch)
 
 
 def schedule_graph(
@@ -109,6 +144,7 @@ def schedule_graph(
     *,
     copies: Mapping[str, int] | None = None,
     tiles: Mapping[str, Sequence[int]] | None = None,
+    ops: Sequence[Op] | None = None,
 ) -> Timing:
     """Return the schedule of one inference of a unit graph.
 
@@ -118,14 +154,16 @@ def schedule_graph(
         copies: Times each matrix is held, by the name of its result; 1 where not said.
         tiles: Tiles whose vector units run each digital op, by the name of its first result;
             where not said, one tile of its own.
+        ops: Only these of its ops; what others make is there from the start.
     """
     sizes = batching(graph).one()
     held, homes = copies or {}, tiles or {}
-    counts = {op: bind(count, sizes) for op, count in working_ops(graph)}
+    chosen = graph.ops if ops is None else ops
+    counts = {op: bind(count, sizes) for op, count in within(chosen)}
     busy = {op: _vector_cycles(op, target, sizes, homes) for op in counts}
     periods = _periods({op: busy[op] * count for op, count in counts.items()}, homes)
     planner = _Planner(target, sizes, held, busy, periods)
-    return Timing(tuple(planner.plan(graph, {})), target.machine.core.read_ns * 1e-9)
+    return Timing(tuple(planner.plan(chosen, {})), target.machine.core.read_ns * 1e-9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +177,10 @@ class _Planner:
     """Read cycles of vector work each time an op runs."""
     periods: Mapping[Op, float]
 
-    def plan(self, graph: Graph, flows: dict[Value, _Flow]) -> list[StageTime]:
-        """Return the stages of a graph, and add when its values come about to ``flows``."""
+    def plan(self, ops: Sequence[Op], flows: dict[Value, _Flow]) -> list[StageTime]:
+        """Return the stages of ops, and add when their values come about to ``flows``."""
         stages: list[StageTime] = []
-        for op in graph.ops:
+        for op in ops:
             if isinstance(op, Run):
                 stages += self._run(op, flows)
             elif not isinstance(op, State | Next):
@@ -163,7 +201,7 @@ class _Planner:
 
     def _run(self, op: Run, flows: dict[Value, _Flow]) -> list[StageTime]:
         """A step begins when the one before has ended and its part of the sequence is there."""
-        step = self.plan(op.cell, {})
+        step = self.plan(op.cell.ops, {})
         cycles = max((stage.finish_cycle for stage in step), default=0)
         count = bind(op.length, dict(self.sizes))
         start, last_in = 0.0, 0.0
@@ -177,6 +215,24 @@ class _Planner:
             early = axis != SAME and not op.reverse
             flows[value] = _Flow(begin + cycles if early else finish, finish)
         return [_repeated(stage, int(begin), count, cycles) for stage in step]
+
+
+def _joined(before: StageTime | None, stage: StageTime, begin: int) -> StageTime:
+    """Return a stage of a round that begins so late, with that of the same op in earlier ones."""
+    later = replace(
+        stage,
+        start_cycle=begin + stage.start_cycle,
+        finish_cycle=begin + stage.finish_cycle,
+    )
+    if before is None:
+        return later
+    return replace(
+        later,
+        windows=before.windows + stage.windows,
+        start_cycle=before.start_cycle,
+        busy_cycles=before.busy_cycles + stage.busy_cycles,
+        alone_cycles=before.alone_cycles + stage.alone_cycles,
+    )
 
 
 def _repeated(stage: StageTime, begin: int, count: int, cycles: int) -> StageTime:

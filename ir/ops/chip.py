@@ -19,12 +19,58 @@ class Group(Op):
     index is (tile × cores of a tile + core) × crossbars of a core + its place in the core."""
     unit: str = attr()
     """Name of the ``unit.mvm``'s result."""
+    rounds: Value | None = operand(default=None)
+    """i32 ``[copies × B]``: the round of every block, where one round does not hold them all."""
     copies: int = attr(default=1)
     """Times the whole matrix is held; windows are shared among copies."""
+    round: int = attr(default=0)
+    """Round in which it runs; the last of ``rounds``."""
 
     def infer(self) -> tuple[TensorType, ...]:
         want_rank(self, self.crossbars, 1, 1)
+        if self.rounds is not None:
+            _same_length(self, self.crossbars, self.rounds)
+        want(self, self.round >= 0, f"round must be 0 or more, not {self.round}")
         want(self, self.copies >= 1, f"copies must be 1 or more, not {self.copies}")
+        return ()
+
+
+@op("chip.round")
+class Round(Op):
+    """One of several rounds: cells are programmed, then a batch runs through part of the network.
+
+    A program without any holds its whole network at once. What is said of cells is of one batch
+    among many: crossbars that only one round uses are programmed once, and count nowhere.
+    """
+
+    round: int = attr()
+    batch: int = attr()
+    """Inferences that run through a round before the next one."""
+    cell_writes: int = attr()
+    write_ns: float = attr()
+    """From the first cell written to the last, and no less than the levels take to come in."""
+    load_bytes: int = attr()
+    """Levels of cells that come from off the chip."""
+    carried_bytes: int = attr()
+    """What one inference leaves for later rounds."""
+    spilled_bytes: int = attr(default=0)
+    """What one inference sends off the chip and gets back because buffers lack the room."""
+
+    def infer(self) -> tuple[TensorType, ...]:
+        return ()
+
+
+@op("chip.span")
+class Span(Op):
+    """When a round runs within one batch, in crossbar reads from its start."""
+
+    round: int = attr()
+    start_cycle: int = attr()
+    run_cycle: int = attr()
+    """Cells are programmed, and the first inference starts."""
+    finish_cycle: int = attr()
+
+    def infer(self) -> tuple[TensorType, ...]:
         return ()
 
 
@@ -74,7 +120,10 @@ class Flow(Op):
 
 @op("chip.stage")
 class Stage(Op):
-    """When one op runs within one inference, in crossbar reads (``read_ns``) from its start."""
+    """When one op runs within one inference, in crossbar reads (``read_ns``) from its start.
+
+    Of several rounds: within the first inference of a batch, from the start of the batch.
+    """
 
     unit: str = attr()
     """Name of the op's first result."""

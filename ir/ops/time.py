@@ -7,7 +7,7 @@ carry anything over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -236,9 +236,14 @@ def working_ops(graph: Graph) -> Iterator[tuple[Op, Dim]]:
 
     The ops of a cell come where it is run; what only keeps time is left out.
     """
-    for op in graph.ops:
+    return within(graph.ops)
+
+
+def within(ops: Iterable[Op]) -> Iterator[tuple[Op, Dim]]:
+    """Yield what :func:`working_ops` does, of some ops of a graph."""
+    for op in ops:
         if isinstance(op, Run):
-            for inner, count in working_ops(op.cell):
+            for inner, count in within(op.cell.ops):
                 yield inner, times(count, op.length)
         elif not isinstance(op, State | Next):
             yield op, 1

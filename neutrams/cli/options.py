@@ -104,6 +104,17 @@ Timing = Annotated[bool, typer.Option("--timing", help="Print the time of every 
 Remarks = Annotated[
     bool, typer.Option("--remarks", help="Print what each pass did, nearly did, and why.")
 ]
+Rounds = Annotated[
+    str,
+    typer.Option(
+        metavar="N|auto",
+        help="Rounds a network may take on cores programmed anew, where the chip is too small.",
+    ),
+]
+Batch = Annotated[
+    int,
+    typer.Option(min=1, help="Inferences that run through a round before cells are programmed."),
+]
 Seed = Annotated[int, typer.Option(help="Fixes everything random.")]
 Calibration = Annotated[
     str, typer.Option("--calibrate", "-c", metavar="NPZ", help="Real inputs: `x` in an `.npz`.")
@@ -142,6 +153,8 @@ def lowering(
     dim: Dims = None,
     fix: Fixed = None,
     replicate: Replicate = True,
+    rounds: Rounds = "1",
+    batch: Batch = 1,
     seed: Seed = 0,
 ) -> dict[str, Any]:
     """Say how a model is compiled: fields of :class:`neutrams.driver.Options`."""
@@ -156,6 +169,8 @@ def lowering(
         "dims": sizes(dim),
         "fixed": constants(fix),
         "replicate": replicate,
+        "rounds": round_limit(rounds),
+        "batch": batch,
         "seed": seed,
     }
 
@@ -206,6 +221,15 @@ def sizes(given: list[str] | None) -> dict[str, int]:
             raise typer.BadParameter(f"`{text}` is not NAME=SIZE", param_hint="--dim")
         found[name] = int(size)
     return found
+
+
+def round_limit(text: str) -> int | None:
+    """Read ``--rounds``: a number, or ``auto`` for any."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"`{text}` is not a number or `auto`", param_hint="--rounds")
+    return int(text)
 
 
 def constants(given: list[str] | None) -> dict[str, NDArray[Any]]:

@@ -76,6 +76,10 @@ class Options:
     """Retrain units against the float network on the calibration data."""
     replicate: bool = True
     """Hold slow layers in several copies where crossbars are free."""
+    rounds: int | None = 1
+    """Rounds that a network may take on cores programmed anew; ``None`` for as many as it takes."""
+    batch: int = 1
+    """Inferences that run through a round before the next one."""
     keep_float: bool = True
     """Keep the float network in the program, to compare with."""
     seed: int = 0
@@ -236,7 +240,12 @@ class _Run:
         name_apart(main)
         self.progress("placing on the chip", 0, 0)
         mapping = map_units(
-            main, self.target, replicate=self.options.replicate, seed=self.options.seed
+            main,
+            self.target,
+            replicate=self.options.replicate,
+            seed=self.options.seed,
+            rounds=self.options.rounds,
+            batch=self.options.batch,
         )
         module = Module([main, chip_graph(main, mapping)])
         if self.options.keep_float:
@@ -257,10 +266,10 @@ class _Run:
         key = key_of("calibrated", self.manifest, print_pipeline(passes), known)
         if passes and self.cache is not None and (found := self.cache.get(key)) is not None:
             self.reused.append("calibration")
-            check_fit(found.module.main, self.target, self.passes)
+            check_fit(found.module.main, self.target, self.passes, rounds=self.options.rounds)
             return found.module.main
         self._run_passes(graph, passes[:-1], "preparing")
-        check_fit(graph, self.target, self.passes)
+        check_fit(graph, self.target, self.passes, rounds=self.options.rounds)
         self._run_passes(graph, passes[-1:], "calibrating")
         if passes and self.cache is not None:
             self.cache.put(key, Program(Module([graph]), self.target))
@@ -339,6 +348,7 @@ def _manifest(model: object, graph: Graph, steps: Preprocess, run: _Run) -> dict
         "preprocess": steps.to_manifest(),
         "pipeline": print_pipeline(run.passes),
         "replicate": run.options.replicate,
+        **_rounds_manifest(run.options),
         "float": run.options.keep_float,
         "seed": run.options.seed,
     }
@@ -347,6 +357,12 @@ def _manifest(model: object, graph: Graph, steps: Preprocess, run: _Run) -> dict
 def _lasting(loss: PassLoss) -> dict[str, Any]:
     """Return what a manifest says of a loss: all but the time, which differs from run to run."""
     return {key: value for key, value in asdict(loss).items() if key != "seconds"}
+
+
+def _rounds_manifest(options: Options) -> dict[str, Any]:
+    if options.rounds == 1:
+        return {}
+    return {"rounds": options.rounds or "auto", "batch": options.batch}
 
 
 def _is_quantised(graph: Graph) -> bool:

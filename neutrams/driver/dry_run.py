@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from neutrams.driver.mapping import pack_blocks
+from neutrams.driver.rounds import check_rounds
 from neutrams.ir.blocks import blocks
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
@@ -24,18 +25,23 @@ NAMED = 3
 """Layers that a refusal names, the largest first."""
 
 
-def check_fit(graph: Graph, target: Target, passes: Sequence[Pass]) -> None:
+def check_fit(
+    graph: Graph, target: Target, passes: Sequence[Pass], *, rounds: int | None = 1
+) -> None:
     """Cut and pack the products of a float network as ``passes`` will, every matrix held once.
 
     Only what crossbars are sure to hold is counted, so that nothing is refused which would fit.
 
     Raises:
-        NeutramsError: NT0401, the chip has too few crossbars.
+        NeutramsError: NT0401, the chip has too few crossbars; NT0403, and in so many rounds too.
     """
     splits = any(isinstance(made, SplitFanIn) for made in passes)
     if not splits or graph.level != "nn" or any(op.name == "nn.quantize" for op in graph.ops):
         return
     sizes = block_counts(graph, passes, target)
+    if rounds != 1:
+        check_rounds(sum(sizes.values()), target.machine.crossbars, rounds)
+        return
     try:
         pack_blocks(np.array(list(sizes.values()), np.int64), target)
     except NeutramsError as fault:

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neutrams.driver.rounds import (
+    Plan,
+    check_rounds,
+    plan_rounds,
+    round_facts,
+    too_many_rounds,
+)
 from neutrams.driver.traffic import Homes, find_homes, flows
+from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
-from neutrams.ir.ops.chip import Flow, Group, Place, Vector
+from neutrams.ir.ops.chip import Flow, Group, Place, Round, Vector
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
@@ -21,6 +29,8 @@ from neutrams.mapper.place import place
 
 FREE_SHARE = 0.5
 """Part of the chip's crossbars that copies may fill, so that there is room for more networks."""
+Ints = NDArray[np.int64]
+
 GROWTH = 4
 """Copies may use this many times the crossbars the network itself needs."""
 
@@ -29,38 +39,105 @@ GROWTH = 4
 class Mapping:
     """Where the units of a graph sit."""
 
-    units: tuple[Mvm, ...]
-    copies: NDArray[np.int64]
-    """``[units]`` times each unit's matrix is held."""
-    packing: Packing
+    crossbars: dict[Mvm, Ints]
+    """For each unit ``[copies × B]``, in the order of its table, one copy after the other."""
+    copies: dict[Mvm, int]
+    """Times each unit's matrix is held."""
     homes: Homes
     traffic: Traffic
     placement: Placement
+    plan: Plan | None
+    """The round of every block, where one does not hold the network."""
+    rounds: tuple[Round, ...] = ()
+    """What each round of the plan takes."""
 
 
-def map_units(graph: Graph, target: Target, *, replicate: bool = True, seed: int = 0) -> Mapping:
+def map_units(
+    graph: Graph,
+    target: Target,
+    *,
+    replicate: bool = True,
+    seed: int = 0,
+    rounds: int | None = 1,
+    batch: int = 1,
+    moves: int | None = None,
+) -> Mapping:
     """Copy, pack and place the units of a graph.
 
+    Args:
+        graph: A unit graph.
+        target: The chip.
+        replicate: Hold slow units in several copies where crossbars are free.
+        seed: Of the placement.
+        rounds: Rounds that the network may take on cores programmed anew; ``None`` for any number.
+        batch: Inferences that run through a round before the next one.
+        moves: Exchanges that the placement tries; see :func:`neutrams.mapper.place.place`.
+
     Raises:
-        NeutramsError: NT0401, the network does not fit the chip.
+        NeutramsError: NT0401 to NT0404, the network does not fit the chip.
     """
     machine = target.machine
     counts = {op: one_inference(count) for op, count in working_ops(graph) if isinstance(op, Mvm)}
-    units = tuple(counts)
-    blocks = np.array([len(unit.table()) for unit in units], dtype=np.int64)
-    at_once = np.array([one_inference(unit.windows) for unit in units], dtype=np.int64)
-    windows = at_once * np.array(list(counts.values()), dtype=np.int64)
-    available = machine.tiles * machine.tile.cores * machine.core.crossbars
-    budget = _budget(blocks, available) if replicate else 0
-    copies = balance(blocks, windows, budget=budget, at_once=at_once)
-    packing = pack_blocks(blocks * copies, target)
-    tiles_of = [packing.crossbars_of(i) // _per_tile(target) for i in range(len(units))]
-    homes = find_homes(graph, dict(zip(units, tiles_of, strict=True)), copies)
-    traffic = flows(graph, homes, nodes=max(packing.used_tiles, 1))
+    plan = _plan(graph, list(counts), machine.crossbars, rounds)
+    crossbars, copies = _hold(counts, plan, target, machine.crossbars if replicate else 0)
+    per_tile = machine.tile.cores * machine.core.crossbars
+    tiles_of = {unit: (held // per_tile).astype(np.int32) for unit, held in crossbars.items()}
+    homes = find_homes(graph, tiles_of, np.array([copies[unit] for unit in crossbars], np.int64))
+    nodes = 1 + max((int(tiles.max(initial=0)) for tiles in tiles_of.values()), default=0)
+    traffic = flows(graph, homes, nodes=nodes)
     placement = place(
-        traffic, _mesh(target), seed=seed, per_router=machine.network.tiles_per_router
+        traffic, _mesh(target), seed=seed, moves=moves, per_router=machine.network.tiles_per_router
     )
-    return Mapping(units, copies, packing, homes, traffic, placement)
+    facts = round_facts(plan, target, crossbars, copies, batch) if plan else ()
+    return Mapping(crossbars, copies, homes, traffic, placement, plan, tuple(facts))
+
+
+def _hold(
+    counts: dict[Mvm, int], plan: Plan | None, target: Target, room: int
+) -> tuple[dict[Mvm, Ints], dict[Mvm, int]]:
+    """Copy and pack the units, round by round, and return their crossbars and copies.
+
+    ``counts`` says how often an inference runs each; ``room`` is what copies have a part of.
+    """
+    crossbars: dict[Mvm, Ints] = {unit: np.zeros(0, np.int64) for unit in counts}
+    copies: dict[Mvm, int] = {}
+    for turn in range(plan.count if plan else 1):
+        blocks = {unit: _blocks_in(unit, plan, turn) for unit in counts}
+        here = {unit: size for unit, size in blocks.items() if size}
+        held = _copies(here, counts, room)
+        packing = pack_blocks(np.array([here[u] * held[u] for u in here], np.int64), target)
+        for index, unit in enumerate(here):
+            crossbars[unit] = np.append(crossbars[unit], packing.crossbars_of(index))
+        copies |= held
+    return crossbars, copies
+
+
+def _plan(graph: Graph, units: list[Mvm], room: int, rounds: int | None) -> Plan | None:
+    """Return the rounds that a network takes; ``None`` where it takes one, or may take no more."""
+    needed = sum(len(unit.table()) for unit in units)
+    if needed <= room or rounds == 1:
+        return None
+    check_rounds(needed, room, rounds)
+    plan = plan_rounds(graph, room)
+    if rounds is not None and plan.count > rounds:
+        raise NeutramsError(too_many_rounds(plan.count, rounds))
+    return plan
+
+
+def _blocks_in(unit: Mvm, plan: Plan | None, turn: int) -> int:
+    return len(unit.table()) if plan is None else int((plan.of[unit] == turn).sum())
+
+
+def _copies(blocks: dict[Mvm, int], counts: dict[Mvm, int], room: int) -> dict[Mvm, int]:
+    """Return how often units that are held together are held each; those cut apart just once."""
+    whole = [unit for unit in blocks if blocks[unit] == len(unit.table())]
+    sizes = np.array([blocks[unit] for unit in whole], np.int64)
+    at_once = np.array([one_inference(unit.windows) for unit in whole], np.int64)
+    windows = at_once * np.array([counts[unit] for unit in whole], np.int64)
+    budget = _budget(sum(blocks.values()), room)
+    copies = balance(sizes, windows, budget=budget, at_once=at_once)
+    found = dict.fromkeys(blocks, 1)
+    return found | dict(zip(whole, copies.tolist(), strict=True))
 
 
 def pack_blocks(sizes: NDArray[np.int64], target: Target) -> Packing:
@@ -70,14 +147,18 @@ def pack_blocks(sizes: NDArray[np.int64], target: Target) -> Packing:
         NeutramsError: NT0401, the chip has too few.
     """
     machine = target.machine
-    return pack(
-        sizes,
-        crossbars_per_core=machine.core.crossbars,
-        cores_per_tile=machine.tile.cores,
-        tiles=machine.tiles,
-        mesh=_mesh(target),
-        per_router=machine.network.tiles_per_router,
-    )
+    try:
+        return pack(
+            sizes,
+            crossbars_per_core=machine.core.crossbars,
+            cores_per_tile=machine.tile.cores,
+            tiles=machine.tiles,
+            mesh=_mesh(target),
+            per_router=machine.network.tiles_per_router,
+        )
+    except NeutramsError as fault:
+        ways = (d.help("or run it in rounds: --rounds auto") for d in fault.diagnostics)
+        raise NeutramsError(*ways) from None
 
 
 def balance(
@@ -115,10 +196,19 @@ def balance(
 def chip_graph(graph: Graph, mapping: Mapping) -> Graph:
     """Return the chip graph of a mapping, without its schedule."""
     chip = Graph("chip", "chip")
-    for index, unit in enumerate(mapping.units):
-        name = unit.result.name
-        crossbars = chip.weight(f"{name}.crossbars", mapping.packing.crossbars_of(index))
-        chip.insert(Group(crossbars, unit=name, copies=int(mapping.copies[index])))
+    plan = mapping.plan
+    for unit, held in mapping.crossbars.items():
+        name, copies = unit.result.name, mapping.copies[unit]
+        crossbars = chip.weight(f"{name}.crossbars", held.astype(np.int32))
+        turns = plan.of[unit] if plan else np.zeros(1, np.int64)
+        apart = None
+        if len(np.unique(turns)) > 1:
+            apart = chip.weight(f"{name}.rounds", turns.astype(np.int32))
+        chip.insert(
+            Group(crossbars, unit=name, rounds=apart, copies=copies, round=int(turns.max()))
+        )
+    for fact in mapping.rounds:
+        chip.insert(fact)
     for op, _ in working_ops(graph):
         if not isinstance(op, Mvm):
             tiles = chip.weight(f"{op.result.name}.tiles", mapping.homes.tiles(op))
@@ -138,13 +228,8 @@ def one_inference(dim: Dim) -> int:
     return bind(dim, dict.fromkeys(dim.names, 1)) if isinstance(dim, Symbol) else dim
 
 
-def _budget(blocks: NDArray[np.int64], available: int) -> int:
-    needed = int(blocks.sum())
+def _budget(needed: int, available: int) -> int:
     return max(0, min(int(available * FREE_SHARE), GROWTH * needed) - needed)
-
-
-def _per_tile(target: Target) -> int:
-    return target.machine.tile.cores * target.machine.core.crossbars
 
 
 def _mesh(target: Target) -> Mesh:

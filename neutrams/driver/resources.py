@@ -11,7 +11,7 @@ from neutrams.costs import Occupancy, roll_up
 from neutrams.driver.layers import Layer, layers
 from neutrams.driver.shares import Share, multiply_add_share, parameter_share
 from neutrams.ir.op import Weight
-from neutrams.ir.ops.chip import Group, Place, Stage, Vector
+from neutrams.ir.ops.chip import Group, Place, Round, Span, Stage, Vector
 from neutrams.ir.program import Program
 from neutrams.simulator import Usage, usage
 from neutrams.simulator.batching import batching
@@ -35,8 +35,10 @@ class LayerUse:
     utilisation: float
     """Part of the cells of its crossbars that hold weights; 0 where it has none."""
     tiles: int
-    rounds: int
+    windows: int
     """Times its crossbars are driven in one inference: windows shared by copies."""
+    round: int
+    """Round in which it is done; 0 where there are not several."""
     start_s: float
     finish_s: float
     """When it runs within one inference."""
@@ -50,6 +52,21 @@ class ComponentArea:
     place: str
     area_mm2: float
     peak_power_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundUse:
+    """One round of a network that its chip does not hold at once, of one batch among many."""
+
+    crossbars: int
+    cell_writes: int
+    programming_s: float
+    batch_s: float
+    """The whole round, programming included."""
+    carried_bytes: int
+    """What one inference leaves for later rounds."""
+    spilled: bool
+    """Whether that leaves the chip, because buffers lack the room for a batch of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +86,12 @@ class Resources:
     peak_power_w: float
     chip_peak_power_w: float
     latency_s: float
+    """Of one inference, or of a batch in rounds."""
     throughput_per_s: float
+    batch: int
+    """Inferences that run through a round before the next one."""
+    rounds: tuple[RoundUse, ...]
+    """Empty where the chip holds the whole network."""
     parameters: Share
     multiply_adds: Share
     """Of the products of one inference."""
@@ -79,6 +101,12 @@ class Resources:
     """Assumed constants that the area or the peak power rests on."""
     bits: dict[str, int]
     """Precision that the chip has: of weights, inputs, cells and converters."""
+
+    @property
+    def programming_share(self) -> float:
+        """Part of the time in which cells are programmed."""
+        whole = sum(each.batch_s for each in self.rounds)
+        return sum(each.programming_s for each in self.rounds) / whole if whole else 0.0
 
 
 def resources(program: Program) -> Resources:
@@ -120,6 +148,8 @@ def resources(program: Program) -> Resources:
         chip_peak_power_w=cost.chip.power_w,
         latency_s=facts.latency_s,
         throughput_per_s=facts.throughput_per_s,
+        batch=facts.rounds[0].batch if facts.rounds else 1,
+        rounds=tuple(_round_use(facts, fact) for fact in facts.rounds),
         parameters=parameter_share(main, program.manifest.get("parameters", 0)),
         multiply_adds=multiply_add_share(main),
         layers=uses,
@@ -141,6 +171,8 @@ class ChipFacts:
     groups: dict[str, Group]
     vectors: dict[str, Vector]
     stages: dict[str, Stage]
+    rounds: tuple[Round, ...]
+    spans: tuple[Span, ...]
     place: Place
     cycle_s: float
     samples: int
@@ -153,6 +185,8 @@ class ChipFacts:
             groups={op.unit: op for op in ops if isinstance(op, Group)},
             vectors={op.unit: op for op in ops if isinstance(op, Vector)},
             stages={op.unit: op for op in ops if isinstance(op, Stage)},
+            rounds=tuple(op for op in ops if isinstance(op, Round)),
+            spans=tuple(op for op in ops if isinstance(op, Span)),
             place=next(op for op in ops if isinstance(op, Place)),
             cycle_s=program.target.machine.core.read_ns * 1e-9,
             samples=batching(program.module["main"]).each,
@@ -160,11 +194,17 @@ class ChipFacts:
 
     @property
     def latency_s(self) -> float:
-        return self.cycle_s * max((s.finish_cycle for s in self.stages.values()), default=0)
+        stages, spans = self.stages.values(), self.spans
+        finishes = [s.finish_cycle for s in stages] + [s.finish_cycle for s in spans]
+        return self.cycle_s * max(finishes, default=0)
 
     @property
     def throughput_per_s(self) -> float:
-        """A run starts as soon as the busiest stage has done with the last one."""
+        """A run starts as soon as the busiest stage has done with the last one, a batch of rounds
+        when the one before has ended.
+        """
+        if self.rounds:
+            return self.samples * self.rounds[0].batch / self.latency_s
         busiest = max((s.windows * s.interval_cycles for s in self.stages.values()), default=0)
         return self.samples / (self.cycle_s * busiest) if busiest else 0.0
 
@@ -179,6 +219,10 @@ class ChipFacts:
         routers = -(-len(tiles) // machine.network.tiles_per_router)
         return Occupancy(len(crossbars), len(np.unique(crossbars // per_core)), len(tiles), routers)
 
+    def round_at(self, cycle: int) -> int:
+        """Return the round in which something ends in a cycle."""
+        return next((span.round for span in self.spans if cycle <= span.finish_cycle), 0)
+
 
 def numbers(value: object) -> NDArray[np.int64]:
     """Return what a constant of a chip graph holds."""
@@ -189,6 +233,27 @@ def numbers(value: object) -> NDArray[np.int64]:
 
 def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def _round_use(facts: ChipFacts, fact: Round) -> RoundUse:
+    (span,) = (span for span in facts.spans if span.round == fact.round)
+    held = [
+        numbers(group.crossbars)[_turns(group) == fact.round] for group in facts.groups.values()
+    ]
+    return RoundUse(
+        crossbars=len(_joined(held)),
+        cell_writes=fact.cell_writes,
+        programming_s=facts.cycle_s * (span.run_cycle - span.start_cycle),
+        batch_s=facts.cycle_s * (span.finish_cycle - span.start_cycle),
+        carried_bytes=fact.carried_bytes,
+        spilled=fact.spilled_bytes > 0,
+    )
+
+
+def _turns(group: Group) -> NDArray[np.int64]:
+    """Return the round of every crossbar of a group."""
+    held = numbers(group.crossbars)
+    return np.full(len(held), group.round) if group.rounds is None else numbers(group.rounds)
 
 
 def _use(layer: Layer, facts: ChipFacts, program: Program, fills: dict[str, Usage]) -> LayerUse:
@@ -210,7 +275,8 @@ def _use(layer: Layer, facts: ChipFacts, program: Program, fills: dict[str, Usag
         input_bits=layer.unit.input_bits if layer.unit is not None else 0,
         utilisation=fills[names[0]].share if names[0] in fills else 0.0,
         tiles=len(np.unique(_joined(tiles))),
-        rounds=max((stage.windows for stage in stages), default=0),
+        windows=max((stage.windows for stage in stages), default=0),
+        round=facts.round_at(max((stage.finish_cycle for stage in stages), default=0)),
         start_s=facts.cycle_s * min((stage.start_cycle for stage in stages), default=0),
         finish_s=facts.cycle_s * max((stage.finish_cycle for stage in stages), default=0),
     )

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from neutrams.ir.ops.chip import Stage
+from neutrams.ir.ops.chip import Span, Stage
 from neutrams.ir.program import Program
 from neutrams.simulator import schedule
 
 
 def add_schedule(program: Program) -> None:
-    """Add one ``chip.stage`` for each scheduled op."""
-    chip = program.module["chip"]
-    for stage in schedule(program).stages:
+    """Add one ``chip.stage`` for each scheduled op, and one ``chip.span`` for each round."""
+    chip, timing = program.module["chip"], schedule(program)
+    for span in timing.spans:
+        chip.insert(
+            Span(
+                round=span.round,
+                start_cycle=span.start_cycle,
+                run_cycle=span.run_cycle,
+                finish_cycle=span.finish_cycle,
+            )
+        )
+    for stage in timing.stages:
         chip.insert(
             Stage(
                 unit=stage.unit,

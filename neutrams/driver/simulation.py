@@ -65,7 +65,7 @@ class Simulation:
     layers: tuple[LayerCost, ...]
     """One for each of ``resources.layers``."""
     others: tuple[LayerCost, ...]
-    """The ``network`` between tiles and the ``io`` of the chip."""
+    """The ``network`` between tiles, the ``io`` of the chip, and ``programming`` of rounds."""
     warnings: tuple[Diagnostic, ...]
 
     @property
@@ -75,6 +75,12 @@ class Simulation:
     @property
     def power_w(self) -> float:
         return self.charge.power_w
+
+    @property
+    def programming_share(self) -> float:
+        """Part of the energy that programming cells takes, fetching their levels included."""
+        spent = sum(cost.energy_j for cost in self.others if cost.name == "programming")
+        return spent / self.energy_j if self.energy_j else 0.0
 
     @property
     def accuracy(self) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
@@ -16,6 +17,9 @@ def resources_json(found: Resources) -> dict[str, Any]:
         **found.bits,
         "latency_s": found.latency_s,
         "throughput_per_s": found.throughput_per_s,
+        "batch": found.batch,
+        "rounds": [asdict(each) for each in found.rounds],
+        "programming_time_share": found.programming_share,
         "area_mm2": found.area_mm2,
         "chip_area_mm2": found.chip_area_mm2,
         "peak_power_w": found.peak_power_w,
@@ -78,6 +82,7 @@ def simulation_json(found: Simulation) -> dict[str, Any]:
         "energy_j": found.energy_j,
         "power_w": found.power_w,
         **base,
+        "programming_energy_share": found.programming_share,
         "layers": layers,
         "components": components,
         "events": {event: number / found.samples for event, number in found.counts.items()},
@@ -116,7 +121,8 @@ def _use(use: LayerUse) -> dict[str, Any]:
         "input_bits": use.input_bits,
         "utilisation": use.utilisation,
         "tiles": use.tiles,
-        "rounds": use.rounds,
+        "windows": use.windows,
+        "round": use.round,
         "start_s": use.start_s,
         "finish_s": use.finish_s,
         "ops": list(use.ops),

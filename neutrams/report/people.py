@@ -140,7 +140,12 @@ def _resource_rows(found: Resources) -> list[Row]:
     held = [(use.weight_bits, use.input_bits) for use in found.layers if use.crossbars]
     weights, inputs = zip(*held or [(bits["weight_bits"], bits["input_bits"])], strict=True)
     return [
-        ("latency", Text(quantity(found.latency_s, "s"), style="bold")),
+        (
+            "latency",
+            Text.assemble(
+                (quantity(found.latency_s, "s"), "bold"), " a batch" if found.rounds else ""
+            ),
+        ),
         (
             "throughput",
             Text.assemble((count(found.throughput_per_s), "bold"), " inferences a second"),
@@ -166,6 +171,26 @@ def _resource_rows(found: Resources) -> list[Row]:
             f"{_span(inputs)}-bit inputs, {bits['adc_bits']}-bit ADC",
         ),
         ("chip", found.target),
+        *_round_rows(found),
+    ]
+
+
+def _round_rows(found: Resources) -> list[Row]:
+    """Say what it costs that the chip holds the network in parts only."""
+    if not found.rounds:
+        return []
+    parts = ", ".join(count(each.crossbars) for each in found.rounds)
+    carried = max(each.carried_bytes for each in found.rounds)
+    where = "off the chip" if any(each.spilled for each in found.rounds) else "in buffers"
+    writes = sum(each.cell_writes for each in found.rounds) / found.batch
+    return [
+        ("rounds", f"{len(found.rounds)}, of {parts} crossbars; a batch of {count(found.batch)}"),
+        (
+            "programming",
+            f"{percent(found.programming_share)} of the time, "
+            f"{count(writes)} cells written an inference",
+        ),
+        ("carried over", f"{count(carried)} bytes an inference at most, {where}"),
     ]
 
 

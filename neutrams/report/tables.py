@@ -13,14 +13,14 @@ NAME_WIDTH = 24
 
 Row = tuple[str, RenderableType]
 
-_OTHERS = {"network": "between tiles", "io": "on, off chip"}
+_OTHERS = {"network": "between tiles", "io": "on, off chip", "programming": "programming cells"}
 
 
 _HEADS = (
-    "layer", "does", "on", "bits", ">crossbars", ">copies", ">used", ">rounds", ">done",
+    "layer", "does", "on", "bits", ">crossbars", ">copies", ">used", ">windows", ">done",
     ">ADC reads", ">energy", ">share",
 )  # fmt: skip
-_LEAST_NEEDED = ("copies", "rounds", "used", "ADC reads", "done", "does", "share")
+_LEAST_NEEDED = ("copies", "windows", "used", "ADC reads", "done", "does", "share")
 """Columns that narrow terminals go without, in this order."""
 
 
@@ -81,7 +81,7 @@ def _place_cells(use: LayerUse) -> list[Text]:
             count(use.crossbars),
             count(use.copies),
             percent(use.utilisation),
-            count(use.rounds),
+            count(use.windows),
         ]
     place = Text("crossbars", style="cyan") if use.crossbars else Text("digital", style="dim")
     texts = [Text(text) for text in (_bits(use), *held, quantity(use.finish_s, "s"))]

@@ -133,5 +133,5 @@ def _machine(sections: dict[str, Strict]) -> Machine:
         core=Core(**_get(sections, CoreSection).model_dump()),
         tile=Tile(**_get(sections, TileSection).model_dump()),
         network=Network(**_get(sections, NetworkSection).model_dump()),
-        tiles=_get(sections, ChipSection).tiles,
+        **_get(sections, ChipSection).model_dump(),
     )

@@ -21,11 +21,13 @@ from neutrams.targets.schema import (
 
 _CONVERTER_PJ = (0.01, 100.0)
 _CELL_PJ = (1e-5, 10.0)
+_WRITE_PJ = (1e-3, 1e4)
 _DIGITAL_PJ = (1e-3, 100.0)
 _BYTE_PJ = (0.01, 1e4)
 _BELIEVABLE_PJ: dict[str, tuple[float, float]] = {
     "crossbar_reads": (0.01, 1e4),
     "cell_macs": _CELL_PJ,
+    "cell_writes": _WRITE_PJ,
     "dac_drives": _CONVERTER_PJ,
     "adc_conversions": _CONVERTER_PJ,
     "shift_adds": _DIGITAL_PJ,

@@ -62,6 +62,8 @@ class CoreSection(Strict):
     adc_mode: AdcMode
     read_ns: Rate
     pipeline_cycles: Annotated[int, Field(ge=0, le=65536)]
+    write_ns: Rate
+    rows_at_once: Size
 
 
 class TileSection(Strict):
@@ -84,6 +86,7 @@ class NetworkSection(Strict):
 
 class ChipSection(Strict):
     tiles: Annotated[int, Field(ge=1, le=2**20)]
+    io_gbytes_per_s: Rate
 
 
 class Table(Strict):

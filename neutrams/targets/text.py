@@ -17,7 +17,9 @@ def dump(target: Target) -> str:
     lines += _section("core", _fields(machine.core))
     lines += _section("tile", _fields(machine.tile))
     lines += _section("network", _fields(machine.network))
-    lines += _section("chip", [("tiles", machine.tiles)])
+    lines += _section(
+        "chip", [("tiles", machine.tiles), ("io_gbytes_per_s", machine.io_gbytes_per_s)]
+    )
     for component in target.costs:
         lines += _component(component)
     return "\n".join(lines) + "\n"

@@ -185,3 +185,25 @@ def test_losses_and_gates(neutrams: Command, folder: Path) -> None:
     made = neutrams("compile", "net.nt", "-o", "net.ntp", "--gate", "0.5")
     assert made.code == 1
     assert "NT0222" in made.err
+
+
+def test_a_network_runs_in_rounds_where_the_chip_is_too_small(neutrams: Command) -> None:
+    small = ("--set", "chip.tiles=1", "--set", "tile.cores=1", "--set", "core.crossbars=1")
+    refused = neutrams(*COMPILE, *small)
+    assert refused.code == 1
+    assert "--rounds auto" in refused.err
+    made = neutrams(*COMPILE, *small, "--rounds", "auto", "--batch", "5")
+    assert made.code == 0, made.err
+    for words in ("rounds", "a batch of 5", "of the time", "carried over"):
+        assert words in made.out
+    run = neutrams("simulate", "net.ntp", "-i", "test.npz", "--format", "json")
+    found = as_json(run.out)
+    assert len(found["rounds"]) > 1
+    assert 0 < found["programming_energy_share"] < 1
+    assert 0 < found["programming_time_share"] < 1
+    assert {layer.get("round", 0) for layer in found["layers"]} >= {0, 1}
+
+
+@pytest.mark.parametrize("rounds", ["0", "some", "-1"])
+def test_a_wrong_number_of_rounds(neutrams: Command, rounds: str) -> None:
+    assert neutrams(*COMPILE, "--rounds", rounds).code == 2

@@ -10,7 +10,9 @@ from neutrams.ir.ops.recurrent import Recurrent
 from neutrams.passes import Pass
 from neutrams.passes.table import PASSES, pass_class
 
-MEANINGLESS = {"chip.flow", "chip.group", "chip.place", "chip.stage", "chip.vector"}
+MEANINGLESS = {
+    f"chip.{what}" for what in ("flow", "group", "place", "round", "span", "stage", "vector")
+}
 """Ops that state where things are, and compute nothing."""
 
 
