@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neutrams.driver.npz import write_npz
-from neutrams.driver.resources import ChipFacts, numbers
+from neutrams.driver.resources import ChipFacts, numbers, turns
 from neutrams.driver.sources import clone
 from neutrams.ir.crossbar import program as cells_of
 from neutrams.ir.diagnostics import Diagnostic
@@ -124,6 +124,7 @@ def _unit(op: Mvm, facts: ChipFacts, arrays: dict[str, Array]) -> dict[str, Any]
         "copies": group.copies,
         "blocks": table.tolist(),
         "crossbars": numbers(group.crossbars).reshape(group.copies, -1).tolist(),
+        "rounds": turns(group)[: len(table)].tolist(),
         "converter_rows": op.encoding.rows,
         **{key: value for key, value in op.attributes().items() if key not in ("rows", "neurons")},
     }

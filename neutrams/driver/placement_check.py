@@ -66,20 +66,23 @@ def _matrices(mvms: Mapping[str, Mvm], units: Mapping[str, Unit]) -> Iterator[Fa
 
 
 def _crossbars(image: Image, units: Mapping[str, Unit]) -> Iterator[Fault]:
-    """Every block of every copy has a crossbar of the chip to itself, and fits it."""
+    """Every block of every copy has a crossbar to itself in its round, and fits it."""
     facts, core = image.facts, image.facts["core"]
     available = len(facts["tiles"]) * facts["cores_per_tile"] * facts["crossbars_per_core"]
-    taken: dict[int, str] = {}
+    taken: dict[tuple[int, int], str] = {}
     for name, unit in units.items():
         copies, sizes = unit.facts["copies"], {len(row) for row in unit.crossbars}
+        rounds = unit.facts["rounds"]
+        sizes.add(len(rounds))
         if len(unit.crossbars) != copies or sizes != {len(unit.blocks)}:
             yield name, f"not every block of its {copies} copies has a crossbar"
-        for crossbar in (each for row in unit.crossbars for each in row):
+        for place in (each for row in unit.crossbars for each in zip(rounds, row, strict=False)):
+            crossbar = place[1]
             if not 0 <= crossbar < available:
                 yield name, f"crossbar {crossbar} is on no tile in use"
-            if crossbar in taken:
-                yield name, f"crossbar {crossbar} is held twice, by `{taken[crossbar]}` too"
-            taken[crossbar] = name
+            if place in taken:
+                yield name, f"crossbar {crossbar} is held twice, by `{taken[place]}` too"
+            taken[place] = name
         columns = unit.encoding.columns_per_neuron
         for index, block in enumerate(unit.blocks):
             rows, neurons = block.weights.shape

@@ -237,9 +237,7 @@ def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 def _round_use(facts: ChipFacts, fact: Round) -> RoundUse:
     (span,) = (span for span in facts.spans if span.round == fact.round)
-    held = [
-        numbers(group.crossbars)[_turns(group) == fact.round] for group in facts.groups.values()
-    ]
+    held = [numbers(group.crossbars)[turns(group) == fact.round] for group in facts.groups.values()]
     return RoundUse(
         crossbars=len(_joined(held)),
         cell_writes=fact.cell_writes,
@@ -250,8 +248,8 @@ def _round_use(facts: ChipFacts, fact: Round) -> RoundUse:
     )
 
 
-def _turns(group: Group) -> NDArray[np.int64]:
-    """Return the round of every crossbar of a group."""
+def turns(group: Group) -> NDArray[np.int64]:
+    """Return the round in which each of a group's crossbars holds its block."""
     held = numbers(group.crossbars)
     return np.full(len(held), group.round) if group.rounds is None else numbers(group.rounds)
 

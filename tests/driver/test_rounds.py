@@ -254,3 +254,11 @@ def test_a_saved_program_keeps_its_rounds(tmp_path: Path) -> None:
     assert held(again) == held(program)
     assert [op.attributes() for op in facts(again)] == [op.attributes() for op in facts(program)]
     assert [fact.batch for fact in facts(again)] == [3] * len(facts(again))
+
+
+def test_every_executor_agrees_on_a_network_in_rounds() -> None:
+    graph = chain([40, 20, 20, 4], skip=True)
+    program = compiled(graph, 5, rounds=None)
+    assert len(facts(program)) > 2
+    found = neutrams.verify(program, {"x": samples(graph)})
+    assert [(link.name, link.note) for link in found.links if link.state == "broken"] == []
