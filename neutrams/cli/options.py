@@ -39,7 +39,8 @@ Strategy = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="How a fan-in is obeyed: split-and-merge, prune-to-blocks or prune-and-refit.",
+        help="How a fan-in is obeyed: split-and-merge, merge-through-cores, prune-to-blocks or "
+        "prune-and-refit.",
     ),
 ]
 Preprocessing = Annotated[

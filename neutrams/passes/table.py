@@ -17,6 +17,7 @@ PASSES: dict[str, str] = {
     "fuse-bias": "FuseBias",
     "fuse-clips": "FuseClips",
     "lower-units": "LowerUnits",
+    "merge-through-cores": "MergeThroughCores",
     "prune-to-blocks": "PruneToBlocks",
     "quantize": "Quantize",
     "remove-identities": "RemoveIdentities",
@@ -37,13 +38,15 @@ def pass_class(name: str) -> type[Pass]:
     return found
 
 
-STRATEGIES = {
-    "split-and-merge": (),
-    "prune-to-blocks": ("prune-to-blocks",),
-    "prune-and-refit": ("prune-to-blocks{refit=true}",),
+STRATEGIES: dict[str, tuple[str, str]] = {
+    "split-and-merge": ("", "merge-through-cores"),
+    "merge-through-cores": ("", "merge-through-cores{partial-sums=1}"),
+    "prune-to-blocks": ("prune-to-blocks", "merge-through-cores"),
+    "prune-and-refit": ("prune-to-blocks{refit=true}", "merge-through-cores"),
 }
-"""Ways to obey a fan-in, and the passes each adds before calibration: keep every weight and add up
-partial sums; keep diagonal blocks; keep those, fitted to what the whole matrix made."""
+"""Ways to obey a fan-in, and the passes each puts before calibration and before `split-fan-in`:
+keep every weight, and add up partial sums digitally where the chip can; let units add them on any
+chip; keep diagonal blocks; keep those, fitted to what the whole matrix made."""
 
 
 def default_pipeline(
@@ -68,16 +71,18 @@ def default_pipeline(
     options = [f"{name}={width}" for name, width in widths.items() if width]
     options += [f'bits="{bits}"', f"observer={observer}"] if bits else []
     given = " ".join(options)
+    prune, merge = STRATEGIES[strategy]
     activation = f" bits={activation_bits}" if activation_bits else ""
     return ",".join(
         [
             "canonicalise",
             "expand-recurrence",
-            *STRATEGIES[strategy],
+            *([prune] if prune else []),
             f"calibrate{{observer={observer}{activation}}}",
             f"quantize{{{given}}}" if given else "quantize",
             "lower-units",
             *([f"widen-inputs{{copies={widen}}}"] if widen > 1 else []),
+            merge,
             "split-fan-in",
             *(["retrain-units"] if retrain else []),
             "check-accumulators",

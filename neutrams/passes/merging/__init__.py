@@ -1,0 +1,1 @@
+"""The parts of ``merge-through-cores``: where to cut, how to merge, in which steps."""
