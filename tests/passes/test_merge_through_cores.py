@@ -35,7 +35,7 @@ ONE_STEP = 0.5 + 2.0**-10
 """The most that rounding moves an output, float32 factors included, in steps."""
 
 
-def chip(**limits: int) -> Target:
+def chip(**limits: Any) -> Target:
     return replace(IDEAL, limits=replace(IDEAL.limits, partial_sums=1, **limits))
 
 
