@@ -79,8 +79,29 @@ Bits = Annotated[
         "--bits",
         metavar="PLAN",
         help="Weight and input bits by layer: conv1=8/8,fc=4/4 (`*` for all others), "
-        "or a `.toml` or `.json` file of such entries.",
+        "or a `.toml` or `.json` file of such entries. `auto` chooses them within a budget.",
     ),
+]
+Loss = Annotated[
+    float | None,
+    typer.Option(
+        "--loss",
+        metavar="POINTS",
+        help="Budget of `--bits auto`: points of accuracy (labels `y`), else of agreement with "
+        "the float network, that fewer bits may cost. 0.5 where no budget is given.",
+    ),
+]
+Energy = Annotated[
+    float | None,
+    typer.Option("--energy", metavar="SHARE", help="The same: share of the energy at full bits."),
+]
+Crossbars = Annotated[
+    float | None,
+    typer.Option("--crossbars", metavar="SHARE", help="The same: share of the crossbars."),
+]
+Latency = Annotated[
+    float | None,
+    typer.Option("--latency", metavar="SHARE", help="The same: share of the latency."),
 ]
 Widen = Annotated[
     int,
@@ -148,6 +169,10 @@ def lowering(
     observer: Observer = "mse",
     strategy: Strategy = "split-and-merge",
     bits: Bits = "",
+    loss: Loss = None,
+    energy: Energy = None,
+    crossbars: Crossbars = None,
+    latency: Latency = None,
     widen: Widen = 1,
     retrain: Retrain = False,
     gate: Gate = 0.0,
@@ -159,11 +184,13 @@ def lowering(
     seed: Seed = 0,
 ) -> dict[str, Any]:
     """Say how a model is compiled: fields of :class:`neutrams.driver.Options`."""
+    budget = {"loss": loss, "energy": energy, "crossbars": crossbars, "latency": latency}
     return {
         "passes": passes,
         "observer": observer,
         "strategy": strategy,
         "bits": bits,
+        "budget": {name: most for name, most in budget.items() if most is not None},
         "widen": widen,
         "retrain": retrain,
         "gate": gate,

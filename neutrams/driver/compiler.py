@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neutrams.driver.bit_plans import BitSource, load_bits
+from neutrams.driver.bit_plans import AUTO, BitSource, load_bits
 from neutrams.driver.cache import Cache, arrays_digest, graph_digest, key_of
 from neutrams.driver.dry_run import check_fit
 from neutrams.driver.mapping import chip_graph, map_units
@@ -39,6 +39,7 @@ from neutrams.passes import (
 )
 from neutrams.passes.bits import print_bits
 from neutrams.passes.losses import no_samples
+from neutrams.passes.quantize import Quantize
 
 SYNTHETIC = 64
 """Random samples that stand in for calibration data nobody gave."""
@@ -69,7 +70,10 @@ class Options:
     strategy: str = "split-and-merge"
     """How the usual pipeline obeys the fan-in: one of :data:`neutrams.passes.STRATEGIES`."""
     bits: BitSource = ""
-    """Weight and input bits of single layers; see :func:`neutrams.driver.bit_plans.load_bits`."""
+    """Weight and input bits of single layers; see :func:`neutrams.driver.bit_plans.load_bits`.
+    ``auto`` lets them be chosen within ``budget``."""
+    budget: Mapping[str, float] = field(default_factory=dict)
+    """Fields of :class:`neutrams.driver.bit_budget.Budget`."""
     widen: int = 1
     """Copies of the network's inputs, a part of a step apart, that crossbars read."""
     retrain: bool = False
@@ -149,6 +153,9 @@ def compile_model(
     progress: Progress = silent,
 ) -> Compiled:
     """Compile as :func:`compile` does, and return the remarks and warnings too."""
+    if options.budget and options.bits != AUTO:
+        fault = error("NT0560", "a budget serves nothing where bits are given")
+        raise NeutramsError(fault.help("let them be chosen: --bits auto"))
     manager = PassManager(options.passes or usual_pipeline(options))
     progress("reading the model", 0, 0)
     notes: list[Diagnostic] = []
@@ -171,9 +178,13 @@ def compile_model(
     run = _Run(target, options, manager, cache, progress, samples)
     run.warnings += notes
     run.manifest = _manifest(model, graph, steps, run)
-    key = key_of("program", run.manifest, target, options.verify_each)
+    labels = [] if samples is None or samples.labels is None else [("y", samples.labels)]
+    asked = [dict(options.budget), arrays_digest(labels)] if options.bits == AUTO else []
+    key = key_of("program", run.manifest, target, options.verify_each, *asked)
     if cache is not None and (found := cache.get(key)) is not None:
         return Compiled(found, (), tuple(run.warnings), ("everything",))
+    if options.bits == AUTO:
+        run.choose_bits(graph)
     program = run.lower(graph)
     if cache is not None:
         cache.put(key, program)
@@ -195,7 +206,7 @@ def usual_pipeline(options: Options) -> str:
         observer=options.observer,
         strategy=options.strategy,
         retrain=options.retrain,
-        bits=print_bits(load_bits(options.bits)),
+        bits="" if options.bits == AUTO else print_bits(load_bits(options.bits)),
         widen=options.widen,
     )
 
@@ -225,6 +236,28 @@ class _Run:
         self.losses: list[PassLoss] = []
         self.answers: dict[str, dict[str, Array]] = {}
 
+    def choose_bits(self, graph: Graph) -> None:
+        """Choose the bits of layers, and go on with a pipeline that names them."""
+        from neutrams.driver.auto_bits import choose_bits
+        from neutrams.driver.bit_budget import Budget
+
+        samples = self.samples
+        found = choose_bits(
+            graph,
+            self.passes,
+            target=self.target,
+            samples=samples or Samples(dict(self._data(graph)), None, "random inputs"),
+            budget=Budget(**self.options.budget),
+            mapping=self._mapping_options(),
+            progress=self.progress,
+        )
+        text = print_bits(found.plan)
+        self.passes = [
+            replace(made, bits=text) if isinstance(made, Quantize) else made for made in self.passes
+        ]
+        self.manifest["pipeline"] = print_pipeline(self.passes)
+        self.manifest["precision"] = found.to_manifest()
+
     def lower(self, graph: Graph) -> Program:
         names = [made.name for made in self.passes]
         border = names.index("calibrate") + 1 if "calibrate" in names else 0
@@ -239,20 +272,17 @@ class _Run:
         check(main, self.target)
         name_apart(main)
         self.progress("placing on the chip", 0, 0)
-        mapping = map_units(
-            main,
-            self.target,
-            replicate=self.options.replicate,
-            seed=self.options.seed,
-            rounds=self.options.rounds,
-            batch=self.options.batch,
-        )
+        mapping = map_units(main, self.target, **self._mapping_options())
         module = Module([main, chip_graph(main, mapping)])
         if self.options.keep_float:
             module.graphs["float"] = original or clone(calibrated, name="float")
         program = Program(module, self.target, self.manifest)
         add_schedule(program)
         return program
+
+    def _mapping_options(self) -> dict[str, Any]:
+        names = ("replicate", "seed", "rounds", "batch")
+        return {name: getattr(self.options, name) for name in names}
 
     def _calibrated(self, graph: Graph, passes: list[Pass]) -> Graph:
         """Run the passes up to calibration, which depend on little of the chip.

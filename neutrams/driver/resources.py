@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +103,8 @@ class Resources:
     """Assumed constants that the area or the peak power rests on."""
     bits: dict[str, int]
     """Precision that the chip has: of weights, inputs, cells and converters."""
+    chosen: Mapping[str, Any]
+    """Where bits were chosen, what :class:`neutrams.driver.bit_choice.Choice` says; else empty."""
 
     @property
     def programming_share(self) -> float:
@@ -161,6 +165,7 @@ def resources(program: Program) -> Resources:
             "cell_bits": core.cell_bits,
             "adc_bits": core.adc_bits,
         },
+        chosen=program.manifest.get("precision", {}),
     )
 
 

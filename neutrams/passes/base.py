@@ -11,6 +11,7 @@ from neutrams.ir.graph import Graph, Level
 from neutrams.ir.op import Op
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array
+from neutrams.passes.observers import Histogram
 
 Kind = Literal["done", "missed", "crossbar", "digital"]
 
@@ -70,6 +71,8 @@ class PassContext:
     """The float network with its ranges, as it was before it was quantised."""
     grids: dict[str, tuple[float, int]] = field(default_factory=dict)
     """Scale and zero point of the integer values that `lower-units` made, by name."""
+    seen: dict[str, Histogram] = field(default_factory=dict)
+    """What values of the float network are on the calibration data, by name, once watched."""
     progress: Callable[[str, int, int], None] | None = None
     """Told by long passes what is done, how much of it, and how much there is."""
     seed: int = 0

@@ -23,15 +23,18 @@ class Ranges:
 
     def __init__(self, graph: Graph, ctx: PassContext, observer: Observer, usual: int) -> None:
         known = ctx.calibration and {v.name for v in graph.inputs} == set(ctx.calibration)
-        self._seen = watch(graph, ctx) if known else {}
+        if known and not ctx.seen:
+            found = watch(graph, ctx)
+            ctx.seen.update((v.name, found[v]) for v in graph.values() if v in found)
+        self._seen = ctx.seen if known else {}
         self._observer, self._usual = observer, usual
 
     def of(self, value: Value, bits: int) -> Range:
         """Return the range to cover with so many bits; for the usual ones, the one known."""
         assert value.type.range is not None, "checked before"
-        if bits == self._usual or value not in self._seen or isinstance(value.op, State):
+        if bits == self._usual or value.name not in self._seen or isinstance(value.op, State):
             return value.type.range
-        return choose(self._seen[value], self._observer, bits=bits, percentile=99.99)
+        return choose(self._seen[value.name], self._observer, bits=bits, percentile=99.99)
 
 
 def insert_pairs(

@@ -69,7 +69,8 @@ def default_pipeline(
     assert strategy in STRATEGIES, strategy
     widths = {"weight-bits": weight_bits, "activation-bits": activation_bits}
     options = [f"{name}={width}" for name, width in widths.items() if width]
-    options += [f'bits="{bits}"', f"observer={observer}"] if bits else []
+    options += [f'bits="{bits}"'] if bits else []
+    options += [f"observer={observer}"] if observer != "mse" else []
     given = " ".join(options)
     prune, merge = STRATEGIES[strategy]
     activation = f" bits={activation_bits}" if activation_bits else ""

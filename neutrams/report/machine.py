@@ -15,6 +15,7 @@ def resources_json(found: Resources) -> dict[str, Any]:
     return {
         "target": found.target,
         **found.bits,
+        "precision": dict(found.chosen) or None,
         "latency_s": found.latency_s,
         "throughput_per_s": found.throughput_per_s,
         "batch": found.batch,

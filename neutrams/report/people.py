@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -170,6 +171,7 @@ def _resource_rows(found: Resources) -> list[Row]:
             f"{_span(weights)}-bit weights in {bits['cell_bits']}-bit cells, "
             f"{_span(inputs)}-bit inputs, {bits['adc_bits']}-bit ADC",
         ),
+        *_choice_rows(found.chosen),
         ("chip", found.target),
         *_round_rows(found),
     ]
@@ -191,6 +193,30 @@ def _round_rows(found: Resources) -> list[Row]:
             f"{count(writes)} cells written an inference",
         ),
         ("carried over", f"{count(carried)} bytes an inference at most, {where}"),
+    ]
+
+
+def _choice_rows(chosen: Mapping[str, Any]) -> list[Row]:
+    """Say what chosen bits spare and lose, beside the same network at the chip's full bits."""
+    if not chosen:
+        return []
+    before, after = chosen["before"], chosen["after"]
+    spared = ", ".join(
+        f"{name} {show(before[key])} → {show(after[key])}"
+        for name, key, show in (
+            ("energy", "energy_j", lambda x: quantity(x, "J")),
+            ("crossbars", "crossbars", count),
+            ("latency", "latency_s", lambda x: quantity(x, "s")),
+        )
+    )
+    lost = f"{chosen['lost_points']:.2f} points of {chosen['measure']}"
+    moved = (
+        f"{percent(chosen['measured_change'])} ({percent(chosen['predicted_change'])} predicted)"
+    )
+    return [
+        ("chosen bits", spared),
+        ("lost by them", f"{lost} on {count(chosen['held_out'])} samples held out"),
+        ("outputs moved", f"{moved} RMS, against full bits"),
     ]
 
 
