@@ -1,0 +1,1 @@
+"""Accuracy of real networks on narrower and narrower chips: ``python -m benchmarks.accuracy``."""

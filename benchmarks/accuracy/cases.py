@@ -1,0 +1,131 @@
+"""The grid of the study: networks, chips, methods and seeds, and the bars they are held to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.accuracy.networks import NETWORKS, Network
+
+SEEDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """`cim` with other crossbars and widths, and the narrowest lossless converters."""
+
+    rows: int
+    weights: int
+    inputs: int
+    outputs: int
+    adc: int
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        bits = "" if self.outputs == self.inputs else f"/{self.outputs}"
+        return f"{self.rows} rows, {self.weights}/{self.inputs}{bits} bit"
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        return {
+            "core.rows": self.rows,
+            "core.adc_bits": self.adc,
+            "limits.weight_bits": self.weights,
+            "limits.input_bits": self.inputs,
+            "limits.output_bits": self.outputs,
+        }
+
+
+WIDE = Chip(256, 8, 8, 8, adc=9)
+USUAL = Chip(128, 8, 8, 8, adc=8)
+NARROW = Chip(64, 4, 4, 4, adc=7)
+TWO_BITS = Chip(32, 2, 8, 8, adc=6)
+PRIME = Chip(256, 8, 6, 6, adc=9, note="PRIME's")
+CHIPS = (WIDE, USUAL, NARROW, TWO_BITS, PRIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a network is made to obey a chip."""
+
+    name: str
+    strategy: str = "split-and-merge"
+    retrain: str | None = None
+    """Options of `retrain-units`; ``None`` for none at all."""
+
+
+NONE = Method("none")
+SGD = Method("sgd", retrain="method=sgd")
+RETRAINED = Method("retrained", retrain="")
+ORIGINAL_INPUT = Method("retrained, input original", retrain="input=original")
+PRUNED = Method("pruned", strategy="prune-and-refit")
+PRUNED_RETRAINED = Method("pruned, retrained", strategy="prune-and-refit", retrain="")
+METHODS = (NONE, SGD, RETRAINED, ORIGINAL_INPUT, PRUNED, PRUNED_RETRAINED)
+
+ABLATED = ("mnist8", "LeNet-5", "ResNet-8")
+PRUNABLE = ("MLP 784-50-10-10", "MLP 784-300-10", "MLP 784-512-256-10", "LeNet-5")
+EXPORTED = ("MLP 784-512-256-10", "LeNet-5")
+"""Held to a narrower bar at 8 bits, and against their integer ONNX."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One network on one chip by one method, with one seed."""
+
+    network: Network
+    chip: Chip
+    method: Method
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.network.name} | {self.chip.name} | {self.method.name} | {self.seed}"
+
+    @property
+    def exported(self) -> bool:
+        return self.network.name in EXPORTED and self.chip == USUAL
+
+
+def cases(*, seeds: int = SEEDS) -> Iterator[Case]:
+    """Yield every case; seeds change slowest, so that a run cut short has seen every row."""
+    for seed in range(seeds):
+        for network in NETWORKS:
+            for chip in CHIPS:
+                for method in METHODS:
+                    if _asked(network, chip, method):
+                        yield Case(network, chip, method, seed)
+
+
+def _asked(network: Network, chip: Chip, method: Method) -> bool:
+    if method in (PRUNED, PRUNED_RETRAINED):
+        return network.name in PRUNABLE and chip in (WIDE, USUAL)
+    if method == ORIGINAL_INPUT:
+        return network.name in ABLATED and chip in (NARROW, TWO_BITS)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The most that may be lost, in the unit of the network's losses; or the least likeness."""
+
+    loss: float = 0.0
+    correlation: float = 0.99
+    agreement: float = 0.99
+
+
+def bar(network: Network, chip: Chip) -> Bar | None:
+    """Return what a retrained network is held to, if anything."""
+    if chip not in (WIDE, USUAL, NARROW):
+        two_bits = network.name == "mnist8" and chip == TWO_BITS
+        return Bar(1.0) if two_bits else None
+    if network.kind != "points":
+        return Bar({"errors": 3.0, "pixels": 0.05, "scores": 0.0}[network.kind])
+    if network.name == "Fashion LeNet-5" and chip == NARROW:
+        return Bar(1.0)
+    if network.name in EXPORTED and chip == USUAL:
+        return Bar(0.05)
+    if chip == NARROW:
+        return Bar(0.5 if network.mnist else 2.0)
+    return Bar(0.1 if network.mnist else 0.5)

@@ -1,0 +1,174 @@
+"""One case of the study: compiled, simulated on the whole test set, judged."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy.cases import SEEDS, Case, Method
+from benchmarks.accuracy.data import Inputs, Sets
+from benchmarks.accuracy.networks import Network
+from benchmarks.accuracy.store import Result, packed
+from benchmarks.measure import EXAMPLES, peak_gb
+from neutrams.driver import Options, compile, load_target, simulate
+from neutrams.driver.cache import arrays_digest, key_of
+from neutrams.driver.compiler import usual_pipeline
+from neutrams.driver.onnx import to_onnx
+from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.types import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A network's data, and what the original makes of its test set."""
+
+    sets: Sets
+    wanted: Array
+
+
+@lru_cache(maxsize=2)
+def load(network: Network, limit: int | None) -> Loaded:
+    """Return the data of a network; ``limit`` shortens the test set."""
+    sets = _sets(network, limit)
+    return Loaded(sets, run_onnx(network.model, sets.inputs))
+
+
+def key(case: Case, limit: int | None) -> str:
+    """Return the hash of all that a result depends on."""
+    own = Path(__file__).parent
+    judging = [(own / name).read_text() for name in ("judges.py", "measure.py")]
+    parts = [pipeline(case), case.chip.overrides, case.seed, case.exported, limit]
+    return key_of("accuracy", _digest(case.network, limit), judging, *parts)[:16]
+
+
+@lru_cache
+def _digest(network: Network, limit: int | None) -> str:
+    sets = _sets(network, limit)
+    parts = [sets.inputs, *(sets.draw(seed) for seed in range(SEEDS))]
+    arrays = [item for part in parts for item in sorted(named(part).items())]
+    if sets.labels is not None:
+        arrays.append(("labels", sets.labels))
+    return hashlib.sha256(network.model.read_bytes() + arrays_digest(arrays).encode()).hexdigest()
+
+
+def measure(case: Case, limit: int | None = None) -> Result:
+    """Return the result of a case; a fault of the kind a user can mend is its status."""
+    result: Result = {
+        "case": case.name,
+        "network": case.network.name,
+        "chip": case.chip.name,
+        "method": case.method.name,
+        "seed": case.seed,
+    }
+    try:
+        return {**result, "status": "done", **_figures(case, load(case.network, limit))}
+    except NeutramsError as fault:
+        first = fault.diagnostics[0]
+        return {**result, "status": first.code, "reason": first.message}
+
+
+def _figures(case: Case, loaded: Loaded) -> Result:
+    sets = loaded.sets
+    start = time.process_time()
+    program = compile(
+        case.network.model,
+        target=load_target("cim", case.chip.overrides),
+        calibration=sets.draw(case.seed),
+        passes=pipeline(case),
+        keep_float=False,
+        seed=case.seed,
+    )
+    seconds = time.process_time() - start
+    found = simulate(program, sets.inputs, compare=False)
+    x, outputs = first(sets.inputs), next(iter(found.outputs.values()))
+    outcome = case.network.judge(x, loaded.wanted, outputs, sets.labels)
+    used = found.resources.occupancy
+    figures: Result = {
+        "samples": len(outputs),
+        "agreement": outcome.agreement,
+        "correlation": outcome.correlation,
+        "original": outcome.original,
+        "found": outcome.found,
+        "crossbars": used.crossbars,
+        "cores": used.cores,
+        "seconds": round(seconds, 2),
+        "peak_gb": round(peak_gb(), 2),
+    }
+    if outcome.losses is not None:
+        losses = outcome.losses
+        if sets.seen is not None:
+            losses = np.where(sets.seen(case.seed)[: len(losses)], np.nan, losses)
+        figures["losses"] = packed(losses)
+    if case.exported:
+        exported = run_onnx(to_onnx(program).model, sets.inputs)
+        figures["exported"] = [int(np.count_nonzero(exported != outputs)), outputs.size]
+    return figures
+
+
+def pipeline(case: Case) -> str:
+    """Return the usual passes, with the options of the method and of the network."""
+    method, network = case.method, case.network
+    usual = usual_pipeline(Options(strategy=method.strategy, retrain=method.retrain is not None))
+    if network.calibrate:
+        usual = usual.replace("calibrate{observer=mse}", f"calibrate{{{network.calibrate}}}")
+    return usual.replace("retrain-units", f"retrain-units{{{_retraining(method)}}}")
+
+
+def _retraining(method: Method) -> str:
+    return f"{method.retrain or ''} threads=1 device=cpu".strip()
+
+
+def run_onnx(model: Any, inputs: Inputs) -> Array:
+    """Return the first output of a model by onnxruntime, optimisations off, in one thread."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    if isinstance(inputs, Mapping):
+        return np.asarray(session.run(None, dict(inputs))[0])
+    feed = session.get_inputs()[0]
+    size = feed.shape[0] if isinstance(feed.shape[0], int) else 500
+    parts = [inputs[i : i + size] for i in range(0, len(inputs), size)]
+    return np.concatenate([session.run(None, {feed.name: part})[0] for part in parts])
+
+
+def named(inputs: Inputs) -> Mapping[str, Array]:
+    return inputs if isinstance(inputs, Mapping) else {"x": inputs}
+
+
+def first(inputs: Inputs) -> Array:
+    return next(iter(named(inputs).values()))
+
+
+def _sets(network: Network, limit: int | None) -> Sets:
+    """Keep the first test samples; of a sequence, which is one sample, the first steps."""
+    sets = network.load()
+    if limit is None:
+        return sets
+    count = len(first(sets.inputs))
+    cut = {k: v[:limit] if len(v) == count else v for k, v in named(sets.inputs).items()}
+    return Sets(
+        sets.draw,
+        cut if isinstance(sets.inputs, Mapping) else first(cut),
+        None if sets.labels is None else sets.labels[:limit],
+        sets.seen,
+    )
+
+
+def warm() -> None:
+    """Load libraries and kernels, so that no case pays for them."""
+    import torch  # noqa: F401
+
+    with np.load(EXAMPLES / "digits_calibration.npz") as digits:
+        program = compile(EXAMPLES / "mnist8_cntk.onnx", calibration=digits["x"][:16])
+        simulate(program, digits["x"][:16])
