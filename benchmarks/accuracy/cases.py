@@ -20,12 +20,14 @@ class Chip:
     inputs: int
     outputs: int
     adc: int
-    note: str = ""
+    partial_sums: int = 0
+    """Of one neuron that are added up between crossbars; 0 for any number, 1 for no adder."""
 
     @property
     def name(self) -> str:
-        bits = "" if self.outputs == self.inputs else f"/{self.outputs}"
-        return f"{self.rows} rows, {self.weights}/{self.inputs}{bits} bit"
+        bits = f"{self.weights}/{self.inputs}"
+        bits += "" if self.outputs == self.inputs else f"/{self.outputs}"
+        return f"{self.rows} rows, {bits} bit" + (", no adder" if self.partial_sums == 1 else "")
 
     @property
     def overrides(self) -> dict[str, Any]:
@@ -35,6 +37,7 @@ class Chip:
             "limits.weight_bits": self.weights,
             "limits.input_bits": self.inputs,
             "limits.output_bits": self.outputs,
+            "limits.partial_sums": self.partial_sums,
         }
 
 
@@ -42,8 +45,11 @@ WIDE = Chip(256, 8, 8, 8, adc=9)
 USUAL = Chip(128, 8, 8, 8, adc=8)
 NARROW = Chip(64, 4, 4, 4, adc=7)
 TWO_BITS = Chip(32, 2, 8, 8, adc=6)
-PRIME = Chip(256, 8, 6, 6, adc=9, note="PRIME's")
-CHIPS = (WIDE, USUAL, NARROW, TWO_BITS, PRIME)
+PRIME = Chip(256, 8, 6, 6, adc=9)
+"""The widths of Chi et al., ISCA 2016."""
+NO_ADDER = Chip(128, 8, 8, 8, adc=8, partial_sums=1)
+"""More crossbars must add up what a neuron's crossbars make."""
+CHIPS = (WIDE, USUAL, NARROW, TWO_BITS, PRIME, NO_ADDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,8 @@ def cases(*, seeds: int = SEEDS) -> Iterator[Case]:
 
 
 def _asked(network: Network, chip: Chip, method: Method) -> bool:
+    if chip == NO_ADDER:
+        return network.mnist and method in (NONE, RETRAINED)
     if method in (PRUNED, PRUNED_RETRAINED):
         return network.name in PRUNABLE and chip in (WIDE, USUAL)
     if method == ORIGINAL_INPUT:
@@ -117,9 +125,10 @@ class Bar:
 
 def bar(network: Network, chip: Chip) -> Bar | None:
     """Return what a retrained network is held to, if anything."""
+    if chip == NO_ADDER or (chip == TWO_BITS and network.name == "mnist8"):
+        return Bar(1.0)
     if chip not in (WIDE, USUAL, NARROW):
-        two_bits = network.name == "mnist8" and chip == TWO_BITS
-        return Bar(1.0) if two_bits else None
+        return None
     if network.kind != "points":
         return Bar({"errors": 3.0, "pixels": 0.05, "scores": 0.0}[network.kind])
     if network.name == "Fashion LeNet-5" and chip == NARROW:
