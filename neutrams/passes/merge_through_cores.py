@@ -12,11 +12,12 @@ from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.target import Target
 from neutrams.ir.types import Array
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.match import constant, read_once
 from neutrams.passes.merging.build import Builder, adjustable
-from neutrams.passes.merging.codes import Codes, narrowed, signed_codes
+from neutrams.passes.merging.codes import Codes, Form, narrowed, signed_codes
 from neutrams.passes.merging.cut import Cut, find_cut
 from neutrams.passes.merging.observe import Sums, part_sums, windows_of
 from neutrams.passes.merging.tree import Room, plan
@@ -31,8 +32,7 @@ class MergeThroughCores(Pass):
     For chips without an adder between crossbars; nothing is done where the chip has one. Each part
     of a matrix puts out its partial sums as a unit does, rounded to the width of outputs; units of
     one neuron each, which share crossbars, add them by small weights, over as many levels as the
-    fan-in asks for. What bits suffice for is exact. All outputs are unsigned and without a zero
-    point, as ReLU leaves them. Run it before `split-fan-in`.
+    fan-in asks for. What bits suffice for is exact. Run it before `split-fan-in`.
     """
 
     name: ClassVar[str] = "merge-through-cores"
@@ -45,9 +45,10 @@ class MergeThroughCores(Pass):
     """Most neurons of a crossbar; 0 for what the target's units make."""
     partial_sums: int = 0
     """Partial sums of a neuron that are added digitally; 0 for what the target adds, 1 for none."""
-    signed: Literal["offset", "pairs"] = "offset"
-    """How sums of both signs leave a unit: moved up by a bias so that the lowest is 0, or as two
-    outputs, one for each sign, which doubles neurons and is finer by a bit."""
+    signed: Literal["auto", "offset", "pairs"] = "auto"
+    """How sums of both signs leave a unit. `offset`: a bias moves the least sum to the lowest
+    output. `pairs`: two outputs, one for each sign, so twice the neurons and a step half as wide.
+    `auto` is `offset`; where the chip limits biases, signed outputs if it has such, else pairs."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         chip = self._chip(ctx)
@@ -80,17 +81,25 @@ class MergeThroughCores(Pass):
             return None
         rows = self.rows or ctx.need_target().limits.fan_in
         neurons = self.neurons or ctx.need_target().limits.neurons
-        bits = min(limits.input_bits, limits.output_bits) if limits else 8
         weight_bits = limits.weight_bits if limits else 8
-        room = Room(rows, neurons, rows * sums, entries=2 if self.signed == "pairs" else 1)
-        if room.fan_in < 2 or weight_bits < 2:
+        form = self._form(ctx.target)
+        room = Room(rows, neurons, rows * sums, entries=2 if form.pairs else 1)
+        most = ctx.target.chosen_weights[1] if ctx.target else 127
+        if room.fan_in < 2 or most < 1:
             what = f"{room.most} inputs" if room.fan_in < 2 else f"weights of {weight_bits} bit"
             raise NeutramsError(
                 error("NT0230", f"units with {what} cannot merge partial sums")
                 .note(f"a merging unit reads {2 * room.entries} outputs or more, by weights of 1")
                 .help("allow more: `fan-in`, `weight-bits` or `partial-sums`")
             )
-        return _Chip(room, 2**bits - 1, weight_bits, self.signed == "pairs")
+        return _Chip(room, form, most, weight_bits)
+
+    def _form(self, target: Target | None) -> Form:
+        low, high = target.activation_codes if target else (0, 255)
+        narrow = target is not None and target.limits.bias_range is not None
+        if self.signed == "offset" or (self.signed == "auto" and not narrow):
+            return Form.moving(low, high)
+        return Form.resting(low, high, pairs=self.signed == "pairs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +107,10 @@ class _Chip:
     """What units may be, and how they put out sums of both signs."""
 
     room: Room
-    levels: int
-    """The largest output of a unit."""
+    form: Form
+    most: int
+    """The largest weight."""
     weight_bits: int
-    pairs: bool
 
     def merge(
         self, graph: Graph, op: Mvm, cut: Cut, windows: NDArray[np.float64] | None, ctx: PassContext
@@ -112,16 +121,16 @@ class _Chip:
         sums = part_sums(op, cut.part_of_row, shift, windows)
         codes = self._codes(sums)
         name = op.result.name.removesuffix(".mvm")
-        build = Builder(graph, op, reduce, self.levels, name)
+        build = Builder(graph, op, reduce, self.form, name)
         tree = plan(cut.parts, op.outputs, self.room)
         outputs = build.parts(cut, codes, shift)
-        ctx.grids[outputs.value.name] = (1.0, 0)
+        ctx.grids[outputs.value.name] = (1.0, self.form.zero)
         gain = codes.gain
         for width in tree[:-1]:
             sums = self._within(sums.merged(width, codes.gain, codes.slack), codes, width)
             after = self._codes(sums)
             outputs = build.merge(outputs, codes, after, width, self.weight_bits)
-            ctx.grids[outputs.value.name] = (1.0, 0)
+            ctx.grids[outputs.value.name] = (1.0, self.form.zero)
             codes, gain = after, gain * after.gain
         made = build.finish(outputs, codes, gain, self.weight_bits)
         levels = f"{len(tree)} level{'s' if len(tree) > 1 else ''}"
@@ -132,21 +141,19 @@ class _Chip:
         low, high = sums.low, sums.high
         if sums.seen is not None and sums.seen.shape[1]:
             bounds = [
-                narrowed(*each, self.levels)
+                narrowed(*each, self.form.levels)
                 for each in zip(sums.seen, sums.low, sums.high, strict=True)
             ]
             low, high = (np.stack(ends) for ends in zip(*bounds, strict=True))
-        most = 2 ** (self.weight_bits - 1) - 1
-        return signed_codes(low, high, levels=self.levels, most=most, pairs=self.pairs)
+        return signed_codes(low, high, self.form, most=self.most)
 
     def _within(self, sums: Sums, codes: Codes, width: int) -> Sums:
         """Return sums held to what outputs and weights of the level before can make."""
         firsts = np.arange(0, len(codes.sign), width)
-        ends = []
-        for edge in (np.minimum, np.maximum):
-            each = codes.constant + edge(codes.weight * self.levels, 0).sum(axis=2)
-            ends.append(np.add.reduceat(each, firsts, axis=0))
-        low, high = np.maximum(sums.low, ends[0]), np.minimum(sums.high, ends[1])
+        edges = codes.weight * self.form.least, codes.weight * self.form.most
+        ends = [edge(*edges).sum(axis=2) + codes.constant for edge in (np.minimum, np.maximum)]
+        least, most = (np.add.reduceat(end, firsts, axis=0) for end in ends)
+        low, high = np.maximum(sums.low, least), np.minimum(sums.high, most)
         return Sums(low, np.maximum(low, high), sums.seen)
 
 

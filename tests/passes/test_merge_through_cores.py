@@ -19,12 +19,12 @@ from neutrams.ir.ops.indexing import Gather
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
-from neutrams.ir.target import Target
+from neutrams.ir.target import Range, Target
 from neutrams.ir.types import Array, DType, symbol, tensor
 from neutrams.ir.verifier import verify
 from neutrams.passes import PassContext, PassManager
 from neutrams.passes.match import constant
-from neutrams.passes.merging.codes import signed_codes
+from neutrams.passes.merging.codes import Form, signed_codes
 from neutrams.passes.merging.cut import find_cut
 from neutrams.passes.merging.tree import Room, crossbars, depth, plan, widths
 from neutrams.targets import load
@@ -68,7 +68,7 @@ class Case:
         fan_in = shape[0 if kernel else -1] // groups * prod(kernel)
         high = 2 ** (bits - 1) - 1
         w = random.integers(-high, high, (neurons, fan_in), endpoint=True).astype(np.int8)
-        bias = random.integers(-1000, 1000, neurons).astype(np.int32)
+        bias = random.integers(-1000, 1000, neurons) + low * w.sum(axis=1, dtype=np.int64)
         mvm = Mvm(
             x,
             graph.weight("w", w),
@@ -78,7 +78,9 @@ class Case:
             **geometry,
         )
         axis = 1 if kernel else len(shape)
-        sums = graph.add(Reduce(graph.add(mvm), graph.weight("b", bias), axis=axis))
+        sums = graph.add(
+            Reduce(graph.add(mvm), graph.weight("b", bias.astype(np.int32)), axis=axis)
+        )
         scale = random.uniform(0.5, 2, neurons).astype(np.float32)
         zero = graph.weight("z", np.zeros(neurons, np.int32))
         graph.output(graph.add(Dequantize(sums, graph.weight("s", scale), zero, axis=axis)), "y")
@@ -129,7 +131,8 @@ def check_merged(case: Case, target: Target, pairs: bool) -> None:
     data = case.samples(1)
     before = interpret(case.graph, data)["y"]
     signed = "{signed=pairs}" if pairs else ""
-    case.lowered(target, passes=f"merge-through-cores{signed},split-fan-in")
+    ctx = PassContext(target=target, grids={"x": (1.0, 0)})
+    PassManager(f"merge-through-cores{signed},split-fan-in").run(case.graph, ctx)
     assert verify(case.graph, target) == []
     after = interpret(case.graph, data)["y"]
     most = bound(case.graph).reshape(-1, *(1,) * (before.ndim - 2))
@@ -197,6 +200,40 @@ def test_any_convolution_obeys_a_chip_without_an_adder(
 
 
 @quick
+@given(st.integers(0, 2**32 - 1), st.integers(20, 150), st.integers(4, 16), st.integers(3, 8))
+def test_units_of_relu_without_large_biases_put_out_pairs(
+    seed: int, inputs: int, rows: int, out: int
+) -> None:
+    case = Case.of(seed, (inputs,), 5)
+    held = {"bias_range": Range(-1000, 1000), "functions": ("relu",)}
+    check_merged(case, chip(fan_in=rows, output_bits=out, **held), pairs=False)
+    first = case.units()[0]
+    assert first.outputs // first.groups == 10
+    for op in case.graph.ops:
+        assert not isinstance(op, Rescale) or op.zero == op.low == 0
+
+
+@quick
+@given(st.integers(0, 2**32 - 1), st.integers(20, 150), st.integers(4, 16), st.integers(3, 8))
+def test_units_of_signed_outputs_need_neither_pairs_nor_biases(
+    seed: int, inputs: int, rows: int, out: int
+) -> None:
+    case = Case.of(seed, (inputs,), 5, low=-128, top=127)
+    half = 2 ** (out - 1)
+    target = chip(
+        fan_in=rows,
+        input_range=Range(-128, 127),
+        output_range=Range(-half, half - 1),
+        bias_range=Range(-1000, 1000),
+    )
+    check_merged(case, target, pairs=False)
+    first = case.units()[0]
+    assert first.outputs // first.groups == 5
+    for op in case.graph.ops:
+        assert not isinstance(op, Rescale) or (op.zero, op.low) == (0, -half)
+
+
+@quick
 @given(st.integers(0, 2**32 - 1), st.integers(5, 150), st.integers(4, 40), st.booleans())
 def test_sums_are_exact_where_bits_suffice(seed: int, inputs: int, rows: int, pairs: bool) -> None:
     case = Case.of(seed, (inputs,), 5, bits=3, top=7)
@@ -245,9 +282,10 @@ def test_nothing_is_done_where_the_chip_adds_up_or_the_matrix_fits() -> None:
 
 def test_only_sums_of_both_signs_are_pairs() -> None:
     low, high = np.array([[0, -9, -9]]), np.array([[9, 9, 0]])
-    found = signed_codes(low, high, levels=15, most=7, pairs=True)
+    form = Form.resting(0, 15)
+    found = signed_codes(low, high, form, most=7)
     assert found.sign.tolist() == [[[1, 0], [1, -1], [0, -1]]]
-    single = signed_codes(low[:, :1], high[:, :1], levels=15, most=7, pairs=True)
+    single = signed_codes(low[:, :1], high[:, :1], form, most=7)
     assert single.sign.shape == (1, 1, 1)
 
 

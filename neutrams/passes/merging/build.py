@@ -16,8 +16,9 @@ from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType
 from neutrams.ir.windows import filled, out_sizes
+from neutrams.passes.affine import narrowest
 from neutrams.passes.match import constant, located
-from neutrams.passes.merging.codes import Codes
+from neutrams.passes.merging.codes import Codes, Form
 from neutrams.passes.merging.cut import Cut
 
 Ints = NDArray[np.int64]
@@ -40,8 +41,8 @@ class Builder:
     op: Mvm
     """The product that is taken apart."""
     reduce: Reduce
-    levels: int
-    """The largest output of a unit."""
+    form: Form
+    """What outputs of units are."""
     name: str
     """What names of new values begin with."""
 
@@ -99,8 +100,8 @@ class Builder:
             for a in (after.sign, after.start, after.step)
         )
         mvm, constants = self._merging(found, codes, width, sign, weight_bits)
-        bias = np.where(sign, sign * constants[:, None] - start, 0)
-        value = self._unit(mvm, bias.reshape(-1), 1 / step.reshape(-1), "merge")
+        bias = np.where(sign, sign * constants[:, None] - start, 0).reshape(-1)
+        value = self._unit(mvm, bias + self._undone(mvm), 1 / step.reshape(-1), "merge")
         parts, neurons, entries = after.sign.shape
         place = np.arange(neurons * parts * entries).reshape(neurons, parts, entries)
         return Outputs(value, np.where(after.sign, place.transpose(1, 0, 2), -1))
@@ -114,7 +115,8 @@ class Builder:
         self.graph.rename(self.op.result, f"{name}.whole")
         sums = self.graph.add(located(mvm, self.op), before=self.reduce, name=name)
         sums.origin = self.op.result.origin
-        new = Reduce(sums, self._bias(constants, sums, "merged.bias"), axis=self.axis)
+        bias = self._bias(constants + self._undone(mvm), sums, "merged.bias")
+        new = Reduce(sums, bias, axis=self.axis)
         self.graph.replace(self.reduce, located(new, self.reduce))
         for reader in dict.fromkeys(new.result.users):
             self._rescale(reader, new.result, gain)
@@ -144,14 +146,15 @@ class Builder:
         place = np.where(place >= 0, place, np.maximum(place[:, :1], 0))
         constants = np.pad(codes.constant, fill[:2]).reshape(count, width, neurons).sum(axis=1)
         whole = (weight[:, None, :] * sign[:, :, None]).reshape(-1, inputs)
-        bits = _bits(whole, self.op.coding)
+        form, bits = self.form, _bits(whole, self.op.coding)
         assert bits <= weight_bits, (bits, weight_bits)
         mvm = Mvm(
             self._gathered(found.value, place.reshape(-1), "merge.inputs"),
             self.graph.weight(f"{self.name}.merge.weights", whole.astype(_narrowest(whole))),
             kernel=(1,) * len(self.op.kernel),
             groups=neurons * count,
-            input_bits=self.levels.bit_length(),
+            input_offset=-form.low,
+            input_bits=(form.high - form.low).bit_length(),
             weight_bits=bits,
             cell_bits=self.op.cell_bits,
             dac_bits=self.op.dac_bits,
@@ -162,16 +165,24 @@ class Builder:
         )
         return mvm, constants.T.reshape(-1)
 
+    def _undone(self, mvm: Mvm) -> Ints:
+        """Return what makes good the offset and zero of a merging unit's inputs."""
+        w = constant(mvm.w)
+        assert w is not None
+        found: Ints = (self.form.low - self.form.zero) * w.sum(axis=1, dtype=np.int64)
+        return found
+
     def _unit(self, mvm: Mvm, bias: Ints, factor: Array, name: str) -> Value:
-        """Insert a product with its bias and the step to outputs, all of ReLU with a ceiling."""
+        """Insert a product with its bias and the step to outputs."""
         sums = self._add(mvm, f"{name}.mvm")
-        held = self._bias(bias, sums, f"{name}.bias")
-        total = self._add(Reduce(sums, held, axis=self.axis), f"{name}.sum")
+        added = self._bias(bias, sums, f"{name}.bias")
+        total = self._add(Reduce(sums, added, axis=self.axis), f"{name}.sum")
         scale = self.graph.weight(f"{self.name}.{name}.rescale", factor.astype(np.float32))
-        dtype = DType.U8 if self.levels < 256 else DType.U16
-        made = Rescale(total, scale, axis=self.axis, low=0, high=self.levels, dtype=dtype)
-        value = self._add(made, name)
-        value.type = value.type.with_range(0, self.levels)
+        form = self.form
+        dtype = narrowest(form.low, form.high)
+        held = {"zero": form.zero, "low": form.low, "high": form.high}
+        value = self._add(Rescale(total, scale, axis=self.axis, dtype=dtype, **held), name)
+        value.type = value.type.with_range(form.low, form.high)
         return value
 
     def _bias(self, bias: Ints, sums: Value, name: str) -> Value:

@@ -12,13 +12,57 @@ TRIES = np.linspace(1.0, 0.4, 13)
 """Shares of the range seen that are tried for least error."""
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an output of a unit may be, and how it holds a sum that takes both signs."""
+
+    low: int
+    high: int
+    zero: int
+    """The output that stands for ``start``."""
+    moved: bool
+    """A bias moves sums so that the least one gives the lowest output; else ``start`` is 0."""
+    pairs: bool
+    """Two outputs, one for each sign."""
+
+    @staticmethod
+    def moving(low: int, high: int) -> Form:
+        """Return the form of outputs that begin at the least sum."""
+        return Form(low, high, low, moved=True, pairs=False)
+
+    @staticmethod
+    def resting(low: int, high: int, *, pairs: bool = False) -> Form:
+        """Return a form without biases: pairs, unless outputs are signed."""
+        alone = low < 0 and not pairs
+        return Form(low if alone else 0, high, 0, moved=False, pairs=not alone)
+
+    @property
+    def most(self) -> int:
+        """The largest output, counted from ``zero``."""
+        return self.high - self.zero
+
+    @property
+    def least(self) -> int:
+        return self.low - self.zero
+
+    @property
+    def levels(self) -> int:
+        """Steps over all that a sum may be."""
+        return self.most * 2 if self.pairs else self.high - self.low
+
+    def step(self, low: Ints, high: Ints) -> Ints:
+        """Return the least whole steps at which outputs cover ``[low, high]``."""
+        up = _ceil(high, self.most)
+        return np.maximum(np.maximum(up, _ceil(low, self.least)) if self.least else up, 1)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Codes:
     """Outputs that stand for the partial sums ``p`` of every neuron, all ``[parts, neurons, E]``.
 
-    An output is ``q = clip(rint((sign · p - start) / step), 0, levels)``, and so the sum of all
-    parts of a neuron is near ``gain · Σ (weight · q + sign · start / gain)``. All are integers;
-    ``step`` and ``start`` are multiples of ``gain``.
+    An output is ``zero + q``, ``q = rint((sign · p - start) / step)`` within its bounds, and so the
+    sum of all parts of a neuron is near ``gain · Σ (weight · q + sign · start / gain)``. All are
+    integers; ``step`` and ``start`` are multiples of ``gain``.
     """
 
     sign: Ints
@@ -44,36 +88,37 @@ class Codes:
         return np.asarray(rounded.sum(axis=2))
 
 
-def signed_codes(low: Ints, high: Ints, *, levels: int, most: int, pairs: bool) -> Codes:
+def signed_codes(low: Ints, high: Ints, form: Form, *, most: int) -> Codes:
     """Return the outputs for the partial sums of every neuron.
 
     Args:
         low: ``[parts, neurons]`` the least sum to cover.
         high: The largest.
-        levels: The largest output.
+        form: What an output may be.
         most: The largest weight of a merging unit.
-        pairs: Give a sum that takes both signs two outputs, one for each, instead of one that
-            starts at the lowest sum.
     """
-    if pairs:
-        both = np.stack([high, -low], axis=2)
-        sign = np.where(both > 0, np.array([1, -1]), 0)
-        if not sign[..., 1].any():
-            sign, both = sign[..., :1], both[..., :1]
-        least, highest = np.zeros_like(both), np.where(sign != 0, both, 0)
-    else:
-        least, highest = low[..., None], high[..., None]
-        sign = np.ones_like(least)
-    width = highest - least
-    gain = _ceil(_ceil(np.where(width <= levels, 1, width), levels).max(axis=(0, 2)), most)
+    least, highest, sign = _to_cover(low, high, form)
+    zero = np.zeros_like(least)
+    gain = _ceil(form.step(zero if form.moved else least, highest - least).max(axis=(0, 2)), most)
     while True:
         each = gain[:, None]
-        start = least // each * each
-        step = np.maximum(_ceil(highest - start, levels * each), 1) * each
+        start = least // each * each if form.moved else zero
+        step = _ceil(form.step(least - start, highest - start), each) * each
         too_large = (step // each > most).any(axis=(0, 2))
         if not too_large.any():
             return Codes(sign, start, step, gain)
         gain = gain + too_large
+
+
+def _to_cover(low: Ints, high: Ints, form: Form) -> tuple[Ints, Ints, Ints]:
+    """Return least and largest value and sign of every output, ``[parts, neurons, E]``."""
+    if not form.pairs:
+        return low[..., None], high[..., None], np.ones((*low.shape, 1), np.int64)
+    ends = np.stack([high, -low], axis=2)
+    sign = np.where(ends > 0, np.array([1, -1]), 0)
+    if not sign[..., 1].any():
+        sign, ends = sign[..., :1], ends[..., :1]
+    return np.zeros_like(ends), np.maximum(ends, 0), sign
 
 
 def narrowed(samples: NDArray[np.float64], low: Ints, high: Ints, levels: int) -> tuple[Ints, Ints]:
