@@ -76,8 +76,9 @@ class Options:
     """Fields of :class:`neutrams.driver.bit_budget.Budget`."""
     widen: int = 1
     """Copies of the network's inputs, a part of a step apart, that crossbars read."""
-    retrain: bool = False
-    """Retrain units against the float network on the calibration data."""
+    retrain: bool | str = False
+    """Retrain units against the float network on the calibration data, by a method if it is named:
+    one of those of `retrain-units`, or ``none``."""
     replicate: bool = True
     """Hold slow layers in several copies where crossbars are free."""
     rounds: int | None = 1

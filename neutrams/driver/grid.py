@@ -20,6 +20,11 @@ Axes = Mapping[str, Sequence[Setting]]
 TARGET = "target"
 _OWN = ("keep_float", "verify_each", "timing", "passes", "loss_per_pass")
 """Options that a sweep sets itself, or that no axis can hold."""
+LOWERING = ("observer", "strategy", "widen", "retrain")
+"""Options that choose the passes, so that they say nothing where passes are given."""
+
+
+_WORDS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def points(over: Axes) -> list[Point]:
     """Return every point of a grid; the last axis changes fastest.
 
     An axis is a limit (``fan-in``), a key of the target (``core.rows``), ``target``, or an option
-    of a compile (``strategy``, ``observer``, ``seed``).
+    of a compile (``strategy``, ``observer``, ``retrain``, ``seed``).
 
     Raises:
         NeutramsError: NT0544, for each axis that is none of these or holds a value it cannot.
@@ -90,7 +95,7 @@ def _point(settings: dict[str, Setting]) -> Point:
         elif "." in name:
             made.overrides[name] = str(value).lower() if isinstance(value, bool) else str(value)
         elif name != TARGET:
-            made.options[name.replace("-", "_")] = value
+            made.options[name.replace("-", "_")] = _WORDS.get(str(value), value)
     return made
 
 
@@ -139,11 +144,12 @@ def _value(value: Setting, kind: type) -> Setting | None:
     text = str(value)
     if kind is int:
         return int(text) if text.isdecimal() and text.isascii() and len(text) < 10 else None
-    return {"true": True, "false": False}.get(text)
+    return _WORDS.get(text)
 
 
 @cache
 def option_types() -> dict[str, type]:
     """Return the fields of :class:`Options` that an axis can hold, and their types."""
     hints = typing.get_type_hints(Options)
-    return {k: hint for k, hint in hints.items() if hint in (str, int, bool) and k not in _OWN}
+    kinds = {**{kind: kind for kind in (str, int, bool)}, bool | str: str}
+    return {k: kinds[hint] for k, hint in hints.items() if hint in kinds and k not in _OWN}

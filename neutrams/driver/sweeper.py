@@ -12,7 +12,7 @@ from typing import Any
 
 from neutrams.driver.cache import arrays_digest, graph_digest, key_of
 from neutrams.driver.compiler import Options, usual_pipeline
-from neutrams.driver.grid import Axes, Point, points
+from neutrams.driver.grid import LOWERING, Axes, Point, points
 from neutrams.driver.measure import Study
 from neutrams.driver.npz import write_npz
 from neutrams.driver.preprocess import Preprocess
@@ -25,6 +25,7 @@ from neutrams.driver.workers import in_parallel
 from neutrams.ir.diagnostics import NeutramsError, Place, error
 from neutrams.ir.graph import Module
 from neutrams.ir.target import Target
+from neutrams.passes import PassManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ def sweep(
             point that fails is a row with the code of its first fault.
     """
     grid = points(over)
+    chosen = Options(seed=seed, **options)
+    _check_lowering(grid, chosen)
     if isinstance(target, Target) and grid[0].overrides:
         fault = error("NT0544", "a target in memory has no keys to sweep over")
         raise NeutramsError(fault.help("name a target, or the path of its file"))
@@ -107,11 +110,28 @@ def sweep(
             inputs=inputs,
             samples=samples,
             preprocess=preprocess or Preprocess(),
-            options=Options(seed=seed, **options),
+            options=chosen,
             metric=metric,
             tell=tell,
         )
         return _run(study, grid, path, fresh=fresh, jobs=jobs, tell=tell)
+
+
+def _check_lowering(grid: Sequence[Point], options: Options) -> None:
+    """Refuse pipelines that no point could run, before anything is run.
+
+    Raises:
+        NeutramsError: NT02xx, NT0543, an option has no such value; NT0544, an axis says nothing
+            where passes are given.
+    """
+    axes = [axis for axis in grid[0].settings if axis.replace("-", "_") in LOWERING]
+    if options.passes and axes:
+        fault = error("NT0544", f"`{axes[0]}` says nothing where passes are given")
+        fault = fault.at(Place(f"--over {axes[0]}"))
+        raise NeutramsError(fault.help("leave one of `--passes` and the axis out"))
+    for texts in dict.fromkeys(tuple(point.options.items()) for point in grid):
+        made = replace(options, **dict(texts))  # type: ignore[arg-type]
+        PassManager(made.passes or usual_pipeline(made))
 
 
 def _prepare(
@@ -130,8 +150,6 @@ def _prepare(
     tell: Progress,
 ) -> Study:
     """Read and check everything once, run the float network, and lay all out for workers."""
-    if not options.passes:
-        usual_pipeline(options)
     base = load_target(target, overrides, limits=limits)
     tell("reading the model", 0, 0)
     graph = load_graph(

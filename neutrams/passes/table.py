@@ -55,14 +55,15 @@ def default_pipeline(
     weight_bits: int = 0,
     activation_bits: int = 0,
     strategy: str = "split-and-merge",
-    retrain: bool = False,
+    retrain: bool | str = False,
     bits: str = "",
     widen: int = 1,
 ) -> str:
     """Return the pipeline from an imported graph to units that obey a target's limits.
 
     Bits of 0 stand for what the target has. A graph that is quantised already keeps its scales.
-    ``strategy`` is one of :data:`STRATEGIES`. ``retrain`` asks for `retrain-units`, as it is.
+    ``strategy`` is one of :data:`STRATEGIES`. ``retrain`` asks for `retrain-units`, as it is or
+    by the name of its method; ``none`` is none.
     ``bits`` are those of single layers, as :func:`neutrams.passes.bits.print_bits` writes them.
     ``widen`` is how many copies of the network's inputs crossbars read.
     """
@@ -85,7 +86,13 @@ def default_pipeline(
             *([f"widen-inputs{{copies={widen}}}"] if widen > 1 else []),
             merge,
             "split-fan-in",
-            *(["retrain-units"] if retrain else []),
+            *_retraining(retrain),
             "check-accumulators",
         ]
     )
+
+
+def _retraining(method: bool | str) -> list[str]:
+    if not method or method == "none":
+        return []
+    return ["retrain-units" if method is True else f"retrain-units{{method={method}}}"]

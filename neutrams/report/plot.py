@@ -11,7 +11,8 @@ from neutrams.driver.results import Row, need_package
 from neutrams.ir.diagnostics import NeutramsError, Place, error
 
 KINDS = (".png", ".svg", ".pdf")
-PANELS = (("energy_j", "energy of an inference, J"), ("crossbars", "crossbars"))
+PANELS = (("energy_j", "energy of an inference", "J"), ("crossbars", "crossbars", ""))
+"""Column, label and unit of what each point costs."""
 MARKERS = "osD^vP*X<>"
 LEGEND = 24
 """Most entries of a legend; of more points the table tells."""
@@ -46,8 +47,10 @@ def plot(found: Sweep, path: str | Path) -> None:
     rows = [row for row in found.rows if row["status"] == "done" and row[good] is not None]
     with style.context("default"):
         figure = figures.Figure(figsize=(10, 4.2), layout="constrained")
-        for axes, (key, label) in zip(figure.subplots(1, 2, sharey=True), PANELS, strict=True):
+        panels = zip(figure.subplots(1, 2, sharey=True), PANELS, strict=True)
+        for axes, (key, label, unit) in panels:
             _panel(axes, found, rows, key, good)
+            _scale(axes, [_number(row, key) for row in rows], unit)
             axes.set_xlabel(label)
         first, second = figure.axes
         first.set_ylabel(_label(rows, good))
@@ -90,9 +93,16 @@ def _panel(axes: Any, found: Sweep, rows: list[Row], cost: str, good: str) -> No
         [_number(row, cost) for row in line], [_number(row, good) for row in line], "-",
         color="0.6", linewidth=1, zorder=0,
     )  # fmt: skip
-    if rows and min(_number(row, cost) for row in rows) > 0:
-        axes.set_xscale("log")
     axes.grid(True, color="0.9")
+
+
+def _scale(axes: Any, costs: list[float], unit: str) -> None:
+    """Spread costs of several decades on a log axis; others read better on a plain one."""
+    ticks: Any = import_module("matplotlib.ticker")
+    if costs and 0 < min(costs) < max(costs) / 10:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(ticks.NullFormatter())
+    axes.xaxis.set_major_formatter(ticks.EngFormatter(unit=unit))
 
 
 def _larger_is_better(rows: list[Row], good: str) -> bool:

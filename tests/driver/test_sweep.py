@@ -201,6 +201,40 @@ def test_axes_change_what_they_name() -> None:
             parse_axes([text])
 
 
+def test_retraining_is_an_axis() -> None:
+    pytest.importorskip("torch")
+    over = {"retrain": ["none", "bias", True], "weight-bits": [2]}
+    (first, second, third) = points(over)  # type: ignore[arg-type]
+    assert [p.options["retrain"] for p in (first, second, third)] == ["none", "bias", True]
+    (words,) = points(parse_axes(["retrain=true"]))
+    assert words.options["retrain"] is True
+    plain, corrected = swept(over={"retrain": ["none", "bias"], "weight-bits": [2]}).rows
+    assert (plain["retrain"], corrected["retrain"]) == ("none", "bias")
+    assert corrected["relative_error"] < plain["relative_error"]  # type: ignore[operator]
+    assert plain["crossbars"] == corrected["crossbars"]
+
+
+@pytest.mark.parametrize(
+    ("over", "options", "code"),
+    [
+        ({"retrain": ["learnt"]}, {}, "NT0203"),
+        ({"strategy": ["a"]}, {}, "NT0543"),
+        ({"strategy": ["prune-to-blocks"]}, {"passes": "canonicalise"}, "NT0544"),
+    ],
+)
+def test_pipelines_that_no_point_could_run_are_refused_first(
+    tmp_path: Path, over: dict[str, list[str]], options: dict[str, str], code: str
+) -> None:
+    with pytest.raises(NeutramsError, match=code):
+        swept(tmp_path / "s.csv", over=over, **options)
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_a_gate_that_a_point_misses_is_a_row() -> None:
+    found = swept(over={"weight-bits": [2, 8]}, gate=0.9)
+    assert [row["code"] for row in found.rows] == ["NT0221", None]
+
+
 def test_a_target_in_memory_can_be_swept_over_by_limits() -> None:
     chip = neutrams.load_target("cim")
     assert swept(target=chip).rows[0]["crossbars"] == swept().rows[0]["crossbars"]
