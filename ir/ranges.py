@@ -14,7 +14,7 @@ from neutrams.ir.ops.unit import Add, AveragePool, Lut, Rescale
 
 Bounds = tuple[int, int]
 
-_MOVES = (
+MOVES = (
     *(DepthToSpace, Expand, Gather, MaxPool, Reshape, Slice),
     *(SpaceToDepth, Split, Tile, Transpose),
 )
@@ -34,7 +34,7 @@ def proved_range(value: Value) -> Bounds:
             return _joined(*map(proved_range, parts))
         case Pad(x=x, value=Weight() as filler):
             return _joined(proved_range(x), held_numbers(filler))
-        case op if isinstance(op, _MOVES):
+        case op if isinstance(op, MOVES):
             first = op.operands[0]
             assert first is not None
             return proved_range(first)

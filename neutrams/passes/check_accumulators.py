@@ -3,77 +3,86 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import numpy as np
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph
-from neutrams.ir.ops.unit import Reduce
+from neutrams.ir.op import Op
+from neutrams.ir.ops.unit import AveragePool, Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
-from neutrams.passes.affine import integer_range
 from neutrams.passes.base import Pass, PassContext
-from neutrams.passes.match import constant
+from neutrams.passes.intervals import Intervals, bias_of
+
+EXACT = 2**24
+"""Integers up to this magnitude are exact in float32, in which sums are rescaled."""
 
 
 @dataclass(frozen=True)
 class CheckAccumulators(Pass):
-    """Prove by interval arithmetic that no sum of products overflows the chip's accumulators.
+    """Prove by interval arithmetic that no integer sum overflows the chip's accumulators.
 
-    Sums are bounded with the actual weights and the known ranges of inputs. Converters that lose
-    something could exceed that bound, up to what full columns give; where the accumulators do not
-    hold that, a remark says so.
+    Each neuron's sum is bounded with its own weights and with what its own inputs can be, however
+    the converters round, and in whatever order partial sums and the bias are added. Bounds follow
+    from how values are made, not from calibration data; states of recurrent layers are bounded to a
+    fixed point. The tight bounds are remarked.
     """
 
     name: ClassVar[str] = "check-accumulators"
     takes: ClassVar = ("unit",)
-    descends: ClassVar[bool] = True
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         bits = ctx.need_target().limits.accumulator_bits
+        known = Intervals(graph)
         faults = []
-        for op in graph.ops:
-            if isinstance(op, Reduce) and isinstance(op.partials.op, Mvm):
-                mvm, top = op.partials.op, 2 ** (bits - 1)
-                if (largest := largest_sum(mvm, op)) >= top:
-                    faults.append(_overflow(mvm, largest, bits))
-                elif mvm.adc_bits and full_columns(mvm) >= top:
-                    ctx.remark(mvm, "proved for exact conversions only", kind="missed")
+        for op in (op for each in (graph, *graph.cells()) for op in each.ops):
+            most = _largest(op, known)
+            if most is None:
+                continue
+            width = min(bits, op.operands[0].type.dtype.bits if isinstance(op, Reduce) else bits)  # type: ignore[union-attr]
+            if most >= 2 ** (width - 1):
+                faults.append(_overflow(op, most, width))
+            elif isinstance(op, Reduce):
+                _tell(op, most, known, ctx, bits)
         if faults:
             raise NeutramsError(*faults)
         return False
 
 
-def largest_sum(op: Mvm, reduce: Reduce) -> int:
-    """Return a bound on the magnitude of each exact partial sum and of their sum with the bias."""
-    w = constant(op.w)
-    assert w is not None, "weights are known once lowered"
-    low, high = integer_range(op.x)
-    least, most = low + op.input_offset, high + op.input_offset
-    wide = w.astype(np.int64)
-    up = np.maximum(wide * most, wide * least)
-    down = np.minimum(wide * most, wide * least)
-    bias = constant(reduce.bias)
-    shift = np.zeros(len(w), np.int64) if bias is None else bias.astype(np.int64)
-    ends = [up.sum(axis=1) + shift, down.sum(axis=1) + shift, up.sum(axis=1), down.sum(axis=1)]
-    return max(int(np.abs(end).max(initial=0)) for end in ends)
+def _largest(op: Op, known: Intervals) -> int | None:
+    """Return the largest magnitude on the way to a sum of any order; ``None`` of other ops."""
+    match op:
+        case Reduce(partials=partials) if isinstance(partials.op, Mvm):
+            sums, bias = known.sums[partials.op], bias_of(op)
+            up = np.maximum(sums.high, 0).sum(axis=0) + np.maximum(bias, 0)
+            down = np.minimum(sums.low, 0).sum(axis=0) + np.minimum(bias, 0)
+            return int(max(up.max(initial=0), -down.min(initial=0)))
+        case AveragePool(x=x) if not x.type.dtype.is_float and x in known.of:
+            low, high = known.of[x].whole
+            return prod(op.kernel) * max(abs(low - op.input_zero), abs(high - op.input_zero))
+    return None
 
 
-def full_columns(op: Mvm) -> int:
-    """Return a bound on what conversions of full columns add up to, whatever they lose.
+def _tell(op: Reduce, most: int, known: Intervals, ctx: PassContext, bits: int) -> None:
+    low, high = known.of[op.result].whole
+    text = f"sums lie in [{low:,}, {high:,}], within {most.bit_length() + 1} of {bits} bits"
+    product = op.partials.op
+    if isinstance(product, Mvm) and not known.sums[product].exact:
+        text += ", whatever the converters lose"
+    if max(-low, high) > EXACT:
+        text += "; those beyond 2^24 are rounded to float32 before they are rescaled"
+    ctx.remark(op, text)
 
-    No slice of a neuron gives more than its rows at the highest level, nor the unit column more
-    than its rows; see :mod:`neutrams.ir.crossbar`.
-    """
-    code = op.encoding
-    cells = 2 ** (code.slices * code.cell_bits) - 1 + code.bias
-    return int(op.fan_in * (2 ** (code.phases * code.dac_bits) - 1) * cells)
 
-
-def _overflow(op: Mvm, largest: int, bits: int) -> Diagnostic:
+def _overflow(op: Op, largest: int, bits: int) -> Diagnostic:
+    maker = op.operands[0].op if isinstance(op, Reduce) and op.operands[0] is not None else op
+    assert maker is not None
+    inputs = f" with {maker.fan_in} inputs" if isinstance(maker, Mvm) else ""
     return (
-        error("NT0210", f"the sums of `{op.name}` do not fit {bits}-bit accumulators")
-        .at(op.where, f"reaches {largest:,} with {op.fan_in} inputs")
+        error("NT0210", f"the sums of `{maker.name}` do not fit {bits}-bit accumulators")
+        .at(maker.where or op.where, f"reaches {largest:,}{inputs}")
         .note(f"{bits} bits hold up to {2 ** (bits - 1) - 1:,}")
         .help("use fewer weight or input bits, or a wider `limits.accumulator_bits`")
     )
