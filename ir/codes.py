@@ -93,6 +93,7 @@ CODES: dict[str, str] = {
     "NT0402": "There are more tiles to place than sites on the mesh of routers. The mesh needs more columns or rows, or more tiles at each router.",
     "NT0403": "The network takes more rounds on cores programmed anew than `--rounds` allows. Allow more, or choose a larger chip.",
     "NT0404": "One step of a recurrence takes more crossbars than the chip has. Its steps follow one another, so rounds cannot help; choose a larger chip or cells of more bits.",
+    "NT0405": "The buffers of all tiles together are smaller than what the network must keep at once while it streams: rows of windows, and whole tensors where an operation mixes everything. Choose larger buffers or more tiles.",
     # 05: simulation and the driver
     "NT0520": "A file of samples cannot be read. It must be an `.npz` of plain arrays, as `numpy.savez` writes; nothing in it is ever unpickled.",
     "NT0521": "The samples lack an array for an input of the network. A network with one input reads `x`; one with several reads an array by the name of each.",

@@ -11,6 +11,7 @@ from neutrams.cli import options as shared
 
 if TYPE_CHECKING:
     from neutrams.driver import Compiled
+    from neutrams.ir.target import Target
 
 Output = Annotated[str, typer.Option("--output", "-o", help="Where to write; `-` is stdout.")]
 
@@ -35,6 +36,12 @@ def compile_(
     print_after: shared.PrintAfter = "",
     timing: shared.Timing = False,
     remarks: shared.Remarks = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say in seconds whether it fits and what it takes; no data."
+        ),
+    ] = False,
     no_cache: shared.NoCache = False,
     format: shared.Format = "text",
 ) -> None:
@@ -44,6 +51,10 @@ def compile_(
     from neutrams.cli.streams import readable, writable
 
     shared.checked_format(format)
+    chip = driver.load_target(target, settings or [], limits=limit or [])
+    if dry_run:
+        _dry_run(model, chip, lowering, format)
+        return
     written = output or ("program.ntp" if model == "-" else f"{Path(model).stem}.ntp")
     if written != "-":
         driver.check_writable(written)
@@ -57,7 +68,6 @@ def compile_(
         emit=say,
     )
     looks_inside = verify_each or timing or remarks or bool(print_after)
-    chip = driver.load_target(target, settings or [], limits=limit or [])
     with readable(model, suffix=".onnx") as source, Bar() as bar:
         compiled = driver.compile_model(
             source,
@@ -72,6 +82,19 @@ def compile_(
             compiled.program.save(path)
     _tell(compiled, remarks=remarks)
     _show_compiled(compiled, written, format)
+
+
+def _dry_run(model: str, chip: Target, lowering: dict[str, Any], format: str) -> None:
+    from neutrams import driver, report
+    from neutrams.cli.output import Bar, show, show_json, width
+    from neutrams.cli.streams import readable
+
+    with readable(model, suffix=".onnx") as source, Bar() as bar:
+        found = driver.dry_run(source, target=chip, progress=bar, **lowering)
+    if format == "json":
+        show_json({"dry_run": True, "fits": True, **report.resources_json(found)})
+    else:
+        show(*report.resources_text(found, width=width()), report.fits(found))
 
 
 def _tell(compiled: Compiled, *, remarks: bool) -> None:

@@ -17,6 +17,7 @@ from neutrams.driver.shares import Share
 from neutrams.driver.simulation import LayerCost, Quality, Simulation, simulate
 from neutrams.driver.sources import load_graph, load_module, load_target, save_module
 from neutrams.driver.sweeper import Sweep, sweep
+from neutrams.driver.trial import dry_run
 from neutrams.driver.verification import Verification, verify
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "check_writable",
     "compile",
     "compile_model",
+    "dry_run",
     "export",
     "load_graph",
     "load_module",

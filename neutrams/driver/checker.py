@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neutrams.driver.compiler import Options, synthetic, usual_pipeline
+from neutrams.driver.compiler import Options
 from neutrams.driver.progress import Progress, silent
-from neutrams.driver.shares import Share, multiply_add_share, parameter_share, parameters
-from neutrams.driver.sources import load_graph, load_target
+from neutrams.driver.shares import Share, multiply_add_share, parameter_share
+from neutrams.driver.sources import load_target
+from neutrams.driver.trial import lower
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
@@ -18,7 +19,7 @@ from neutrams.ir.target import Target
 from neutrams.ir.traffic import Mesh
 from neutrams.ir.types import Array
 from neutrams.mapper.fit import chip_settings
-from neutrams.passes import PassContext, PassManager
+from neutrams.passes import Remark
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +81,24 @@ def check(
         NeutramsError: the model cannot be read or holds what no chip runs (NT06xx, NT02xx).
     """
     chip = load_target(target, overrides, limits=limits)
-    pipeline = usual_pipeline(Options(observer="min-max", strategy=strategy))
-    tell = progress or silent
-    tell("reading the model", 0, 0)
-    graph = load_graph(model, dims=dims, fixed=fixed)
-    ctx = PassContext(target=chip, calibration=synthetic(graph, seed=Options().seed, count=1))
-    manager = PassManager(pipeline)
-    held = 0
-    for index, made in enumerate(manager.passes):
-        tell(f"trying {made.name}", index, len(manager.passes))
-        PassManager([made]).run(graph, ctx)
-        held = parameters(graph) if made.name == "calibrate" else held
+    options = Options(strategy=strategy, dims=dims, fixed=fixed)
+    lowered = lower(model, chip, options, progress or silent)
+    graph = lowered.graph
     units = [op for op, _ in working_ops(graph) if isinstance(op, Mvm)]
+    verdicts = _verdicts(lowered.remarks)
     return Check(
         target=chip,
-        ops=tuple(sorted(_verdicts(ctx), key=lambda verdict: _position(verdict, graph))),
+        ops=tuple(sorted(verdicts, key=lambda verdict: _position(verdict, graph))),
         crossbars=sum(len(unit.table()) for unit in units),
-        parameters=parameter_share(graph, held),
+        parameters=parameter_share(graph, lowered.parameters),
         multiply_adds=multiply_add_share(graph),
     )
 
 
-def _verdicts(ctx: PassContext) -> list[Verdict]:
+def _verdicts(remarks: Iterable[Remark]) -> list[Verdict]:
     return [
         Verdict(remark.op, remark.value, remark.kind, remark.text)
-        for remark in ctx.remarks
+        for remark in remarks
         if remark.kind in ("crossbar", "digital")
     ]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from neutrams.driver.bit_plans import AUTO, BitSource, load_bits
 from neutrams.driver.cache import Cache, arrays_digest, graph_digest, key_of
-from neutrams.driver.dry_run import check_fit
+from neutrams.driver.dry_run import TRAINING, check_fit, check_units
 from neutrams.driver.mapping import chip_graph, map_units
 from neutrams.driver.naming import name_apart
 from neutrams.driver.preprocess import Preprocess
@@ -271,6 +271,7 @@ class _Run:
         if main.level != "unit":
             raise NeutramsError(_not_lowered(main, names))
         check(main, self.target)
+        check_units(main, self.target, rounds=self.options.rounds)
         name_apart(main)
         self.progress("placing on the chip", 0, 0)
         mapping = map_units(main, self.target, **self._mapping_options())
@@ -328,6 +329,8 @@ class _Run:
         )
         for index, made in enumerate(passes):
             self.progress(f"{stage}: {made.name}", index, len(passes))
+            if made.name in TRAINING and graph.level == "unit":
+                check_units(graph, self.target, rounds=options.rounds)
             PassManager([made]).run(graph, ctx)
         self.remarks += ctx.remarks
         self.manifest.update(ctx.facts)

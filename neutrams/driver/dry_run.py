@@ -7,13 +7,16 @@ from math import prod
 
 import numpy as np
 
+from neutrams.driver.buffers import check_buffers
 from neutrams.driver.mapping import pack_blocks
-from neutrams.driver.rounds import check_rounds
+from neutrams.driver.rounds import check_rounds, plan_rounds
 from neutrams.ir.blocks import blocks
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.convolution import Conv
 from neutrams.ir.ops.products import Matmul
+from neutrams.ir.ops.time import working_ops
+from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
 from neutrams.passes import Pass, PassContext
 from neutrams.passes.bits import REST, parse_bits
@@ -21,6 +24,8 @@ from neutrams.passes.quantize import Quantize
 from neutrams.passes.quantize_plan import stays_float
 from neutrams.passes.split_fan_in import SplitFanIn
 
+TRAINING = ("retrain-units",)
+"""Passes that take long, and change no shape."""
 NAMED = 3
 """Layers that a refusal names, the largest first."""
 
@@ -50,6 +55,18 @@ def check_fit(
         raise NeutramsError(
             *(d.note(f"largest first: {named}") for d in fault.diagnostics)
         ) from None
+
+
+def check_units(graph: Graph, target: Target, *, rounds: int | None = 1) -> None:
+    """Refuse a network of units that does not fit, before it is trained or placed.
+
+    Raises:
+        NeutramsError: NT0401, NT0403 to NT0405, for want of crossbars or buffers.
+    """
+    if plan_rounds(graph, target.machine.crossbars, most=rounds) is None:
+        units = [op for op, _ in working_ops(graph) if isinstance(op, Mvm)]
+        pack_blocks(np.array([len(unit.table()) for unit in units], np.int64), target)
+    check_buffers(graph, target)
 
 
 def weight_bits(passes: Sequence[Pass], target: Target) -> Callable[[str], int]:

@@ -8,13 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.driver.rounds import (
-    Plan,
-    check_rounds,
-    plan_rounds,
-    round_facts,
-    too_many_rounds,
-)
+from neutrams.driver.rounds import Plan, plan_rounds, round_facts
 from neutrams.driver.traffic import Homes, find_homes, flows
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
@@ -78,7 +72,7 @@ def map_units(
     """
     machine = target.machine
     counts = {op: one_inference(count) for op, count in working_ops(graph) if isinstance(op, Mvm)}
-    plan = _plan(graph, list(counts), machine.crossbars, rounds)
+    plan = plan_rounds(graph, machine.crossbars, most=rounds)
     crossbars, copies = _hold(counts, plan, target, machine.crossbars if replicate else 0)
     per_tile = machine.tile.cores * machine.core.crossbars
     tiles_of = {unit: (held // per_tile).astype(np.int32) for unit, held in crossbars.items()}
@@ -110,18 +104,6 @@ def _hold(
             crossbars[unit] = np.append(crossbars[unit], packing.crossbars_of(index))
         copies |= held
     return crossbars, copies
-
-
-def _plan(graph: Graph, units: list[Mvm], room: int, rounds: int | None) -> Plan | None:
-    """Return the rounds that a network takes; ``None`` where it takes one, or may take no more."""
-    needed = sum(len(unit.table()) for unit in units)
-    if needed <= room or rounds == 1:
-        return None
-    check_rounds(needed, room, rounds)
-    plan = plan_rounds(graph, room)
-    if rounds is not None and plan.count > rounds:
-        raise NeutramsError(too_many_rounds(plan.count, rounds))
-    return plan
 
 
 def _blocks_in(unit: Mvm, plan: Plan | None, turn: int) -> int:

@@ -10,13 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.costs import Occupancy, roll_up
+from neutrams.driver.buffers import buffered
 from neutrams.driver.layers import Layer, layers
 from neutrams.driver.shares import Share, multiply_add_share, parameter_share
+from neutrams.driver.traffic import find_homes
 from neutrams.ir.op import Weight
 from neutrams.ir.ops.chip import Group, Place, Round, Span, Stage, Vector
+from neutrams.ir.ops.time import working_ops
+from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.simulator import Usage, usage
 from neutrams.simulator.batching import batching
+from neutrams.simulator.rounds import program_rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,10 @@ class Resources:
     latency_s: float
     """Of one inference, or of a batch in rounds."""
     throughput_per_s: float
+    buffer_bytes: int
+    """What the fullest buffer must hold at least while inferences stream through."""
+    buffer_bytes_available: int
+    """Of one tile."""
     batch: int
     """Inferences that run through a round before the next one."""
     rounds: tuple[RoundUse, ...]
@@ -152,6 +161,8 @@ def resources(program: Program) -> Resources:
         chip_peak_power_w=cost.chip.power_w,
         latency_s=facts.latency_s,
         throughput_per_s=facts.throughput_per_s,
+        buffer_bytes=_fullest_buffer(program, facts),
+        buffer_bytes_available=machine.tile.buffer_bytes,
         batch=facts.rounds[0].batch if facts.rounds else 1,
         rounds=tuple(_round_use(facts, fact) for fact in facts.rounds),
         parameters=parameter_share(main, program.manifest.get("parameters", 0)),
@@ -238,6 +249,23 @@ def numbers(value: object) -> NDArray[np.int64]:
 
 def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def _fullest_buffer(program: Program, facts: ChipFacts) -> int:
+    """Return the bytes that one tile keeps in the round in which that is most."""
+    main, machine = program.module["main"], program.target.machine
+    units = [op for op, _ in working_ops(main) if isinstance(op, Mvm)]
+    groups = [facts.groups[unit.result.name] for unit in units]
+    per_tile = machine.core.crossbars * machine.tile.cores
+    tiles = [(numbers(group.crossbars) // per_tile).astype(np.int32) for group in groups]
+    copies = np.array([group.copies for group in groups], np.int64)
+    homes = find_homes(main, dict(zip(units, tiles, strict=True)), copies)
+    sizes, count = batching(main).one(), len(numbers(facts.place.x))
+    rounds = program_rounds(program)
+    parts = [
+        [op for op, turns in rounds.items() if fact.round in turns] for fact in facts.rounds
+    ] or [main.ops]
+    return max(int(buffered(ops, homes, sizes, tiles=count).max(initial=0)) for ops in parts)
 
 
 def _round_use(facts: ChipFacts, fact: Round) -> RoundUse:

@@ -58,15 +58,24 @@ class Plan:
         return len(self.carried) + 1
 
 
-def plan_rounds(graph: Graph, room: int) -> Plan:
+def plan_rounds(graph: Graph, room: int, *, most: int | None = None) -> Plan | None:
     """Deal the units of a graph out to the fewest rounds of ``room`` crossbars.
 
+    ``None`` stands for one round: all of them fit, or ``most`` is 1.
+
     Raises:
-        NeutramsError: NT0404, a recurrence has more than one round holds.
+        NeutramsError: NT0403, it takes more than ``most`` rounds; NT0404, a recurrence has more
+            than one round holds.
     """
+    needed = sum(len(unit.table()) for op in graph.ops for unit in units_of(op))
+    if needed <= room or most == 1:
+        return None
+    check_rounds(needed, room, most)
     items = _items(graph, room)
     carried = _carried(graph, items)
     starts = cut(np.array([item.size for item in items], np.int64), room, carried)
+    if most is not None and len(starts) > most:
+        raise NeutramsError(_too_many_rounds(len(starts), most))
     rounds = np.searchsorted(starts, np.arange(len(items)), side="right") - 1
     of = {unit: np.zeros(len(unit.table()), np.int64) for item in items for unit in item.units}
     for item, at in zip(items, rounds.tolist(), strict=True):
@@ -83,11 +92,11 @@ def check_rounds(needed: int, room: int, most: int | None) -> None:
     """
     least = -(-needed // room)
     if most is not None and least > most:
-        fault = too_many_rounds(least, most)
+        fault = _too_many_rounds(least, most)
         raise NeutramsError(fault.note(f"{needed} crossbars needed, {room} available"))
 
 
-def too_many_rounds(count: int, most: int) -> Diagnostic:
+def _too_many_rounds(count: int, most: int) -> Diagnostic:
     """Say that a network takes more rounds than are allowed."""
     fault = error(
         "NT0403", f"the network takes {count} rounds on this chip, and {most} are allowed"

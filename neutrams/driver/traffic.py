@@ -151,7 +151,7 @@ def _op_flows(op: Op, homes: Homes, links: Links) -> Iterator[Edges]:
             continue
         spread = homes.spreads[maker]
         if isinstance(op, Mvm):
-            yield _send(value, spread, _needs(op, homes.units[op]))
+            yield _send(value, spread, needs(op, homes.units[op]))
         elif spread is not homes.spreads[op]:
             yield _send(value, spread, homes.spreads[op])
 
@@ -182,7 +182,7 @@ def _partial_sums(op: Mvm, hold: Hold) -> Edges:
     return hold.tiles, hold.tiles[np.tile(head, hold.copies) + copy], bits
 
 
-def _needs(op: Mvm, hold: Hold) -> Spread:
+def needs(op: Mvm, hold: Hold) -> Spread:
     """Return which part of its input each tile of a unit reads; the parts may add up past 1."""
     table = op.table().astype(np.int64)
     rows = (table[:, 1] - table[:, 0]) * (table[:, 3] - table[:, 2])

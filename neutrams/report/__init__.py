@@ -2,7 +2,7 @@
 
 from neutrams.report.losses import losses_json, losses_text
 from neutrams.report.machine import check_json, resources_json, simulation_json
-from neutrams.report.people import check_text, footer, resources_text, simulation_text
+from neutrams.report.people import check_text, fits, footer, resources_text, simulation_text
 from neutrams.report.plot import check_plot, plot
 from neutrams.report.sweeps import sweep_json, sweep_text
 from neutrams.report.targets import target_text
@@ -12,6 +12,7 @@ __all__ = [
     "check_json",
     "check_plot",
     "check_text",
+    "fits",
     "footer",
     "losses_json",
     "losses_text",

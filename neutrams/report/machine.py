@@ -32,6 +32,8 @@ def resources_json(found: Resources) -> dict[str, Any]:
         "crossbars": on.crossbars,
         "crossbars_available": whole.crossbars,
         "utilisation": found.utilisation,
+        "buffer_bytes": found.buffer_bytes,
+        "buffer_bytes_available": found.buffer_bytes_available,
         "parameters": _share(found.parameters),
         "multiply_adds": _share(found.multiply_adds),
         "layers": [_use(use) for use in found.layers],

@@ -24,6 +24,13 @@ def footer(written: str, reused: tuple[str, ...]) -> RenderableType:
     return text
 
 
+def fits(found: Resources) -> RenderableType:
+    """Say what a dry run has found out."""
+    how = f"in {len(found.rounds)} rounds" if found.rounds else "at once"
+    verdict = Text.assemble(("it fits", "bold green"), f" `{found.target}` {how}")
+    return verdict.append("  (a dry run: nothing calibrated, trained or written)", style="dim")
+
+
 def resources_text(found: Resources, *, width: int = 120) -> list[RenderableType]:
     """Return what ``compile`` shows: where layers run, and what the network takes of the chip."""
     return [
@@ -166,6 +173,7 @@ def _resource_rows(found: Resources) -> list[Row]:
         ),
         ("utilisation", f"{percent(found.utilisation)} of the cells in use hold weights"),
         ("on crossbars", on_crossbars(found.parameters, found.multiply_adds)),
+        ("buffers", _buffers(found)),
         (
             "precision",
             f"{_span(weights)}-bit weights in {bits['cell_bits']}-bit cells, "
@@ -175,6 +183,15 @@ def _resource_rows(found: Resources) -> list[Row]:
         ("chip", found.target),
         *_round_rows(found),
     ]
+
+
+def _buffers(found: Resources) -> Text:
+    """Say what the fullest buffer keeps; more than it has is no fault, but nothing to build on."""
+    needed, held = found.buffer_bytes, found.buffer_bytes_available
+    text = f"{count(needed)} of {count(held)} bytes in the fullest tile, at least"
+    if needed <= held:
+        return Text(text)
+    return Text(f"{text}: the rest must go to other tiles", style="yellow")
 
 
 def _round_rows(found: Resources) -> list[Row]:

@@ -207,3 +207,20 @@ def test_a_network_runs_in_rounds_where_the_chip_is_too_small(neutrams: Command)
 @pytest.mark.parametrize("rounds", ["0", "some", "-1"])
 def test_a_wrong_number_of_rounds(neutrams: Command, rounds: str) -> None:
     assert neutrams(*COMPILE, "--rounds", rounds).code == 2
+
+
+def test_a_dry_run_writes_nothing(neutrams: Command, folder: Path) -> None:
+    (folder / "net.ntp").unlink(missing_ok=True)
+    run = neutrams("compile", "net.nt", "--dry-run", "--format", "json")
+    assert run.code == 0, run.err
+    found = as_json(run.out)
+    assert found["fits"]
+    assert set(found) >= RESOURCES
+    assert "it fits `cim` at once" in neutrams("compile", "net.nt", "--dry-run").out
+    assert not (folder / "net.ntp").exists()
+    small = ("--set", "chip.tiles=1", "--set", "tile.cores=1", "--set", "core.crossbars=1")
+    refused = neutrams("compile", "net.nt", "--dry-run", *small)
+    assert (refused.code, refused.out) == (1, "")
+    assert "NT0401" in refused.err
+    rounds = neutrams("compile", "net.nt", "--dry-run", *small, "--rounds", "auto")
+    assert "rounds" in rounds.out
