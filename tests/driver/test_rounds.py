@@ -160,8 +160,8 @@ def test_the_time_of_a_batch_adds_up() -> None:
 
 def test_what_buffers_cannot_keep_leaves_the_chip() -> None:
     graph = chain([16, 8, 4, 4])
-    chip = {**TINY, "core.crossbars": 3, "tile.buffer_bytes": 16}
-    for batch, spilled in ((4, 0), (5, 8)):
+    chip = {**TINY, "core.crossbars": 3, "tile.buffer_bytes": 28}
+    for batch, spilled in ((7, 0), (8, 8)):
         program = neutrams.compile(
             graph, overrides=chip, calibration=samples(graph), rounds=None, batch=batch
         )
