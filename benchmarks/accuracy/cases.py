@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from benchmarks.accuracy.networks import NETWORKS, Network
@@ -95,16 +96,20 @@ class Case:
 
 
 def cases(*, seeds: int = SEEDS) -> Iterator[Case]:
-    """Yield every case; seeds change slowest, so that a run cut short has seen every row."""
-    for seed in range(seeds):
-        for network in NETWORKS:
-            for chip in CHIPS:
-                for method in METHODS:
-                    if _asked(network, chip, method):
-                        yield Case(network, chip, method, seed)
+    """Yield every case, network by network, so that each process loads their data once."""
+    for network in NETWORKS:
+        for seed, chip, method in product(range(seeds), CHIPS, METHODS):
+            if seed < seeds_of(network) and _asked(network, chip, method):
+                yield Case(network, chip, method, seed)
+
+
+def seeds_of(network: Network) -> int:
+    return 1 if network.quantised else SEEDS
 
 
 def _asked(network: Network, chip: Chip, method: Method) -> bool:
+    if network.quantised:
+        return chip == USUAL and method == NONE
     if chip == NO_ADDER:
         return network.mnist and method in (NONE, RETRAINED)
     if method in (PRUNED, PRUNED_RETRAINED):

@@ -87,6 +87,19 @@ def keywords() -> Sets:
     return Sets(lambda seed: x[chosen(seed)], x, sets["y"], seen)
 
 
+def keywords_whole() -> Sets:
+    """For networks that need no calibration."""
+    sets = keywords()
+    return Sets(sets.draw, sets.inputs, sets.labels)
+
+
+def wake_words() -> Sets:
+    """What the int8 network was calibrated with is all there is, and labelled."""
+    sets = _load("audio/sww_logmel45")
+    x = np.ascontiguousarray(sets["x"].transpose(0, 3, 1, 2))
+    return Sets(lambda seed: x, x, sets["y"])
+
+
 def bragg() -> Sets:
     """Computed peaks; labels are their centres."""
     x, centres = synthetic.bragg_peaks(2_000, seed=1)

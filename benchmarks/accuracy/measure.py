@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,21 +22,6 @@ from neutrams.driver.compiler import usual_pipeline
 from neutrams.driver.onnx import to_onnx
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.types import Array
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A network's data, and what the original makes of its test set."""
-
-    sets: Sets
-    wanted: Array
-
-
-@lru_cache(maxsize=2)
-def load(network: Network, limit: int | None) -> Loaded:
-    """Return the data of a network; ``limit`` shortens the test set."""
-    sets = _sets(network, limit)
-    return Loaded(sets, run_onnx(network.model, sets.inputs))
 
 
 def key(case: Case, limit: int | None) -> str:
@@ -68,14 +52,15 @@ def measure(case: Case, limit: int | None = None) -> Result:
         "seed": case.seed,
     }
     try:
-        return {**result, "status": "done", **_figures(case, load(case.network, limit))}
+        return {**result, "status": "done", **_figures(case, limit)}
     except NeutramsError as fault:
         first = fault.diagnostics[0]
         return {**result, "status": first.code, "reason": first.message}
 
 
-def _figures(case: Case, loaded: Loaded) -> Result:
-    sets = loaded.sets
+def _figures(case: Case, limit: int | None) -> Result:
+    sets = _sets(case.network, limit)
+    wanted = _wanted(case.network, limit)
     start = time.process_time()
     program = compile(
         case.network.model,
@@ -83,12 +68,13 @@ def _figures(case: Case, loaded: Loaded) -> Result:
         calibration=sets.draw(case.seed),
         passes=pipeline(case),
         keep_float=False,
+        replicate=False,
         seed=case.seed,
     )
     seconds = time.process_time() - start
     found = simulate(program, sets.inputs, compare=False)
     x, outputs = first(sets.inputs), next(iter(found.outputs.values()))
-    outcome = case.network.judge(x, loaded.wanted, outputs, sets.labels)
+    outcome = case.network.judge(x, wanted, outputs, sets.labels)
     used = found.resources.occupancy
     figures: Result = {
         "samples": len(outputs),
@@ -150,8 +136,15 @@ def first(inputs: Inputs) -> Array:
     return next(iter(named(inputs).values()))
 
 
+@lru_cache(maxsize=2)
+def _wanted(network: Network, limit: int | None) -> Array:
+    """Return what the original network makes of the test set."""
+    return run_onnx(network.model, _sets(network, limit).inputs)
+
+
+@lru_cache(maxsize=2)
 def _sets(network: Network, limit: int | None) -> Sets:
-    """Keep the first test samples; of a sequence, which is one sample, the first steps."""
+    """Load the data, and keep the first test samples (of a sequence, which is one, steps)."""
     sets = network.load()
     if limit is None:
         return sets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +34,9 @@ class Network:
     """Held to the narrower bars."""
     calibrate: str = ""
     """Options of `calibrate` other than the usual."""
-    needs: tuple[str, ...] = field(default=())
+    quantised: bool = False
+    """It brings its own integers and ranges, so that no seed makes a difference."""
+    needs: tuple[str, ...] = ()
     """Files of the data folder."""
 
     @property
@@ -75,7 +77,21 @@ def _spoken(name: str, file: str) -> Network:
     )
 
 
-_CIFAR = "CIFAR-10 test images, as JPEG"
+_RESNET8 = _images(
+    "ResNet-8",
+    "onnx/mlperf_tiny_resnet8.onnx",
+    data.cifar,
+    "images/cifar10_jpeg",
+    "CIFAR-10 test images, as JPEG",
+)
+_DSCNN = _images(
+    "DS-CNN",
+    "onnx/mlperf_tiny_kws_dscnn.onnx",
+    data.keywords,
+    "audio/kws_mfcc_test1000",
+    "Speech Commands; each seed calibrates with 512 of them, unlabelled, and is judged by the"
+    " others",
+)
 NETWORKS = (
     _digits("MLP 784-50-10-10", "mnist_mlp_50_10.onnx", data.mnist_vectors),
     _digits("MLP 784-300-10", "mnist_mlp_300.onnx", data.mnist_vectors),
@@ -89,16 +105,9 @@ NETWORKS = (
         "images/fashion_mnist",
         "Fashion-MNIST test images",
     ),
-    _images("ResNet-8", "onnx/mlperf_tiny_resnet8.onnx", data.cifar, "images/cifar10_jpeg", _CIFAR),
-    _images("deep CNN", "cifar_deep_cnn.onnx", data.cifar, "images/cifar10_jpeg", _CIFAR),
-    _images(
-        "DS-CNN",
-        "onnx/mlperf_tiny_kws_dscnn.onnx",
-        data.keywords,
-        "audio/kws_mfcc_test1000",
-        "Speech Commands; each seed calibrates with 512 of them, unlabelled, and is"
-        " judged by the others",
-    ),
+    _RESNET8,
+    replace(_RESNET8, name="deep CNN", file="cifar_deep_cnn.onnx"),
+    _DSCNN,
     _spoken("LSTM", "spoken_lstm.onnx"),
     _spoken("transformer", "spoken_transformer.onnx"),
     Network(
@@ -130,5 +139,29 @@ NETWORKS = (
         "computed pseudo-Voigt peaks with Poisson noise; the figure is the mean distance"
         " from the true centre, in pixels",
         kind="pixels",
+    ),
+    replace(
+        _RESNET8,
+        name="ResNet-8 int8",
+        file="onnx/mlperf_tiny_resnet8_int8_qdq.onnx",
+        quantised=True,
+    ),
+    replace(
+        _DSCNN,
+        name="DS-CNN int8",
+        file="onnx/mlperf_tiny_kws_dscnn_int8_qdq.onnx",
+        load=data.keywords_whole,
+        data="Speech Commands",
+        quantised=True,
+    ),
+    Network(
+        "wake word int8",
+        "onnx/mlperf_tiny_streaming_wakeword_int8_qdq.onnx",
+        data.wake_words,
+        judges.classes,
+        "log-mel frames of a spoken word, the network's own calibration samples",
+        kind="errors",
+        quantised=True,
+        needs=("audio/sww_logmel45",),
     ),
 )

@@ -16,13 +16,13 @@ from benchmarks.accuracy.store import Result, Store
 
 def run(todo: Sequence[Case], store: Store, *, limit: int | None, jobs: int, seconds: float) -> int:
     """Store the result of each case as it is done; return how many were not begun in time."""
+    if todo:
+        measure.warm()  # so that processes find compiled kernels
     start, left, running = time.monotonic(), list(todo), set[Future[Result]]()
     with ProcessPoolExecutor(jobs, get_context("spawn"), _prepare) as pool:
         while left or running:
             while left and len(running) < jobs and time.monotonic() - start < seconds:
-                case = left.pop(0)
-                key = measure.key(case, limit)
-                running.add(pool.submit(_measured, case, limit, key))
+                running.add(pool.submit(_measured, left.pop(0), limit))
             if not running:
                 break
             finished, running = wait(running, return_when=FIRST_COMPLETED)
@@ -38,8 +38,8 @@ def _told(result: Result) -> str:
     return f"{result['seconds']:7.1f} s" if result["status"] == "done" else result["status"]
 
 
-def _measured(case: Case, limit: int | None, key: str) -> Result:
-    return {**measure.measure(case, limit), "key": key}
+def _measured(case: Case, limit: int | None) -> Result:
+    return {**measure.measure(case, limit), "key": measure.key(case, limit)}
 
 
 def _prepare() -> None:
