@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from neutrams.ir import fan_out
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.limits import missing_functions
@@ -15,10 +16,22 @@ def verify(graph: Graph, target: Target | None = None) -> list[Diagnostic]:
     faults: list[Diagnostic] = []
     for each in [*graph.cells(), graph]:
         faults += [*_structure(each), *_types(each), *_states(each)]
-        if target is not None and each.level == "unit":
-            for op in each.ops:
-                faults += [*missing_functions(op, target), *op.violations(target)]
+    if target is not None and graph.level == "unit":
+        faults += beyond_units(graph, target)
+        if not faults:
+            faults += fan_out.faults(graph, target)
     return faults
+
+
+def beyond_units(graph: Graph, target: Target) -> list[Diagnostic]:
+    """Return what of a target's limits each op breaks by itself: NT0145, NT0146 and NT0149."""
+    return [
+        fault
+        for each in [*graph.cells(), graph]
+        for op in each.ops
+        if each.level == "unit"
+        for fault in [*missing_functions(op, target), *op.violations(target)]
+    ]
 
 
 def check(graph: Graph, target: Target | None = None) -> None:

@@ -22,6 +22,7 @@ def opt(
         str, typer.Option("--target", "-t", help="The chip whose limits passes obey.")
     ] = "",
     settings: shared.Settings = None,
+    limit: shared.Limits = None,
     calibrate: Annotated[str, typer.Option("--calibrate", "-c", metavar="NPZ")] = "",
     verify_each: shared.VerifyEach = False,
     print_after: shared.PrintAfter = "",
@@ -37,7 +38,7 @@ def opt(
     from neutrams.passes import PassContext, PassManager
 
     manager = PassManager(passes) if passes else PassManager([])
-    chip = driver.load_target(target, settings or []) if target else None
+    chip = driver.load_target(target, settings or [], limits=limit or []) if target else None
     with readable(graph, suffix=".nt") as path:
         module = driver.load_module(path)
     data = driver.load_samples(calibrate, module.main).inputs if calibrate else None

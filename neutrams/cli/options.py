@@ -32,7 +32,7 @@ Settings = Annotated[
 Limits = Annotated[
     list[str] | None,
     typer.Option(
-        "--limit", metavar="NAME=N", help="Tighten a limit of the chip: --limit fan-in=64."
+        "--limit", metavar="NAME=VALUE", help="Tighten a limit of the chip: --limit fan-in=64."
     ),
 ]
 Strategy = Annotated[

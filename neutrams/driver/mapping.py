@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neutrams.driver.rounds import Plan, plan_rounds, round_facts
 from neutrams.driver.traffic import Homes, find_homes, flows
 from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.fan_out import most_copies
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.chip import Flow, Group, Place, Round, Vector
 from neutrams.ir.ops.time import working_ops
@@ -73,7 +74,9 @@ def map_units(
     machine = target.machine
     counts = {op: one_inference(count) for op, count in working_ops(graph) if isinstance(op, Mvm)}
     plan = plan_rounds(graph, machine.crossbars, most=rounds)
-    crossbars, copies = _hold(counts, plan, target, machine.crossbars if replicate else 0)
+    crossbars, copies = _hold(
+        counts, plan, target, machine.crossbars if replicate else 0, most_copies(graph, target)
+    )
     per_tile = machine.tile.cores * machine.core.crossbars
     tiles_of = {unit: (held // per_tile).astype(np.int32) for unit, held in crossbars.items()}
     homes = find_homes(graph, tiles_of, np.array([copies[unit] for unit in crossbars], np.int64))
@@ -87,18 +90,23 @@ def map_units(
 
 
 def _hold(
-    counts: dict[Mvm, int], plan: Plan | None, target: Target, room: int
+    counts: dict[Mvm, int],
+    plan: Plan | None,
+    target: Target,
+    room: int,
+    most: dict[Mvm, int],
 ) -> tuple[dict[Mvm, Ints], dict[Mvm, int]]:
     """Copy and pack the units, round by round, and return their crossbars and copies.
 
-    ``counts`` says how often an inference runs each; ``room`` is what copies have a part of.
+    ``counts`` says how often an inference runs each; ``room`` is what copies have a part of;
+    ``most`` bounds copies of units that a fan-out concerns.
     """
     crossbars: dict[Mvm, Ints] = {unit: np.zeros(0, np.int64) for unit in counts}
     copies: dict[Mvm, int] = {}
     for turn in range(plan.count if plan else 1):
         blocks = {unit: _blocks_in(unit, plan, turn) for unit in counts}
         here = {unit: size for unit, size in blocks.items() if size}
-        held = _copies(here, counts, room)
+        held = _copies(here, counts, room, most)
         packing = pack_blocks(np.array([here[u] * held[u] for u in here], np.int64), target)
         for index, unit in enumerate(here):
             crossbars[unit] = np.append(crossbars[unit], packing.crossbars_of(index))
@@ -110,14 +118,17 @@ def _blocks_in(unit: Mvm, plan: Plan | None, turn: int) -> int:
     return len(unit.table()) if plan is None else int((plan.of[unit] == turn).sum())
 
 
-def _copies(blocks: dict[Mvm, int], counts: dict[Mvm, int], room: int) -> dict[Mvm, int]:
+def _copies(
+    blocks: dict[Mvm, int], counts: dict[Mvm, int], room: int, most: dict[Mvm, int]
+) -> dict[Mvm, int]:
     """Return how often units that are held together are held each; those cut apart just once."""
     whole = [unit for unit in blocks if blocks[unit] == len(unit.table())]
     sizes = np.array([blocks[unit] for unit in whole], np.int64)
     at_once = np.array([one_inference(unit.windows) for unit in whole], np.int64)
+    useful = [min(n, most.get(u, n)) for u, n in zip(whole, at_once.tolist(), strict=True)]
     windows = at_once * np.array([counts[unit] for unit in whole], np.int64)
     budget = _budget(sum(blocks.values()), room)
-    copies = balance(sizes, windows, budget=budget, at_once=at_once)
+    copies = balance(sizes, windows, budget=budget, at_once=np.array(useful, np.int64))
     found = dict.fromkeys(blocks, 1)
     return found | dict(zip(whole, copies.tolist(), strict=True))
 

@@ -130,7 +130,7 @@ class Pass:
     gives: ClassVar[Level | None] = None
     """The level it leaves the graph at; ``None`` where that stays as it was."""
     obeys_limits: ClassVar[bool] = False
-    """Whether every unit is within the target's limits when it is done."""
+    """Whether every unit by itself is within the target's limits when it is done."""
     descends: ClassVar[bool] = False
     """Whether it is run on the cells that a graph calls, before it is run on the graph."""
     rms_bound: ClassVar[float] = 1e-4

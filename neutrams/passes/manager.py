@@ -11,7 +11,7 @@ from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.text import print_graph
 from neutrams.ir.types import Array
-from neutrams.ir.verifier import check, verify
+from neutrams.ir.verifier import beyond_units, check, verify
 from neutrams.passes import losses
 from neutrams.passes.base import Pass, PassContext, PassTiming
 from neutrams.passes.meaning import Seen, compare
@@ -108,8 +108,10 @@ def _verify_after(made: Pass, graph: Graph, ctx: PassContext) -> None:
     """A pass that leaves an invalid graph is our bug; a graph beyond the limits is the user's."""
     faults = verify(graph)
     assert not faults, f"after {made.name}:\n" + "\n".join(fault.render() for fault in faults)
-    if made.obeys_limits and ctx.target is not None:
-        check(graph, ctx.target)
+    if not made.obeys_limits or ctx.target is None:
+        return
+    if broken := beyond_units(graph, ctx.target):
+        raise NeutramsError(*broken)
 
 
 def _probe(graph: Graph, ctx: PassContext) -> Mapping[str, Array] | None:

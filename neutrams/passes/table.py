@@ -16,6 +16,7 @@ PASSES: dict[str, str] = {
     "fold-scales": "FoldScales",
     "fuse-bias": "FuseBias",
     "fuse-clips": "FuseClips",
+    "limit-fan-out": "LimitFanOut",
     "lower-units": "LowerUnits",
     "merge-through-cores": "MergeThroughCores",
     "prune-to-blocks": "PruneToBlocks",
@@ -87,6 +88,7 @@ def default_pipeline(
             merge,
             "split-fan-in",
             *_retraining(retrain),
+            "limit-fan-out",
             "check-accumulators",
         ]
     )
