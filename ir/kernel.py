@@ -21,14 +21,14 @@ prange = range
 class Kernel(Generic[P, R]):
     """A top-level function over arrays and numbers, compiled on its first call and kept on disk.
 
-    Kernels may call each other, if they stand in one file: the cache of a kernel is renewed when
-    its own file changes, not when another does.
+    Kernels may call each other. One that calls those of another file must not be kept itself
+    (``cache=False``): a kernel's cache is renewed when its own file changes, not when another does.
     """
 
-    def __init__(self, function: Callable[P, R], *, parallel: bool) -> None:
+    def __init__(self, function: Callable[P, R], *, parallel: bool, cache: bool) -> None:
         self.py_func = function
         """The function itself, which means the same without being compiled."""
-        self._parallel = parallel
+        self._parallel, self._cache = parallel, cache
         self._compiled: Callable[P, R] | None = None
         update_wrapper(self, function)
 
@@ -52,7 +52,7 @@ class Kernel(Generic[P, R]):
         if self._parallel:
             _name_parallel_ranges(self.py_func, numba.prange)
         try:
-            compiled: Callable[P, R] = numba.njit(cache=True, **options)(self.py_func)
+            compiled: Callable[P, R] = numba.njit(cache=self._cache, **options)(self.py_func)
         except RuntimeError:  # no folder can hold the cache: compile in each process
             compiled = numba.njit(**options)(self.py_func)
         return compiled
@@ -70,11 +70,13 @@ def kernel(function: Callable[P, R], /) -> Kernel[P, R]: ...
 
 
 @overload
-def kernel(*, parallel: bool = ...) -> Callable[[Callable[P, R]], Kernel[P, R]]: ...
+def kernel(
+    *, parallel: bool = ..., cache: bool = ...
+) -> Callable[[Callable[P, R]], Kernel[P, R]]: ...
 
 
 def kernel(
-    function: Callable[P, R] | None = None, /, *, parallel: bool = False
+    function: Callable[P, R] | None = None, /, *, parallel: bool = False, cache: bool = True
 ) -> Kernel[P, R] | Callable[[Callable[P, R]], Kernel[P, R]]:
     """Turn a top-level function into a kernel: cached, without fast math, free of the GIL.
 
@@ -82,9 +84,9 @@ def kernel(
     result uncompiled (``.py_func``), so it sums floats in a fixed order and lets no integer wrap.
     """
     if function is not None:
-        return Kernel(function, parallel=parallel)
+        return Kernel(function, parallel=parallel, cache=cache)
 
     def decorate(inner: Callable[P, R]) -> Kernel[P, R]:
-        return Kernel(inner, parallel=parallel)
+        return Kernel(inner, parallel=parallel, cache=cache)
 
     return decorate

@@ -257,7 +257,7 @@ def give_back(
 @kernel
 def leave(
     scalars: I64, nodes: Records, ports: Records, queues: Records, flits: Records, active: I32,
-    returned: I32, packets: Records, shape: Shape, r: int, q: int, now: int,
+    returned: I32, landed: I32, packets: Records, shape: Shape, r: int, q: int, now: int,
 ) -> None:  # fmt: skip
     """Let the flit at the head of a queue cross the switch; ports that face differ in one bit."""
     flit = q * shape.depth + queues[q]["head"]
@@ -276,6 +276,8 @@ def leave(
         scalars[ARRIVED] += 1
         if rest == 0:
             packets[packet]["arrived"] = now + 1
+            landed[landed[-1]] = packet
+            landed[-1] += 1
     else:
         queues[(r * PORTS + out) * shape.channels + channel]["credits"] -= 1
         there = neighbour(r, out, shape.columns)
@@ -310,13 +312,15 @@ def arbitrate(ports: Records, queues: Records, r: int, chosen: I32) -> None:
 @kernel
 def clock(
     scalars: I64, nodes: Records, ports: Records, queues: Records, flits: Records, sources: I32,
-    active: I32, returned: I32, packets: Records, shape: Shape, known: int, now: int, chosen: I32,
+    active: I32, returned: I32, landed: I32, packets: Records, shape: Shape, known: int, now: int,
+    chosen: I32,
 ) -> int:  # fmt: skip
-    """Do all that happens in one clock.
+    """Do all that happens in one clock, and list the packets that have landed by its end.
 
     Returns:
         The next clock in which anything may happen; ``NEVER`` where nothing will.
     """
+    landed[-1] = 0
     take_credits(scalars, queues, returned, now)
     line_up(scalars, nodes, sources, packets, known, now)
     soonest = packets[scalars[BORN]]["born"] if scalars[BORN] < known else NEVER
@@ -336,7 +340,8 @@ def clock(
             channel = q - (r * PORTS + port) * shape.channels + 1
             ports[r * PORTS + port]["next_queue"] = channel if channel < shape.channels else 0
             leave(
-                scalars, nodes, ports, queues, flits, active, returned, packets, shape, r, q, now
+                scalars, nodes, ports, queues, flits, active, returned, landed, packets, shape,
+                r, q, now,
             )  # fmt: skip
             moved = True
         moved |= then < 0
@@ -364,15 +369,16 @@ def rest_idle(nodes: Records, active: I32) -> None:
 @kernel
 def run_clocks(
     scalars: I64, nodes: Records, ports: Records, queues: Records, flits: Records, sources: I32,
-    active: I32, returned: I32, packets: Records, shape: Shape, known: int, until: int, skip: bool,
+    active: I32, returned: I32, landed: I32, packets: Records, shape: Shape, known: int, until: int,
+    skip: bool,
 ) -> None:  # fmt: skip
     """Go on until a clock, or until nothing is left to happen to the first ``known`` packets."""
     chosen = np.empty(PORTS, np.int32)
     now = scalars[NOW]
     while now < until:
         then = clock(
-            scalars, nodes, ports, queues, flits, sources, active, returned, packets, shape,
-            known, now, chosen,
+            scalars, nodes, ports, queues, flits, sources, active, returned, landed, packets,
+            shape, known, now, chosen,
         )  # fmt: skip
         if then == NEVER:
             break

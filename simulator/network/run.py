@@ -68,7 +68,7 @@ class Network:
         s = self.state
         run_clocks(
             s.scalars, s.nodes, s.ports, s.queues, s.flits, s.sources, s.active, s.returned,
-            self.packets, self._shape, len(self.packets), until, self._skip,
+            s.landed, self.packets, self._shape, len(self.packets), until, self._skip,
         )  # fmt: skip
         assert s.scalars[SENT] == s.scalars[ARRIVED] + s.scalars[FLYING]
         assert s.scalars[FLYING] == s.nodes["held"].sum() == s.queues["count"].sum()

@@ -123,6 +123,8 @@ class State:
     """``[routers + 1]`` routers with flits, and their number, last."""
     returned: I32
     """``[credit + 1, 1 + ports]`` credits under way by clock: their number, and of which queues."""
+    landed: I32
+    """``[routers + 1]`` packets whose last flit left in the last clock, and their number, last."""
 
 
 def fresh(routers: Routers) -> State:
@@ -142,6 +144,7 @@ def fresh(routers: Routers) -> State:
         sources=np.zeros(len(nodes) + 1, np.int32),
         active=np.zeros(len(nodes) + 1, np.int32),
         returned=np.zeros((routers.credit + 1, 1 + len(ports)), np.int32),
+        landed=np.zeros(len(nodes) + 1, np.int32),
     )
 
 

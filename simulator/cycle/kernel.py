@@ -1,0 +1,328 @@
+"""What stations do: fetch, work, store and send, item by item, as far as nothing is in the way.
+
+An item of a station goes through five steps, and each may wait:
+
+1. **fetch** over the tile's bus into the input register, which holds ``ahead`` items, once every
+   edge has brought what its window needs;
+2. **start**, on crossbars of its own or on the tile's vector unit, which others share in the order
+   they asked, while fewer than ``depth`` results are on their way;
+3. **finish**, ``work + after`` clocks later (on the vector unit ``work`` clocks are its own);
+4. **store** over the tile's bus;
+5. **send** a packet over every edge, once the buffer behind each has room.
+
+Events of one clock are handled in the order in which they were foreseen.
+"""
+
+from __future__ import annotations
+
+from neutrams.ir.kernel import kernel
+from neutrams.simulator.cycle.state import DONE, NUMBER, PACKETS, SIZE, TRACED
+from neutrams.simulator.network.state import I32, I64, Records
+
+ARRIVE, WAKE, FETCHED, STORED, FREE, FINISH, COMPUTED = range(7)
+"""Kinds of events: an item behind an edge; a station that may go on; the end of a step."""
+
+
+@kernel
+def foresee(events: Records, counters: I64, time: int, kind: int, who: int) -> None:
+    """Add an event to the heap."""
+    place, number = counters[SIZE], counters[NUMBER]
+    counters[SIZE] += 1
+    counters[NUMBER] += 1
+    while place > 0:
+        parent = (place - 1) // 2
+        if events[parent]["time"] <= time:
+            break
+        events[place] = events[parent]
+        place = parent
+    events[place]["time"] = time
+    events[place]["number"] = number
+    events[place]["kind"] = kind
+    events[place]["who"] = who
+
+
+@kernel
+def earlier(events: Records, a: int, b: int) -> bool:
+    if events[a]["time"] != events[b]["time"]:
+        return bool(events[a]["time"] < events[b]["time"])
+    return bool(events[a]["number"] < events[b]["number"])
+
+
+@kernel
+def drop_first(events: Records, counters: I64) -> None:
+    """Take the first event off the heap."""
+    counters[SIZE] -= 1
+    size, place = counters[SIZE], 0
+    if size == 0:
+        return
+    events[size + 1] = events[size]
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        if child + 1 < size and earlier(events, child + 1, child):
+            child += 1
+        if earlier(events, size + 1, child):
+            break
+        events[place] = events[child]
+        place = child
+    events[place] = events[size + 1]
+
+
+@kernel
+def share_of(windows: int, copies: int, copy: int) -> int:
+    """Return how many of the first windows of an op one of its copies does."""
+    return max(windows - copy + copies - 1, 0) // copies
+
+
+@kernel
+def bounds(stations: Records, edges: Records, needs: I64, e: int, item: int, column: int) -> int:
+    """Return how many items of an edge's source an item waits for (0), or no longer needs (1)."""
+    target, source = edges[e]["target"], edges[e]["source"]
+    if item == stations[target]["items"]:
+        return int(stations[source]["items"])
+    inference = item // stations[target]["each"]
+    nth = item - inference * stations[target]["each"]
+    window = nth * stations[target]["copies"] + stations[target]["copy"]
+    windows = needs[edges[e]["needs"] + window, column]
+    part = share_of(windows, stations[source]["copies"], stations[source]["copy"])
+    return int(inference * stations[source]["each"] + part)
+
+
+@kernel
+def ready(stations: Records, edges: Records, needs: I64, s: int, item: int) -> bool:
+    """Say whether all that an item reads has arrived."""
+    for e in range(stations[s]["in_begin"], stations[s]["in_end"]):
+        if edges[e]["arrived"] < bounds(stations, edges, needs, e, item, 0):
+            return False
+    return True
+
+
+@kernel
+def give_room(
+    stations: Records, edges: Records, needs: I64, events: Records, counters: I64, s: int, now: int
+) -> None:
+    """Free what items to come do not need, and wake sources that wait for it."""
+    item = stations[s]["fetched"]
+    for e in range(stations[s]["in_begin"], stations[s]["in_end"]):
+        used = bounds(stations, edges, needs, e, item, 1)
+        if used > edges[e]["used"]:
+            edges[e]["used"] = used
+            source = edges[e]["source"]
+            waits = stations[source]["sent"] < stations[source]["stored"]
+            if waits and stations[source]["woken"] == 0:
+                stations[source]["woken"] = 1
+                foresee(events, counters, now, WAKE, source)
+
+
+@kernel
+def ask_bus(
+    stations: Records, tiles: Records, line: I32, events: Records, counters: I64, request: int,
+    now: int,
+) -> None:  # fmt: skip
+    """Put a request (twice the station, plus 1 to store) in the line for its tile's bus."""
+    t = stations[request // 2]["tile"]
+    line[request] = -1
+    if tiles[t]["bus_on"]:
+        if tiles[t]["bus_head"] < 0:
+            tiles[t]["bus_head"] = request
+        else:
+            line[tiles[t]["bus_tail"]] = request
+        tiles[t]["bus_tail"] = request
+    else:
+        take_bus(stations, tiles, events, counters, request, now)
+
+
+@kernel
+def take_bus(
+    stations: Records, tiles: Records, events: Records, counters: I64, request: int, now: int
+) -> None:
+    s = request // 2
+    storing = request % 2 == 1
+    clocks = stations[s]["store"] if storing else stations[s]["fetch"]
+    t = stations[s]["tile"]
+    tiles[t]["bus_on"] = 1
+    tiles[t]["bus_busy"] += clocks
+    foresee(events, counters, now + clocks, STORED if storing else FETCHED, s)
+
+
+@kernel
+def leave_bus(
+    stations: Records, tiles: Records, line: I32, events: Records, counters: I64, t: int, now: int
+) -> None:
+    """Give a tile's bus to the next in line."""
+    tiles[t]["bus_on"] = 0
+    request = tiles[t]["bus_head"]
+    if request >= 0:
+        tiles[t]["bus_head"] = line[request]
+        take_bus(stations, tiles, events, counters, request, now)
+
+
+@kernel
+def ask_vector(
+    stations: Records, tiles: Records, queue: I32, events: Records, counters: I64, s: int, now: int,
+    trace: I64,
+) -> None:  # fmt: skip
+    """Put a station in the line for its tile's vector unit."""
+    t = stations[s]["tile"]
+    stations[s]["queued"] = 1
+    queue[s] = -1
+    if tiles[t]["vector_on"]:
+        if tiles[t]["vector_head"] < 0:
+            tiles[t]["vector_head"] = s
+        else:
+            queue[tiles[t]["vector_tail"]] = s
+        tiles[t]["vector_tail"] = s
+    else:
+        start(stations, tiles, events, counters, s, now, trace)
+
+
+@kernel
+def start(
+    stations: Records, tiles: Records, events: Records, counters: I64, s: int, now: int, trace: I64
+) -> None:
+    """Begin an item that is fetched."""
+    item, work = stations[s]["started"], stations[s]["work"]
+    stations[s]["started"] += 1
+    stations[s]["busy"] += work
+    if stations[s]["begin"] < 0:
+        stations[s]["begin"] = now
+    if counters[TRACED] < len(trace):
+        trace[counters[TRACED], 0] = s
+        trace[counters[TRACED], 1] = item
+        trace[counters[TRACED], 2] = now
+        trace[counters[TRACED], 3] = now + work + stations[s]["after"]
+        counters[TRACED] += 1
+    if stations[s]["shared"]:
+        tiles[stations[s]["tile"]]["vector_on"] = 1
+        tiles[stations[s]["tile"]]["vector_busy"] += work
+        foresee(events, counters, now + work, COMPUTED, s)
+    else:
+        stations[s]["free"] = now + work
+        foresee(events, counters, now + work + stations[s]["after"], FINISH, s)
+        if item + 1 < stations[s]["items"]:
+            foresee(events, counters, now + work, FREE, s)
+
+
+@kernel
+def leave_vector(
+    stations: Records, tiles: Records, queue: I32, events: Records, counters: I64, t: int, now: int,
+    trace: I64,
+) -> None:  # fmt: skip
+    """Give a tile's vector unit to the next in line."""
+    tiles[t]["vector_on"] = 0
+    s = tiles[t]["vector_head"]
+    if s >= 0:
+        tiles[t]["vector_head"] = queue[s]
+        start(stations, tiles, events, counters, s, now, trace)
+
+
+@kernel
+def send(
+    stations: Records, edges: Records, outgoing: I32, routers: I32, packets: Records,
+    events: Records, counters: I64, s: int, now: int,
+) -> bool:  # fmt: skip
+    """Send a stored result over every edge; say whether there was room for it."""
+    for i in range(stations[s]["out_begin"], stations[s]["out_end"]):
+        e = outgoing[i]
+        if edges[e]["sent"] - edges[e]["used"] >= edges[e]["room"]:
+            return False
+    for i in range(stations[s]["out_begin"], stations[s]["out_end"]):
+        e = outgoing[i]
+        edges[e]["sent"] += 1
+        if edges[e]["flits"] == 0:
+            foresee(events, counters, now, ARRIVE, e)
+            continue
+        p = counters[PACKETS]
+        counters[PACKETS] += 1
+        packets[p]["born"] = now
+        packets[p]["arrived"] = -1
+        packets[p]["following"] = -1
+        packets[p]["source"] = routers[stations[s]["tile"]]
+        packets[p]["target"] = routers[stations[edges[e]["target"]]["tile"]]
+        packets[p]["length"] = edges[e]["flits"]
+        packets[p]["tag"] = e
+    stations[s]["sent"] += 1
+    stations[s]["end"] = now
+    if stations[s]["sent"] == stations[s]["items"]:
+        counters[DONE] += 1
+    return True
+
+
+@kernel
+def advance(
+    stations: Records, edges: Records, outgoing: I32, needs: I64, routers: I32, tiles: Records,
+    line: I32, queue: I32, packets: Records, events: Records, counters: I64, s: int, now: int,
+    trace: I64,
+) -> None:  # fmt: skip
+    """Take a station as far as it gets in this clock."""
+    moved = True
+    while moved:
+        moved = False
+        item = stations[s]["asked"]
+        idle = item == stations[s]["fetched"] and item < stations[s]["items"]
+        if idle and item - stations[s]["started"] < stations[s]["ahead"]:
+            if ready(stations, edges, needs, s, item):
+                stations[s]["asked"] += 1
+                if stations[s]["fetch"] > 0:
+                    ask_bus(stations, tiles, line, events, counters, 2 * s, now)
+                else:
+                    stations[s]["fetched"] += 1
+                    give_room(stations, edges, needs, events, counters, s, now)
+                    moved = True
+        free = stations[s]["started"] - stations[s]["sent"] < stations[s]["depth"]
+        if stations[s]["fetched"] > stations[s]["started"] and free:
+            if stations[s]["shared"] == 0:
+                if stations[s]["free"] <= now:
+                    start(stations, tiles, events, counters, s, now, trace)
+                    moved = True
+            elif stations[s]["queued"] == 0:
+                ask_vector(stations, tiles, queue, events, counters, s, now, trace)
+        if stations[s]["finished"] > stations[s]["stored"] and stations[s]["storing"] == 0:
+            if stations[s]["store"] > 0:
+                stations[s]["storing"] = 1
+                ask_bus(stations, tiles, line, events, counters, 2 * s + 1, now)
+            else:
+                stations[s]["stored"] += 1
+                moved = True
+        if stations[s]["stored"] > stations[s]["sent"]:
+            moved |= send(
+                stations, edges, outgoing, routers, packets, events, counters, s, now
+            )  # fmt: skip
+
+
+@kernel
+def handle(
+    stations: Records, edges: Records, outgoing: I32, needs: I64, routers: I32, tiles: Records,
+    line: I32, queue: I32, packets: Records, events: Records, counters: I64, now: int, trace: I64,
+) -> None:  # fmt: skip
+    """Handle the first event."""
+    kind, who = events[0]["kind"], events[0]["who"]
+    drop_first(events, counters)
+    s = who
+    if kind == ARRIVE:
+        edges[who]["arrived"] += 1
+        s = edges[who]["target"]
+    elif kind == WAKE:
+        stations[s]["woken"] = 0
+    elif kind == FETCHED:
+        stations[s]["fetched"] += 1
+        leave_bus(stations, tiles, line, events, counters, stations[s]["tile"], now)
+        give_room(stations, edges, needs, events, counters, s, now)
+    elif kind == STORED:
+        stations[s]["storing"] = 0
+        stations[s]["stored"] += 1
+        leave_bus(stations, tiles, line, events, counters, stations[s]["tile"], now)
+    elif kind == FINISH:
+        stations[s]["finished"] += 1
+    elif kind == COMPUTED:
+        stations[s]["queued"] = 0
+        leave_vector(stations, tiles, queue, events, counters, stations[s]["tile"], now, trace)
+        if stations[s]["after"] > 0:
+            foresee(events, counters, now + stations[s]["after"], FINISH, s)
+        else:
+            stations[s]["finished"] += 1
+    advance(
+        stations, edges, outgoing, needs, routers, tiles, line, queue, packets, events, counters,
+        s, now, trace,
+    )  # fmt: skip

@@ -1,0 +1,44 @@
+"""The one clock: stations and routers together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neutrams.ir.kernel import kernel
+from neutrams.simulator.cycle.kernel import ARRIVE, foresee, handle
+from neutrams.simulator.cycle.state import PACKETS, SIZE
+from neutrams.simulator.network.kernel import NEVER, Shape, clock
+from neutrams.simulator.network.state import BORN, CREDITS, I32, I64, NOW, PORTS, Records
+
+
+@kernel(cache=False)
+def run_cycles(
+    stations: Records, edges: Records, outgoing: I32, needs: I64, routers: I32, tiles: Records,
+    line: I32, queue: I32, events: Records, counters: I64, trace: I64, scalars: I64,
+    nodes: Records, ports: Records, queues: Records, flits: Records, sources: I32, active: I32,
+    returned: I32, landed: I32, packets: Records, shape: Shape, until: int, skip: bool,
+) -> None:  # fmt: skip
+    """Go on until a clock, or until nothing is left to happen."""
+    chosen = np.empty(PORTS, np.int32)
+    now = scalars[NOW]
+    while now < until:
+        while counters[SIZE] > 0 and events[0]["time"] <= now:
+            handle(
+                stations, edges, outgoing, needs, routers, tiles, line, queue, packets, events,
+                counters, now, trace,
+            )  # fmt: skip
+        then = NEVER
+        waiting = scalars[BORN] < counters[PACKETS] or sources[-1] > 0
+        if waiting or active[-1] > 0 or scalars[CREDITS] > 0:
+            then = clock(
+                scalars, nodes, ports, queues, flits, sources, active, returned, landed, packets,
+                shape, counters[PACKETS], now, chosen,
+            )  # fmt: skip
+            for i in range(landed[-1]):
+                foresee(events, counters, now + 1, ARRIVE, packets[landed[i]]["tag"])
+        if counters[SIZE] > 0:
+            then = min(then, events[0]["time"])
+        if then == NEVER:
+            break
+        now = min(then, until) if skip else now + 1
+    scalars[NOW] = now

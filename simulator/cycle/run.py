@@ -1,0 +1,125 @@
+"""Run a plan of stations on a mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neutrams.simulator.cycle.kernel import WAKE
+from neutrams.simulator.cycle.loop import run_cycles
+from neutrams.simulator.cycle.state import DONE, EVENT, NUMBER, PACKETS, SIZE, TILE, Plan
+from neutrams.simulator.network.kernel import NEVER
+from neutrams.simulator.network.run import shape_of
+from neutrams.simulator.network.state import (
+    ARRIVED,
+    FLYING,
+    I64,
+    NOW,
+    PACKET,
+    SENT,
+    Records,
+    Routers,
+    fresh,
+)
+
+COUNTERS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class CycleResult:
+    """What a run of stations took, so far."""
+
+    clocks: int
+    finished: bool
+    stations: Records
+    tiles: Records
+    packets: Records
+    """Those that were sent, with the clock in which each was born and arrived."""
+    trace: I64
+    """``[records, 4]`` station, item, clock of start, clock of result."""
+    load: I64
+    """``[rows, columns, 5]`` flits that left each router by each port."""
+    flits: int
+
+
+class Stuck(AssertionError):
+    """Stations wait for each other: a buffer of the plan is smaller than a window needs."""
+
+
+class Machine:
+    """A plan under way. It goes on from where it stopped, so that it can be stopped anywhere."""
+
+    def __init__(self, plan: Plan, routers: Routers, *, trace: int = 0, skip: bool = True) -> None:
+        """Prepare a run.
+
+        Args:
+            plan: What to run.
+            routers: The mesh.
+            trace: Most records of the trace.
+            skip: Whether clocks in which nothing can happen are jumped over; it changes no result.
+        """
+        self.plan, self.routers, self._skip = plan, routers, skip
+        self.stations, self.edges = plan.stations.copy(), plan.edges.copy()
+        self.tiles = np.zeros(len(plan.routers), TILE)
+        self.tiles["bus_head"] = self.tiles["vector_head"] = -1
+        self.line = np.full(2 * len(self.stations), -1, np.int32)
+        self.queue = np.full(len(self.stations), -1, np.int32)
+        self.packets = np.zeros(_packets(plan), PACKET)
+        self.events = np.zeros(_most_events(plan), EVENT)
+        self.counters = np.zeros(COUNTERS, np.int64)
+        self.trace = np.zeros((trace, 4), np.int64)
+        self.network = fresh(routers)
+        self._shape = shape_of(routers)
+        for station in range(len(self.stations)):
+            self.events[station] = (0, station, WAKE, station)
+        self.counters[SIZE] = self.counters[NUMBER] = len(self.stations)
+
+    def run(self, until: int = NEVER) -> CycleResult:
+        """Go on until a clock, or until every station is done.
+
+        Raises:
+            Stuck: nothing is left to happen, and stations are not done.
+        """
+        net = self.network
+        run_cycles(
+            self.stations, self.edges, self.plan.outgoing, self.plan.needs, self.plan.routers,
+            self.tiles, self.line, self.queue, self.events, self.counters, self.trace,
+            net.scalars, net.nodes, net.ports, net.queues, net.flits, net.sources, net.active,
+            net.returned, net.landed, self.packets, self._shape, until, self._skip,
+        )  # fmt: skip
+        assert net.scalars[SENT] == net.scalars[ARRIVED] + net.scalars[FLYING]
+        if net.scalars[NOW] < until and self.counters[DONE] < len(self.stations):
+            waiting = np.flatnonzero(self.stations["sent"] < self.stations["items"])
+            raise Stuck(f"stations {waiting[:8].tolist()} wait for each other")
+        return self.result()
+
+    def result(self) -> CycleResult:
+        net, mesh = self.network, self.routers.mesh
+        return CycleResult(
+            clocks=int(net.scalars[NOW]),
+            finished=bool(self.counters[DONE] == len(self.stations)),
+            stations=self.stations.copy(),
+            tiles=self.tiles.copy(),
+            packets=self.packets[: self.counters[PACKETS]].copy(),
+            trace=self.trace[: self.counters[-1]].copy(),
+            load=net.ports["load"].reshape(mesh.rows, mesh.columns, -1).copy(),
+            flits=int(net.scalars[SENT]),
+        )
+
+
+def _packets(plan: Plan) -> int:
+    """Return how many packets a plan sends: one an item, over each edge that leaves its tile."""
+    sent = plan.stations["items"][plan.edges["source"]]
+    return int(sent[plan.edges["flits"] > 0].sum())
+
+
+def _most_events(plan: Plan) -> int:
+    """Return how many events can be to come at once; two places more serve the heap.
+
+    Of each station: one on the bus each way, one on the vector unit or free, as many results as it
+    holds, one wake-up an edge, and what has been sent and not used over each edge.
+    """
+    depth = np.minimum(plan.stations["depth"], plan.stations["items"])
+    under_way = np.minimum(plan.edges["room"], plan.stations["items"][plan.edges["source"]])
+    return int(depth.sum() + under_way.sum()) + 6 * len(plan.stations) + 2 * len(plan.edges) + 2
