@@ -1,0 +1,82 @@
+"""What each window of an op waits for: how many windows of the op before, and how many are done
+with.
+
+Windows of a convolution come row by row, those of a matrix product in the order of its places, and
+steps of a cell one after the other. An op that needs all of its input at once has one window.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from neutrams.ir.op import Op, Value
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.types import bind
+from neutrams.ir.windows import filled
+from neutrams.simulator.digital import Sizes
+from neutrams.simulator.network.state import I64
+
+STREAMED = ("unit.reduce", "unit.lut", "tensor.reshape")
+
+
+def windows_of(op: Op, sizes: Sizes, inputs: dict[Value, int]) -> int:
+    """Return the windows that an op does in one step.
+
+    Args:
+        op: An op of a unit graph.
+        sizes: Sizes of symbols.
+        inputs: Windows in which each of its operands is made; those that are not made are absent.
+    """
+    if isinstance(op, Mvm):
+        return bind(op.windows, dict(sizes))
+    if getattr(op, "kernel", ()):
+        return prod(_spatial(op.result, len(op.kernel), sizes))  # type: ignore[attr-defined]
+    return max(inputs.values(), default=1) if streams(op) else 1
+
+
+def streams(op: Op) -> bool:
+    """Say whether an op works through its input place by place."""
+    mixed = op.mixes()
+    return op.name in STREAMED or (mixed is not None and not any(mixed))
+
+
+def block(op: Op, x: Value, made: int, windows: int, sizes: Sizes) -> I64:
+    """Return ``[windows, 2]``: windows of an operand that each needs, and that are done with.
+
+    ``made`` windows make the operand.
+    """
+    kernel: tuple[int, ...] = getattr(op, "kernel", ())
+    if kernel and x is op.operands[0]:
+        height = _spatial(x, len(kernel), sizes)
+        if prod(height) == made:
+            return _raster(op, kernel, height, sizes)
+    nth = np.arange(windows)
+    if windows == 1:
+        return np.array([[made, 0]], np.int64)
+    return np.stack([-(-(nth + 1) * made // windows), nth * made // windows], axis=1)
+
+
+def _raster(op: Op, kernel: tuple[int, ...], inside: tuple[int, ...], sizes: Sizes) -> I64:
+    """A window needs all up to its last element, and no row before its first."""
+    strides, pads, dilations = filled(
+        len(kernel),
+        getattr(op, "strides", ()),
+        getattr(op, "pads", ()),
+        getattr(op, "dilations", ()),
+    )
+    outside = _spatial(op.result, len(kernel), sizes)
+    places = np.indices(outside).reshape(len(kernel), -1)
+    last, first = np.zeros(places.shape[1], np.int64), np.zeros(places.shape[1], np.int64)
+    for axis, size in enumerate(inside):
+        begin = places[axis] * strides[axis] - pads[axis]
+        end = np.clip(begin + (kernel[axis] - 1) * dilations[axis], 0, size - 1)
+        last = last * size + end
+        first = first * size + (np.clip(begin, 0, size - 1) if axis == 0 else 0)
+    # Later windows of a row may need less of the rows behind; what is needed never shrinks.
+    return np.stack([np.maximum.accumulate(last + 1), first], axis=1)
+
+
+def _spatial(value: Value, rank: int, sizes: Sizes) -> tuple[int, ...]:
+    return tuple(bind(dim, dict(sizes)) for dim in value.type.shape[-rank:])
