@@ -10,8 +10,9 @@ import numpy as np
 from neutrams.driver.image import Image, Unit
 from neutrams.driver.image_run import matrix
 from neutrams.driver.links import BROKEN, PASSED, Link
-from neutrams.driver.traffic import Links, find_homes, flows
+from neutrams.driver.traffic import find_homes, flows
 from neutrams.ir.graph import Graph
+from neutrams.ir.links import Links
 from neutrams.ir.op import Op
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm

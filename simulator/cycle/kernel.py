@@ -261,15 +261,15 @@ def advance(
         moved = False
         item = stations[s]["asked"]
         idle = item == stations[s]["fetched"] and item < stations[s]["items"]
-        if idle and item - stations[s]["started"] < stations[s]["ahead"]:
-            if ready(stations, edges, needs, s, item):
-                stations[s]["asked"] += 1
-                if stations[s]["fetch"] > 0:
-                    ask_bus(stations, tiles, line, events, counters, 2 * s, now)
-                else:
-                    stations[s]["fetched"] += 1
-                    give_room(stations, edges, needs, events, counters, s, now)
-                    moved = True
+        idle &= item - stations[s]["started"] < stations[s]["ahead"]
+        if idle and ready(stations, edges, needs, s, item):
+            stations[s]["asked"] += 1
+            if stations[s]["fetch"] > 0:
+                ask_bus(stations, tiles, line, events, counters, 2 * s, now)
+            else:
+                stations[s]["fetched"] += 1
+                give_room(stations, edges, needs, events, counters, s, now)
+                moved = True
         free = stations[s]["started"] - stations[s]["sent"] < stations[s]["depth"]
         if stations[s]["fetched"] > stations[s]["started"] and free:
             if stations[s]["shared"] == 0:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.unit_mvm import Mvm
@@ -28,12 +29,15 @@ def windows_of(op: Op, sizes: Sizes, inputs: dict[Value, int]) -> int:
         op: An op of a unit graph.
         sizes: Sizes of symbols.
         inputs: Windows in which each of its operands is made; those that are not made are absent.
+            Without any, an image comes in place by place.
     """
     if isinstance(op, Mvm):
         return bind(op.windows, dict(sizes))
     if getattr(op, "kernel", ()):
         return prod(_spatial(op.result, len(op.kernel), sizes))  # type: ignore[attr-defined]
-    return max(inputs.values(), default=1) if streams(op) else 1
+    if inputs or op.result.type.rank < 3:
+        return max(inputs.values(), default=1) if streams(op) else 1
+    return prod(_spatial(op.result, op.result.type.rank - 2, sizes))
 
 
 def streams(op: Op) -> bool:
@@ -56,6 +60,26 @@ def block(op: Op, x: Value, made: int, windows: int, sizes: Sizes) -> I64:
     if windows == 1:
         return np.array([[made, 0]], np.int64)
     return np.stack([-(-(nth + 1) * made // windows), nth * made // windows], axis=1)
+
+
+def reached(table: I64, source: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the part of the network's input that has to be there before each window.
+
+    Args:
+        table: What each window needs of an operand.
+        source: The same for the windows that make the operand.
+    """
+    return source[np.maximum(table[:, 0], 1) - 1]
+
+
+def room(table: I64, source: NDArray[np.float64], reader: NDArray[np.float64]) -> int:
+    """Return the windows of an operand that have to be held, so that no other operand starves.
+
+    When a window starts, as much of the network's input has come as all of its operands need; by
+    then this one may be further than the window needs it.
+    """
+    made = np.searchsorted(source, reader, side="right")
+    return int((np.maximum(made, table[:, 0]) - table[:, 1]).max(initial=1))
 
 
 def _raster(op: Op, kernel: tuple[int, ...], inside: tuple[int, ...], sizes: Sizes) -> I64:

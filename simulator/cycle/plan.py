@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.ir.graph import Graph
+from neutrams.ir.links import Links
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.chip import Group, Place
 from neutrams.ir.ops.time import SAME, Run, State, working_ops
@@ -20,10 +21,9 @@ from neutrams.ir.target import Target
 from neutrams.ir.types import bind
 from neutrams.simulator.batching import batching
 from neutrams.simulator.constants import constant
-from neutrams.simulator.cycle.needs import block, streams, windows_of
+from neutrams.simulator.cycle.needs import block, reached, room, windows_of
 from neutrams.simulator.cycle.state import EDGE, STATION, Plan
 from neutrams.simulator.digital import Sizes, elements, work
-from neutrams.simulator.homes import Links
 from neutrams.simulator.network.state import I64
 
 AHEAD = 2
@@ -57,6 +57,8 @@ class _Planned:
     """Its first station; the others follow."""
     heir_of: Op | None
     """The op in whose tiles it works, copy by copy; ``None`` where it gathers its input."""
+    reached: NDArray[np.float64]
+    """``[whole]`` part of the network's input that each window needs."""
 
     @property
     def whole(self) -> int:
@@ -121,7 +123,10 @@ class _Planner:
             parts, copies, source = self._digital_parts(op, made)
             if windows < copies:
                 parts, copies, source = [part for part in parts if part.copy == 0], 1, None
-        self.planned[op] = _Planned(parts, copies, windows, times, len(self.stations), source)
+        evenly = np.arange(1, windows * times + 1) / (windows * times)
+        self.planned[op] = _Planned(
+            parts, copies, windows, times, len(self.stations), source, evenly
+        )
         for part in parts:
             self.stations.append(self._station(op, part, copies, windows, times))
 
@@ -147,7 +152,8 @@ class _Planner:
         self, op: Op, made: Mapping[Value, _Planned]
     ) -> tuple[list[Part], int, Op | None]:
         """A sum works where the first blocks of its neurons are, others where most of their input
-        lies."""
+        lies.
+        """
         if not made:
             return [Part(self._reader_tile(op), 0, 1.0, 1.0)], 1, None
         largest = max(made, key=lambda v: elements(v, self.sizes))
@@ -212,18 +218,23 @@ class _Planner:
         return self.clocks(ceil(count * 8 / tile.bus_bits - 1e-9) / tile.clock_ghz)
 
     def _connect(self, op: Op) -> None:
-        for value in dict.fromkeys(op.present):
-            maker = self.links.maker(value)
-            if maker is not None:
-                self._edges(op, value, maker)
+        makers = {value: self.links.maker(value) for value in op.present}
+        tables = {v: (m, self._table(op, v, m)) for v, m in makers.items() if m is not None}
+        ahead = [
+            reached(table, self.planned[maker].reached)
+            for value, (maker, table) in tables.items()
+            if not self._way(value)[1]
+        ]
+        if ahead:
+            self.planned[op].reached = np.maximum.accumulate(np.max(ahead, axis=0))
+        for value, (maker, table) in tables.items():
+            self._edges(op, value, maker, table)
 
-    def _edges(self, op: Op, value: Value, maker: Op) -> None:
+    def _edges(self, op: Op, value: Value, maker: Op, table: I64) -> None:
         a, b = self.planned[maker], self.planned[op]
-        table = self._table(op, value, maker)
         begin, self.rows = self.rows, self.rows + len(table)
         self.needs.append(table)
-        held = int((table[:, 0] - table[:, 1]).max(initial=1))
-        room = held // a.copies + 1 + SLACK
+        held = room(table, a.reached, b.reached) // a.copies + 1 + SLACK
         bits = elements(value, self.sizes) * value.type.dtype.bits / max(a.windows, 1)
         if isinstance(maker, Mvm):
             bits /= maker.splits
@@ -239,12 +250,12 @@ class _Planner:
                         "source": a.first + i,
                         "target": b.first + j,
                         "flits": 0 if local else flits,
-                        "room": room,
+                        "room": held,
                         "needs": begin,
                     }
                 )
                 used = self.bytes_of.get(target.tile, 0.0)
-                self.bytes_of[target.tile] = used + room * sent / 8
+                self.bytes_of[target.tile] = used + held * sent / 8
 
     def _bits(
         self, op: Op, maker: Op, source: Part, target: Part, bits: float, copies: int
@@ -329,9 +340,7 @@ class _Planner:
         buffers = np.zeros(len(routers), np.int64)
         for tile, count in self.bytes_of.items():
             buffers[tile] = ceil(count)
-        names = [
-            op.results[0].name for op, planned in self.planned.items() for _ in planned.parts
-        ]
+        names = [op.results[0].name for op, planned in self.planned.items() for _ in planned.parts]
         plan = Plan(stations, edges, outgoing, needs, routers.astype(np.int32))
         return Layout(plan, tuple(names), buffers)
 
