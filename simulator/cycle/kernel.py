@@ -230,6 +230,8 @@ def send(
     for i in range(stations[s]["out_begin"], stations[s]["out_end"]):
         e = outgoing[i]
         edges[e]["sent"] += 1
+        if edges[e]["follows"]:
+            continue
         if edges[e]["flits"] == 0:
             foresee(events, counters, now, ARRIVE, e)
             continue
@@ -301,6 +303,14 @@ def handle(
     drop_first(events, counters)
     s = who
     if kind == ARRIVE:
+        e = edges[who]["next"]
+        while e >= 0:
+            edges[e]["arrived"] += 1
+            advance(
+                stations, edges, outgoing, needs, routers, tiles, line, queue, packets, events,
+                counters, edges[e]["target"], now, trace,
+            )  # fmt: skip
+            e = edges[e]["next"]
         edges[who]["arrived"] += 1
         s = edges[who]["target"]
     elif kind == WAKE:

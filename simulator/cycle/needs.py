@@ -33,8 +33,9 @@ def windows_of(op: Op, sizes: Sizes, inputs: dict[Value, int]) -> int:
     """
     if isinstance(op, Mvm):
         return bind(op.windows, dict(sizes))
-    if getattr(op, "kernel", ()):
-        return prod(_spatial(op.result, len(op.kernel), sizes))  # type: ignore[attr-defined]
+    kernel: tuple[int, ...] = getattr(op, "kernel", ())
+    if kernel:
+        return prod(_spatial(op.result, len(kernel), sizes))
     if inputs or op.result.type.rank < 3:
         return max(inputs.values(), default=1) if streams(op) else 1
     return prod(_spatial(op.result, op.result.type.rank - 2, sizes))
@@ -69,7 +70,8 @@ def reached(table: I64, source: NDArray[np.float64]) -> NDArray[np.float64]:
         table: What each window needs of an operand.
         source: The same for the windows that make the operand.
     """
-    return source[np.maximum(table[:, 0], 1) - 1]
+    before: NDArray[np.float64] = source[np.maximum(table[:, 0], 1) - 1]
+    return before
 
 
 def room(table: I64, source: NDArray[np.float64], reader: NDArray[np.float64]) -> int:

@@ -239,23 +239,41 @@ class _Planner:
         if isinstance(maker, Mvm):
             bits /= maker.splits
         for i, source in enumerate(a.parts):
-            for j, target in enumerate(b.parts):
-                sent = self._bits(op, maker, source, target, bits, b.copies)
-                if sent is None:
-                    continue
-                flits = -(-ceil(sent - 1e-9) // self.target.machine.network.flit_bits)
-                local = source.tile == target.tile
-                self.edges.append(
-                    {
-                        "source": a.first + i,
-                        "target": b.first + j,
-                        "flits": 0 if local else flits,
-                        "room": held,
-                        "needs": begin,
-                    }
-                )
-                used = self.bytes_of.get(target.tile, 0.0)
-                self.bytes_of[target.tile] = used + held * sent / 8
+            sent = [self._bits(op, maker, source, each, bits, b.copies) for each in b.parts]
+            whole = bits * source.share
+            for tile in dict.fromkeys(each.tile for each in b.parts):
+                there = [
+                    (b.first + j, each)
+                    for j, each in enumerate(sent)
+                    if each is not None and b.parts[j].tile == tile
+                ]
+                total = min(sum(each for _, each in there), whole)
+                self._send(a.first + i, source.tile, tile, there, total, held, begin)
+
+    def _send(
+        self,
+        source: int,
+        here: int,
+        there: int,
+        targets: list[tuple[int, float]],
+        bits: float,
+        held: int,
+        needs: int,
+    ) -> None:
+        """Add the edges to the stations of one tile: one packet an item brings it to all."""
+        flits = -(-ceil(bits - 1e-9) // self.target.machine.network.flit_bits)
+        for number, (target, _) in enumerate(targets):
+            edge: dict[str, float] = {
+                "source": source,
+                "target": target,
+                "room": held,
+                "needs": needs,
+            }
+            first = number == 0 or here == there
+            edge |= {"flits": flits if first and here != there else 0, "follows": not first}
+            self.edges.append(edge)
+        if targets:
+            self.bytes_of[there] = self.bytes_of.get(there, 0.0) + held * bits / 8
 
     def _bits(
         self, op: Op, maker: Op, source: Part, target: Part, bits: float, copies: int
@@ -325,8 +343,11 @@ class _Planner:
 
     def _finished(self, graph: Graph, chip: Graph) -> Layout:
         stations = _records(self.stations, STATION)
+        for number, edge in enumerate(self.edges):
+            edge["number"] = number
         edges = _records(sorted(self.edges, key=lambda edge: edge["target"]), EDGE)
         numbers = np.arange(len(stations))
+        edges["next"] = _chains(edges)
         stations["in_begin"] = np.searchsorted(edges["target"], numbers)
         stations["in_end"] = np.searchsorted(edges["target"], numbers, side="right")
         outgoing = np.argsort(edges["source"], kind="stable").astype(np.int32)
@@ -337,12 +358,29 @@ class _Planner:
         network = self.target.machine.network
         routers = constant(place.y) * network.columns + constant(place.x)
         needs = np.concatenate(self.needs) if self.needs else np.zeros((0, 2), np.int64)
+        source, target = stations[edges["source"]], stations[edges["target"]]
+        done = needs[edges["needs"] + target["copy"], 1]  # with what a copy's first window skips
+        edges["used"] = np.maximum(done - source["copy"] + source["copies"] - 1, 0)
+        edges["used"] //= source["copies"]
         buffers = np.zeros(len(routers), np.int64)
         for tile, count in self.bytes_of.items():
             buffers[tile] = ceil(count)
         names = [op.results[0].name for op, planned in self.planned.items() for _ in planned.parts]
         plan = Plan(stations, edges, outgoing, needs, routers.astype(np.int32))
         return Layout(plan, tuple(names), buffers)
+
+
+def _chains(edges: NDArray[np.void]) -> NDArray[np.int32]:
+    """Return for each edge the next that the same packets serve; -1 for the last.
+
+    Edges that follow another were added right behind it.
+    """
+    order = np.argsort(edges["number"])
+    following = np.append(edges["follows"][order][1:], 0)
+    after = np.append(order[1:], -1)
+    chained = np.full(len(edges), -1, np.int32)
+    chained[order] = np.where(following, after, -1)
+    return chained
 
 
 def _partial_sums(maker: Mvm, source: Part, target: Part, bits: float) -> float | None:

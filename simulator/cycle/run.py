@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neutrams.ir.target import Target
+from neutrams.ir.traffic import Mesh
 from neutrams.simulator.cycle.kernel import WAKE
 from neutrams.simulator.cycle.loop import run_cycles
 from neutrams.simulator.cycle.state import DONE, EVENT, NUMBER, PACKETS, SIZE, TILE, Plan
@@ -106,6 +108,16 @@ class Machine:
             load=net.ports["load"].reshape(mesh.rows, mesh.columns, -1).copy(),
             flits=int(net.scalars[SENT]),
         )
+
+
+def routers_of(target: Target) -> Routers:
+    """Return the routers of a chip's mesh."""
+    network = target.machine.network
+    return Routers(
+        Mesh(network.columns, network.rows),
+        pipeline=network.router_cycles,
+        link=network.link_cycles,
+    )
 
 
 def _packets(plan: Plan) -> int:

@@ -49,8 +49,10 @@ EDGE = np.dtype(
     [
         ("source", "i4"),
         ("target", "i4"),
-        ("flits", "i4"),  # of one item; 0 within a tile
-        ("spare", "i4"),
+        ("flits", "i4"),  # of one item; 0 within a tile, and where a packet comes by another edge
+        ("follows", "i4"),  # 1 where its items come with those of the edge before it
+        ("next", "i4"),  # the edge that follows it; -1 for none
+        ("number", "i4"),  # in the order of planning
         ("room", "i8"),  # items that the buffer behind it holds
         ("needs", "i8"),  # first place in the table: windows of the source before each window
         ("sent", "i8"),
