@@ -58,7 +58,7 @@ def detection(x: Array, wanted: Array, found: Array, labels: Array | None) -> Ou
 
 def _better(before: Array, after: Array, agreement: float | None, *, sign: int) -> Outcome:
     a, b = before.astype(np.float32), after.astype(np.float32)
-    return Outcome(agreement, None, float(a.mean()), float(b.mean()), sign * (a - b))
+    return Outcome(agreement, None, float(before.mean()), float(after.mean()), sign * (a - b))
 
 
 def _scores(before: Array, after: Array, threshold: float) -> Outcome:
