@@ -60,6 +60,16 @@ class PassLoss:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """Where the weights of a unit that reads parts of a product's inputs come from."""
+
+    fan_in: int
+    """Inputs that a neuron of the whole product reads."""
+    source: Array
+    """``[outputs, inputs]`` places in the whole matrix, flattened; -1 where there is no weight."""
+
+
 @dataclass
 class PassContext:
     """What passes share in one run: the chip, the calibration data, and what they report."""
@@ -71,6 +81,8 @@ class PassContext:
     """The float network with its ranges, as it was before it was quantised."""
     grids: dict[str, tuple[float, int]] = field(default_factory=dict)
     """Scale and zero point of the integer values that `lower-units` made, by name."""
+    parts: dict[str, Parts] = field(default_factory=dict)
+    """What `merge-through-cores` cut a product into, by the name of the new product's result."""
     seen: dict[str, Histogram] = field(default_factory=dict)
     """What values of the float network are on the calibration data, by name, once watched."""
     progress: Callable[[str, int, int], None] | None = None

@@ -121,16 +121,14 @@ class _Chip:
         sums = part_sums(op, cut.part_of_row, shift, windows)
         codes = self._codes(sums)
         name = op.result.name.removesuffix(".mvm")
-        build = Builder(graph, op, reduce, self.form, name)
+        build = Builder(graph, op, reduce, self.form, name, ctx)
         tree = plan(cut.parts, op.outputs, self.room)
         outputs = build.parts(cut, codes, shift)
-        ctx.grids[outputs.value.name] = (1.0, self.form.zero)
         gain = codes.gain
         for width in tree[:-1]:
             sums = self._within(sums.merged(width, codes.gain, codes.slack), codes, width)
             after = self._codes(sums)
             outputs = build.merge(outputs, codes, after, width, self.weight_bits)
-            ctx.grids[outputs.value.name] = (1.0, self.form.zero)
             codes, gain = after, gain * after.gain
         made = build.finish(outputs, codes, gain, self.weight_bits)
         levels = f"{len(tree)} level{'s' if len(tree) > 1 else ''}"

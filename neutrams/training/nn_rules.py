@@ -21,6 +21,7 @@ from neutrams.ir.ops import (
     unary,
 )
 from neutrams.ir.ops.convolution import Conv
+from neutrams.ir.ops.indexing import Gather
 from neutrams.ir.windows import filled, taps
 from neutrams.training.crossbar import padded
 from neutrams.training.pools import pool_max, pool_sum
@@ -103,6 +104,14 @@ def layer_norm(
 ) -> Tensor:
     axis = op.axis % x.ndim
     return F.layer_norm(x, x.shape[axis:], scale, bias, op.epsilon)
+
+
+@rule(Gather)
+def gather(op: Gather, run: Run, x: Tensor, indices: Tensor) -> Tensor:
+    axis = op.axis % x.ndim
+    places = torch.remainder(indices.long(), x.shape[axis])
+    picked = torch.index_select(x, axis, places.reshape(-1))
+    return picked.reshape(*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
 
 
 @rule(tensors.Reshape)

@@ -11,13 +11,14 @@ from torch import Tensor
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops import unit as words
+from neutrams.ir.ops.indexing import Gather
 from neutrams.ir.ops.pooling import MaxPool
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.tensors import Reshape, Slice, Transpose
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType, TensorType
 
-MOVES = (MaxPool, Reshape, Slice, Transpose)
+MOVES = (Gather, MaxPool, Reshape, Slice, Transpose)
 """Ops that give integers on without a look at their grid."""
 
 

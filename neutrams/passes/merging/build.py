@@ -17,6 +17,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType
 from neutrams.ir.windows import filled, out_sizes
 from neutrams.passes.affine import narrowest
+from neutrams.passes.base import Parts, PassContext
 from neutrams.passes.match import constant, located
 from neutrams.passes.merging.codes import Codes, Form
 from neutrams.passes.merging.cut import Cut
@@ -45,6 +46,7 @@ class Builder:
     """What outputs of units are."""
     name: str
     """What names of new values begin with."""
+    ctx: PassContext
 
     @property
     def axis(self) -> int:
@@ -55,41 +57,48 @@ class Builder:
         """Insert the units that each read a part of the inputs; ``shift`` as of their sums."""
         op, w = self.op, constant(self.op.w)
         assert w is not None
-        groups, neurons = op.groups, op.outputs // op.groups
-        by_part = cut.weights(w.reshape(groups, neurons, -1).astype(np.int64))
-        flat = by_part.reshape(-1, neurons, by_part.shape[3])
-        sign = _by_unit(codes.sign, groups)
-        numbers = [_by_unit(a, groups) for a in (codes.start, codes.step)]
-        shifts = _by_unit(np.broadcast_to(shift[..., None], codes.sign.shape), groups)
+        groups = op.groups
+        sign, start, step, moved = (
+            _by_unit(np.broadcast_to(a, codes.sign.shape), groups)
+            for a in (codes.sign, codes.start, codes.step, shift[..., None])
+        )
         slot, count = _slots(sign)
-        units = len(flat)
         held = slot >= 0
-        where = np.nonzero(held)
-        target = where[0] * count + slot[held]
-        signs = sign[held]
-        rows = flat[where[0], where[1]]
+        unit, neuron, _ = np.nonzero(held)
+        target = unit * count + slot[held]
+        sign, start, step, moved = sign[held], start[held], step[held], moved[held]
+        source = self._sources(cut, unit, neuron)
+        rows = np.where(source >= 0, w.reshape(-1)[source].astype(np.int64), 0)
         fits = bool(-rows.min(initial=0) <= 2 ** (op.weight_bits - 1) - 1)
-        weights = np.zeros((units * count, flat.shape[2]), w.dtype)
-        weights[target] = rows * (signs[:, None] if fits else 1)
-        factor, bias = np.ones(units * count), np.zeros(units * count, np.int64)
-        start, step, moved = numbers[0][held], numbers[1][held], shifts[held]
-        turned = 1 if fits else signs
-        factor[target] = turned / step
-        bias[target] = (moved * signs - start) * turned
+        turned = np.ones_like(sign) if fits else sign
+        total = groups * cut.parts * count
+        weights = _spread(rows * (sign * turned)[:, None], target, total)
         mvm = replace(
             op,
             x=self._inputs(cut),
-            w=self.graph.weight(f"{self.name}.part.weights", weights),
-            groups=units,
+            w=self.graph.weight(f"{self.name}.part.weights", weights.astype(w.dtype)),
+            groups=groups * cut.parts,
             rows=0,
             neurons=0,
             kernel=cut.box,
             pads=op.pads if cut.boxes == 1 else (),
         )
+        bias = _spread((moved * sign - start) * turned, target, total)
+        factor = _spread(turned / step, target, total, empty=1)
         value = self._unit(mvm, bias, factor, "part")
-        place = np.full(sign.shape, -1, np.int64)
+        whole = _spread(source, target, total, empty=-1)
+        self.ctx.parts[mvm.result.name] = Parts(op.fan_in, whole)
+        place = np.full(held.shape, -1, np.int64)
         place[held] = target
-        return Outputs(value, _by_part(place, groups, len(codes.sign)))
+        return Outputs(value, _by_part(place, groups, cut.parts))
+
+    def _sources(self, cut: Cut, unit: Ints, neuron: Ints) -> Ints:
+        """Return ``[outputs, rows]``: where in the whole matrix the weights come from; -1: none."""
+        op = self.op
+        numbers = np.arange(1, op.outputs * op.fan_in + 1).reshape(op.groups, -1, op.fan_in)
+        apart = cut.weights(numbers) - 1
+        found: Ints = apart.reshape(op.groups * cut.parts, -1, cut.rows)[unit, neuron]
+        return found
 
     def merge(
         self, found: Outputs, codes: Codes, after: Codes, width: int, weight_bits: int
@@ -183,6 +192,7 @@ class Builder:
         held = {"zero": form.zero, "low": form.low, "high": form.high}
         value = self._add(Rescale(total, scale, axis=self.axis, dtype=dtype, **held), name)
         value.type = value.type.with_range(form.low, form.high)
+        self.ctx.grids[value.name] = (1.0, form.zero)
         return value
 
     def _bias(self, bias: Ints, sums: Value, name: str) -> Value:
@@ -237,6 +247,8 @@ class Builder:
         value = self.graph.add(made, before=self.reduce, name=f"{self.name}.{name}")
         if like is not None and like.type.range is not None:
             value.type = value.type.with_range(*like.type.range)
+        if like is not None and like.name in self.ctx.grids:
+            self.ctx.grids[value.name] = self.ctx.grids[like.name]
         return value
 
     def _rescale(self, reader: Op, sums: Value, gain: Ints) -> None:
@@ -303,6 +315,13 @@ def _by_part(a: Array, groups: int, parts: int) -> Array:
     _, neurons, entries = a.shape
     apart = a.reshape(groups, parts, neurons, entries).transpose(1, 0, 2, 3)
     return apart.reshape(parts, groups * neurons, entries)
+
+
+def _spread(a: Array, places: Ints, total: int, *, empty: int = 0) -> Array:
+    """Return ``[total, …]`` with the rows of ``a`` in their places."""
+    found = np.full((total, *a.shape[1:]), empty, a.dtype)
+    found[places] = a
+    return found
 
 
 def _slots(sign: Ints) -> tuple[Ints, int]:

@@ -25,6 +25,7 @@ from neutrams.passes.retraining.fit import (
     search_sum_step,
     solve,
 )
+from neutrams.passes.retraining.merged import merged_lessons
 from neutrams.passes.retraining.teacher import Lesson, Teacher, lesson
 from neutrams.passes.samples import batches
 from neutrams.training.batched import graph_inputs, run_ops, sample_axis, take
@@ -51,8 +52,8 @@ def retrain(graph: Graph, ctx: PassContext, options: RetrainUnits) -> bool:
     """
     assert ctx.teacher is not None
     teacher = Teacher(ctx.teacher)
-    lessons: dict[Mvm, Lesson] = {}
-    for op in (op for op in graph.ops if isinstance(op, Mvm)):
+    lessons = merged_lessons(graph, teacher, ctx)
+    for op in (op for op in graph.ops if isinstance(op, Mvm) and op not in lessons):
         found = _whole_batch(op) or lesson(op, graph, teacher)
         if isinstance(found, str):
             ctx.remark(op, f"not retrained: {found}", kind="missed")
@@ -171,7 +172,12 @@ class _Road:
         source = self.teacher.graph
         data = {value.name: self.data[value.name] for value in source.inputs}
         inputs = graph_inputs(source, data, self.device)
-        return run_ops(source.ops, inputs, list(wanted), Run(device=self.device, fast=True))
+        return run_ops(
+            [*source.ops, *self.teacher.extra],
+            inputs,
+            list(wanted),
+            Run(device=self.device, fast=True),
+        )
 
     def _retrain(self, part: Segment) -> None:
         lessons = [

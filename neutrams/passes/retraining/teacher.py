@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from neutrams.ir.graph import Graph
-from neutrams.ir.op import Value, Weight
+from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.convolution import Conv
 from neutrams.ir.ops.elementwise import Add
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
-from neutrams.passes.linear import linear
+from neutrams.passes.linear import Linear, linear
 from neutrams.passes.match import channel_vector, constant, read_once
 from neutrams.training.units import Unit, find_unit
 
@@ -26,6 +26,8 @@ class Teacher:
         self.graph = graph
         self._by_name = {value.origin: value for value in graph.values() if value.origin}
         self._by_name |= {value.name: value for value in graph.values()}
+        self.extra: list[Op] = []
+        """Ops beside those of the network, of what it makes only as parts of a sum."""
 
     def value(self, of: Value) -> Value | None:
         """Return the float value that a value of the unit graph stands for."""
@@ -42,8 +44,11 @@ class Lesson:
     """``[groups·M]``: the teacher's bias."""
 
 
-def lesson(op: Mvm, graph: Graph, teacher: Teacher) -> Lesson | str:
-    """Return what the teacher knows of a product, or why it cannot be retrained."""
+def lesson(op: Mvm, graph: Graph, teacher: Teacher, matrix: Array | None = None) -> Lesson | str:
+    """Return what the teacher knows of a product, or why it cannot be retrained.
+
+    ``matrix`` stands in for the teacher's weights, which are then taken to have another shape.
+    """
     found = find_unit(op, graph)
     if isinstance(found, str):
         return found
@@ -51,10 +56,8 @@ def lesson(op: Mvm, graph: Graph, teacher: Teacher) -> Lesson | str:
     item = linear(made.op) if made is not None else None
     if made is None or item is None or not isinstance(item.op, Conv | Matmul):
         return "the original network has no such product"
-    matrix = item.w.T if isinstance(item.op, Matmul) else item.w.reshape(item.neurons, -1)
-    copies = op.fan_in // matrix.shape[1] if op.outputs == len(matrix) else 0
-    if matrix.shape[1] * copies == op.fan_in and copies > 1:
-        matrix = np.tile(matrix, copies) / copies
+    if matrix is None:
+        matrix = whole_matrix(item, op.fan_in)
     if matrix.shape != op.w.type.shape:
         return "the original's weights have another shape"
     sums, bias = _with_bias(teacher.graph, made, item.neurons)
@@ -70,6 +73,14 @@ def lesson(op: Mvm, graph: Graph, teacher: Teacher) -> Lesson | str:
         torch.from_numpy(np.array(shift, np.float32)),
     )
     return Lesson(unit, sums, np.asarray(bias, np.float64))
+
+
+def whole_matrix(item: Linear, fan_in: int) -> Array:
+    """Return ``[neurons, inputs]``, repeated where a unit reads several copies of its inputs."""
+    matrix = item.w.T if isinstance(item.op, Matmul) else item.w.reshape(item.neurons, -1)
+    copies = fan_in // matrix.shape[1]
+    exact = matrix.shape[1] * copies == fan_in and copies > 1
+    return np.tile(matrix, copies) / copies if exact else matrix
 
 
 def _with_bias(graph: Graph, made: Value, neurons: int) -> tuple[Value, Array]:
