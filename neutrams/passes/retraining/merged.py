@@ -45,7 +45,7 @@ def _chain(op: Mvm, ctx: PassContext) -> list[Mvm]:
     chain = [op]
     while chain[-1].result.name not in ctx.parts:
         below = _below(chain[-1].x)
-        if below is None:
+        if below is None or below.result.origin:
             return []
         chain.append(below)
     return chain
