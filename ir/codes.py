@@ -116,6 +116,7 @@ CODES: dict[str, str] = {
     "NT0550": "An operation of the unit graph cannot be written in ONNX: the standard has no operator for it, or none with these options.",
     "NT0551": "The converters of some units may lose bits. ONNX has no such converter, so the exported model gives the exact sums there and its integers need not agree with the chip's.",
     "NT0552": "The ONNX model to verify cannot be read, or has not the inputs and outputs that an export of the program has.",
+    "NT0555": "An export in QDQ form computes in floats what the chip computes in integers. Results are near, mostly the same; `--to onnx` gives the very integers.",
     "NT0554": "An image of a program cannot be read: a file is missing or of another format, or an array it names is missing or of another shape.",
     "NT0553": "A program has more weights than one ONNX file may hold.",
     "NT0560": "A budget for `--bits auto` is out of range: a loss is 0 points or more, a share of the cost above 0 and at most 1. Without `--bits auto` a budget serves nothing.",

@@ -201,11 +201,18 @@ def check(
 def export(
     program: shared.ProgramFile,
     to: Annotated[
-        str, typer.Option(help="`image`: JSON and npz for a chip; `onnx`: standard ONNX.")
+        str,
+        typer.Option(
+            help="`image`: JSON and npz for a chip; `onnx`: standard ONNX in integers; "
+            "`qdq`: ONNX with QuantizeLinear and DequantizeLinear, approximate."
+        ),
     ] = "image",
     output: Output = "",
+    inputs: Annotated[
+        str, typer.Option("--inputs", "-i", metavar="NPZ", help="Samples to measure `qdq` on.")
+    ] = "",
 ) -> None:
-    """Write a program for other tools: an image for a chip, or integers in ONNX."""
+    """Write a program for other tools: an image for a chip, or ONNX."""
     from neutrams import driver
     from neutrams.cli.output import say, show_diagnostics
     from neutrams.cli.streams import readable
@@ -219,8 +226,9 @@ def export(
         loaded = Program.load(path)
     stem = "program" if program == "-" else Path(program).stem
     notes: list[Diagnostic] = []
-    default = f"{stem}.image" if to == "image" else f"{stem}.onnx"
-    written = driver.export(loaded, output or default, to=to, notes=notes)
+    ending = {"qdq": "qdq.onnx"}.get(to, to)
+    default = f"{stem}.{ending}"
+    written = driver.export(loaded, output or default, to=to, inputs=inputs or None, notes=notes)
     show_diagnostics(notes)
     for path in written:
         say(f"wrote {path}")

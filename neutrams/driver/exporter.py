@@ -11,6 +11,7 @@ import numpy as np
 
 from neutrams.driver.npz import write_npz
 from neutrams.driver.resources import ChipFacts, numbers, turns
+from neutrams.driver.samples import SampleSource
 from neutrams.driver.sources import clone
 from neutrams.ir.crossbar import program as cells_of
 from neutrams.ir.diagnostics import Diagnostic
@@ -26,7 +27,7 @@ from neutrams.ir.types import Array
 
 FORMAT = 2
 
-KINDS = ("image", "onnx")
+KINDS = ("image", "onnx", "qdq")
 """What a program can be exported to."""
 
 
@@ -35,21 +36,23 @@ def export(
     out: str | Path,
     *,
     to: str = "image",
+    inputs: SampleSource | None = None,
     notes: list[Diagnostic] | None = None,
 ) -> list[Path]:
     """Write a program for other tools and return the paths of the files.
 
     An ``image`` is ``OUT.json``, which describes blocks, crossbars, routes and schedule, and
     ``OUT.npz``, signed integer weights and cell levels. With ``onnx`` the file ``OUT`` holds the
-    unit graph in standard ONNX, spelled in integers. Each file appears whole or not at all.
-    ``notes`` is given the warnings.
+    unit graph in standard ONNX, spelled in integers; with ``qdq`` in floats between
+    QuantizeLinear and DequantizeLinear, which is approximate: ``inputs`` are samples on which that
+    is measured. Each file appears whole or not at all. ``notes`` is given the warnings.
 
     Raises:
         NeutramsError: NT0020, a file cannot be written; NT0550 and NT0553, there is no such ONNX.
     """
     assert to in KINDS, to
-    if to == "onnx":
-        return [_write_onnx(program, Path(out), notes)]
+    if to in ("onnx", "qdq"):
+        return [_write_onnx(program, Path(out), notes, qdq=to == "qdq", inputs=inputs)]
     arrays: dict[str, Array] = {}
     description = describe(program, arrays)
     base = Path(out)
@@ -60,12 +63,21 @@ def export(
     return paths
 
 
-def _write_onnx(program: Program, path: Path, notes: list[Diagnostic] | None) -> Path:
+def _write_onnx(
+    program: Program,
+    path: Path,
+    notes: list[Diagnostic] | None,
+    *,
+    qdq: bool,
+    inputs: SampleSource | None,
+) -> Path:
+    from neutrams.driver.approximation import approximate
     from neutrams.driver.onnx import to_onnx
 
-    made = to_onnx(program)
+    made = to_onnx(program, qdq=qdq)
     if notes is not None:
         notes += made.warnings
+        notes += [approximate(program, inputs)] if qdq else []
     with atomic_write(path) as file:
         file.write(made.model.SerializeToString(deterministic=True))
     return path

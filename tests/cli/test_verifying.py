@@ -71,4 +71,13 @@ def test_lossy_converters_are_warned_about(neutrams: Command) -> None:
 def test_a_wrong_kind_is_a_fault_of_the_command_line(neutrams: Command, program: Path) -> None:
     made = neutrams("export", program, "--to", "pdf")
     assert made.code == 2
-    assert "`image` or `onnx`" in made.err
+    assert "`image` or `onnx` or `qdq`" in made.err
+
+
+def test_a_qdq_export_says_how_far_it_is_off(neutrams: Command, program: Path) -> None:
+    made = neutrams("export", program, "--to", "qdq", "-i", "test.npz")
+    assert made.code == 0, made.err
+    assert "warning[NT0555]" in made.err
+    assert "on 20 samples" in made.err
+    assert "of the answers are kept" in made.err
+    assert "wrote net.qdq.onnx" in made.err

@@ -10,17 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import neutrams
 from neutrams.driver.onnx import to_onnx
 from neutrams.driver.traces import Trace, exact_values
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
-from neutrams.ir.op import OPS, Op, Value, Weight
+from neutrams.ir.op import OPS
 from neutrams.ir.ops import unit
-from neutrams.ir.ops.activations import Relu
-from neutrams.ir.ops.pooling import MaxPool
 from neutrams.ir.ops.recurrent import Lstm
 from neutrams.ir.ops.tensors import Cast, Reshape
 from neutrams.ir.ops.unit_mvm import Mvm
@@ -30,6 +27,7 @@ from neutrams.simulator import simulate
 
 from .onnx_examples import Example, examples
 from .onnxruntime_runs import every_value, program_of, run
+from .unit_graphs import recurrent_graphs, unit_graphs
 
 DATA = Path(os.environ.get("NEUTRAMS_DATA", Path(__file__).parents[3] / "shared" / "data"))
 N = symbol("N")
@@ -149,105 +147,26 @@ def same_integers(program: Program, x: Array) -> dict[str, int]:
     return compared
 
 
-@st.composite
-def unit_graphs(draw: st.DrawFn) -> tuple[Graph, Array]:
-    """A chain of units over a small image or matrix, and samples for it."""
-    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    graph = Graph("main", "unit")
-    rank = draw(st.integers(0, 3))
-    dtype = draw(st.sampled_from([DType.U8, DType.I8, DType.I16]))
-    bits = draw(st.sampled_from([4, 8] if dtype.bits == 8 else [12, 16]))
-    offset = 0 if dtype is DType.U8 else 2 ** (bits - 1)
-    groups = draw(st.sampled_from([1, 2, 4]))
-    channels, size = 4, draw(st.integers(4, 6))
-    x = graph.input("x", tensor(dtype, N, channels, *[size] * rank))
-    samples = random.integers(0, 2**bits, (3, channels, *[size] * rank)) - offset
-    weight_bits = draw(st.sampled_from([2, 4, 8, 12]))
-    kernel = tuple(draw(st.integers(1, 3)) for _ in range(rank))
-    fan_in = channels // groups * int(np.prod(kernel, dtype=int))
-    held = "int8" if weight_bits <= 8 else "int16"
-    top = 2 ** (weight_bits - 1)
-    weights = random.integers(-top, top, (8, fan_in)).astype(held)
-    geometry: dict[str, Any] = {}
-    if rank:
-        geometry = {
-            "kernel": kernel,
-            "strides": tuple(draw(st.integers(1, 2)) for _ in range(rank)),
-            "pads": tuple(draw(st.integers(0, 1)) for _ in range(2 * rank)),
-            "pad_value": draw(st.integers(0, 7)),
-        }
-    partials = graph.add(
-        Mvm(
-            x, graph.weight("w", weights), groups=groups, input_offset=offset, input_bits=bits,
-            weight_bits=weight_bits, rows=draw(st.sampled_from([0, 1, 3, 7])), **geometry,
-        ),
-        name="partials",
-    )  # fmt: skip
-    if draw(st.booleans()):
-        graph.output(partials)
-    bias = graph.weight("b", random.integers(-5000, 5000, 8).astype(partials.type.dtype.numpy))
-    axis = 1 if rank else -1
-    total = graph.add(
-        unit.Reduce(partials, bias if draw(st.booleans()) else None, axis=axis), name="sum"
-    )
-    scale = graph.weight("s", random.uniform(1e-5, 1e-2, 8).astype(np.float32))
-    out = draw(st.sampled_from([DType.I8, DType.U8, DType.I16]))
-    limits = np.iinfo(out.numpy)
-    span: dict[str, Any] = {"low": int(limits.min), "high": int(limits.max), "dtype": out}
-    zero = draw(st.integers(-5, 5))
-    y = graph.add(unit.Rescale(total, scale, axis=axis, zero=zero, **span), name="y")
-    for _ in range(draw(st.integers(0, 3))):
-        y = graph.add(draw(followers(y, random)))
-    graph.output(y, "scores")
-    return graph, samples.astype(dtype.numpy)
-
-
-@st.composite
-def followers(draw: st.DrawFn, value: Value, random: np.random.Generator) -> Op:
-    """An integer op that can follow a value."""
-    kinds = ["add", "relu", "rescale"]
-    sizes = [dim for dim in value.type.shape[2:] if isinstance(dim, int)]
-    if value.type.dtype.bits == 8:
-        kinds += ["lut"]
-    if sizes and min(sizes) >= 2:
-        kinds += ["max", "average"]
-    kind, bits = draw(st.sampled_from(kinds)), value.type.dtype.bits
-    window: dict[str, Any] = {"kernel": (2,) * len(sizes), "ceil_mode": draw(st.booleans())}
-    if kind == "max":
-        return MaxPool(value, strides=(draw(st.integers(1, 2)),) * len(sizes), **window)
-    if kind == "average":
-        zero, scale = draw(st.integers(-9, 9)), draw(st.floats(0.125, 3, width=32))
-        return unit.AveragePool(value, input_zero=zero, scale=scale, **window)
-    if kind == "lut":
-        table = Weight("", random.integers(-128, 128, 256).astype(np.int8))
-        low = int(np.iinfo(value.type.dtype.numpy).min)
-        return unit.Lut(value, table, low=low)
-    if kind == "relu":
-        return Relu(value)
-    scales = [draw(st.floats(-2, 2, width=32)) for _ in range(2)]
-    if kind == "rescale":
-        factor = Weight("", np.array(scales[0] / 2**bits, np.float32))
-        return unit.Rescale(value, factor, zero=draw(st.integers(-9, 9)))
-    zeros = draw(st.integers(-128, 127)), draw(st.integers(-128, 127))
-    return unit.Add(
-        value, value, a_scale=scales[0], b_scale=scales[1], a_zero=zeros[0], b_zero=zeros[1]
-    )
-
-
 @given(made=unit_graphs())
 @settings(max_examples=60, deadline=None)
 def test_random_unit_graphs_give_the_same_integers(made: tuple[Graph, Array]) -> None:
     graph, x = made
-    for op in graph.ops:
-        for value in op.present:
-            if isinstance(value, Weight) and not value.name:
-                value.name = graph.fresh("constant")
-                graph.weights[value.name] = value
     compared = 0
     for name, meant, found in every_value(graph, {"x": x}):
         np.testing.assert_array_equal(found, meant, err_msg=name, strict=True)
         compared += meant.size
     assert compared
+
+
+@given(made=recurrent_graphs())
+@settings(max_examples=12, deadline=None)
+def test_cells_that_keep_integers_give_the_same_integers(made: tuple[Graph, Array]) -> None:
+    graph, x = made
+    names = set()
+    for name, meant, found in every_value(graph, {"x": x}):
+        np.testing.assert_array_equal(found, meant, err_msg=name, strict=True)
+        names.add(name)
+    assert {"all", "last"} <= names
 
 
 def small(rows: int = 0, **encoding: Any) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -53,6 +53,9 @@ class Emitter:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.outputs = {v for each in (graph, *graph.cells()) for v in each.outputs}
+        """What the graph and its cells give out."""
+        self.rules: Mapping[type[Op], Rule] = RULES
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
         self.names: dict[Value, str] = {}
@@ -114,7 +117,7 @@ class Emitter:
     def write(self, op: Op) -> None:
         """Write the nodes of an op; the tensors of its results bear the names of the values."""
         self.stem, start = op.result.name, len(self.nodes)
-        made = RULES[type(op)](op, self)
+        made = self.rules[type(op)](op, self)
         for value, name in zip(op.results, (made,) if isinstance(made, str) else made, strict=True):
             self.names[value] = self._renamed(name, value.name, start)
 

@@ -21,6 +21,7 @@ from neutrams.driver.onnx import (
     units,
 )
 from neutrams.driver.onnx.emitter import ONNX_TYPES, RULES, Emitter
+from neutrams.driver.onnx.qdq import QdqEmitter
 from neutrams.ir.crossbar import lossless
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
 from neutrams.ir.graph import Graph
@@ -54,26 +55,29 @@ class Exported:
     warnings: tuple[Diagnostic, ...]
 
 
-def to_onnx(program: Program, *, keep: Iterable[str] = ()) -> Exported:
+def to_onnx(program: Program, *, keep: Iterable[str] = (), qdq: bool = False) -> Exported:
     """Write the ``main`` graph of a program with standard ONNX operators over integers.
 
     Args:
         program: What :func:`neutrams.compile` made.
         keep: Names of values that become outputs as well, under the names of their tensors.
+        qdq: Write float operators between DequantizeLinear and QuantizeLinear where there are
+            such, which is approximate; what ``keep`` names within them is left out.
 
     Raises:
         NeutramsError: NT0550, some ops have no spelling in ONNX, all of them named; NT0553, the
             weights are too many for one file.
     """
     graph = program.module["main"]
-    emit = Emitter(graph)
+    original = program.module.graphs.get("float")
+    emit = QdqEmitter(graph, original) if qdq else Emitter(graph)
     _write(graph, emit)
     tensors = {value.name: name for value, name in emit.names.items() if name}
     outputs = _outputs(graph, emit)
     values = {value.name: value for value in graph.values()}
     shown = {info.name for info in outputs}
     for name in keep:
-        if tensors[name] not in shown:
+        if name in tensors and tensors[name] not in shown:
             outputs.append(_info(values[name], tensors[name]))
             shown.add(tensors[name])
     mvms = [op for op, _ in working_ops(graph) if isinstance(op, Mvm)]

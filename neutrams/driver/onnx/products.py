@@ -79,7 +79,7 @@ def average_pool(op: AveragePool, emit: Emitter) -> str:
 def merges(emit: Emitter, op: Mvm) -> bool:
     """Whether only a ``unit.reduce`` reads the partial sums, so that none need be kept apart."""
     value = op.result
-    if any(value is output for output in emit.graph.outputs) or len(value.users) != 1:
+    if value in emit.outputs or len(value.users) != 1:
         return False
     reader = value.users[0]
     if not isinstance(reader, Reduce) or not isinstance(reader.bias, Weight | None):
