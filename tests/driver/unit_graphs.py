@@ -137,7 +137,7 @@ def recurrent_graphs(draw: st.DrawFn) -> tuple[Graph, Array]:
         scale = cell.weight(f"s{index}", random.uniform(1e-4, 1e-2, 4).astype(np.float32))
         total = cell.add(unit.Reduce(made, bias), name=f"sum{index}")
         sums.append(cell.add(unit.Rescale(total, scale), name=f"part{index}"))
-    both = cell.add(unit.Add(*sums, a_scale=0.7, b_scale=0.9, zero=3), name="both")
+    both = cell.add(unit.Add(sums[0], sums[1], a_scale=0.7, b_scale=0.9, zero=3), name="both")
     table = cell.weight("table", random.integers(-128, 128, 256).astype(np.int8))
     after = cell.add(unit.Lut(both, table, low=-128), name="after")
     cell.insert(Next(after, slot="h"))

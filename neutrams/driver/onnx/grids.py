@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from neutrams.driver.traffic import Links
 from neutrams.ir.graph import Graph
+from neutrams.ir.links import Links
 from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.pooling import MaxPool
 from neutrams.ir.ops.quantization import Dequantize, Quantize
