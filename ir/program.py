@@ -105,7 +105,11 @@ class Program:
         except SafetensorError as fault:
             raise _damaged(Path(path), str(fault)) from None
         module = parse(parts[_TEXT].decode(), file=f"{path}/{_TEXT}", weights=weights)
-        target = _target(json.loads(parts[_TARGET]))
+        try:
+            target = _target(json.loads(parts[_TARGET]))
+        except (KeyError, TypeError, ValueError) as fault:
+            why = f"its chip is not spelt as in this version: {fault}"
+            raise _damaged(Path(path), why) from None
         kept = {key: value for key, value in manifest.items() if key not in ("format", "sha256")}
         return Program(module, target, kept)
 

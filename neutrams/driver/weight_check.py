@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link
+from neutrams.driver.sources import clone
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.convolution import Conv
@@ -13,6 +14,7 @@ from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
+from neutrams.passes import PassManager
 
 NAME = "float weights → unit weights"
 
@@ -27,7 +29,8 @@ def check_weights(program: Program) -> Link:
     """Compare what crossbars hold with the weights of the float network, in steps.
 
     The scale of each neuron is the one of least squared error. Weights at the end of their range
-    may stand for larger ones. Where weights were retrained there is nothing to compare with.
+    may stand for larger ones. Where weights were retrained there is nothing to compare with, nor
+    where they were pruned.
     """
     network = program.module.graphs.get("float")
     if network is None:
@@ -37,7 +40,8 @@ def check_weights(program: Program) -> Link:
     units = [op for op, _ in working_ops(program.module["main"]) if isinstance(op, Mvm)]
     if not units:
         return Link(NAME, NOT_RUN, note="no unit holds weights")
-    makers = _makers(network)
+    pruned = "prune-to-blocks" in str(program.manifest.get("pipeline", ""))
+    makers = _makers(_canonical(network) if pruned else network)
     compared, largest, first = 0, 0.0, ""
     alone: list[str] = []
     for unit in units:
@@ -52,10 +56,19 @@ def check_weights(program: Program) -> Link:
             neuron, place = map(int, np.unravel_index(int(moved.argmax()), moved.shape))
             first = f"{unit.result.name}, neuron {neuron}, weight {place}"
     note = "in steps of the weights" if compared else "no weight was compared"
+    if pruned and not compared:
+        return Link(NAME, NOT_RUN, note="the weights of all units were pruned")
     if alone:
         note += "; no counterpart of " + ", ".join(alone)
     state = PASSED if compared and not first else BROKEN
     return Link(NAME, state, compared=compared, difference=largest, first=first, note=note)
+
+
+def _canonical(network: Graph) -> Graph:
+    """Return a network as it was before it was pruned; a program keeps it as it was given."""
+    copy = clone(network, name=network.name)
+    PassManager("canonicalise").run(copy)
+    return copy
 
 
 def _bound(maker: Op | None) -> float:

@@ -246,3 +246,20 @@ def test_weights_that_came_as_integers_may_not_move_at_all() -> None:
     assert link_of(verify(program, samples), WEIGHTS).state == "passed"
     change_a_weight(program, "y", by=1)
     assert link_of(verify(program, samples), WEIGHTS).first == "y.mvm, neuron 2, weight 3"
+
+
+def test_pruned_units_are_named_and_the_others_compared() -> None:
+    program = compiled(strategy="prune-to-blocks", limits={"fan-in": 16})
+    link = link_of(verify(program, X, retention=0.0), WEIGHTS)
+    assert (link.state, link.compared) == ("passed", 4 * 9)
+    assert "no counterpart of y" in link.note
+    graph = Graph("net")
+    x = graph.input("x", tensor(DType.F32, N, 40))
+    matrix = RANDOM.standard_normal((40, 6)).astype(np.float32)
+    graph.output(graph.add(Matmul(x, graph.weight("m", matrix)), name="y"), "scores")
+    data = RANDOM.standard_normal((9, 40)).astype(np.float32)
+    whole = neutrams.compile(
+        graph, calibration=data, strategy="prune-to-blocks", limits={"fan-in": 16}
+    )
+    link = link_of(verify(whole, data, retention=0.0), WEIGHTS)
+    assert (link.state, link.note) == ("not run", "the weights of all units were pruned")

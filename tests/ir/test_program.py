@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import zipfile
 from pathlib import Path
 
@@ -73,3 +75,25 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
 def test_an_unwritable_folder_is_named(program: Program, tmp_path: Path) -> None:
     with pytest.raises(NeutramsError, match="cannot write"):
         program.save(tmp_path / "missing" / "a.ntp")
+
+
+@pytest.mark.parametrize("change", ["lack", "extra"])
+def test_a_chip_of_another_version_is_refused(
+    program: Program, tmp_path: Path, change: str
+) -> None:
+    parts = program.members()
+    chip = json.loads(parts["target.json"])
+    if change == "lack":
+        del chip["machine"]["core"]["rows"]
+    else:
+        chip["machine"]["core"]["colour"] = 3
+    parts["target.json"] = json.dumps(chip).encode()
+    manifest = json.loads(parts["manifest.json"])
+    manifest["sha256"]["target.json"] = hashlib.sha256(parts["target.json"]).hexdigest()
+    parts["manifest.json"] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(tmp_path / "a.ntp", "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    with pytest.raises(NeutramsError, match="NT0021") as fault:
+        Program.load(tmp_path / "a.ntp")
+    assert "compile it again" in str(fault.value)
