@@ -133,6 +133,13 @@ def simulate(
     compare: Annotated[
         bool, typer.Option("--float/--no-float", help="Run the float network too, to compare.")
     ] = True,
+    grain: Annotated[
+        str,
+        typer.Option(
+            help="`tick`: times from the schedule; `cycle`: measured clock by clock, with buses, "
+            "buffers and the network."
+        ),
+    ] = "tick",
     format: shared.Format = "text",
 ) -> None:
     """Simulate a program on samples: accuracy, latency, energy, area, utilisation."""
@@ -154,6 +161,7 @@ def simulate(
             limit=limit,
             batch=batch,
             compare=compare,
+            grain=shared.one_of("--grain", grain, driver.GRAINS),
             progress=bar,
         )
     if outputs:

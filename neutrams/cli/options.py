@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+C = TypeVar("C", bound=str)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -238,6 +240,14 @@ def checked_format(format: str) -> None:
     """Refuse a format that is neither text nor JSON; that is a fault of the command line."""
     if format not in ("text", "json"):
         raise typer.BadParameter(f"`{format}` is not text or json", param_hint="--format")
+
+
+def one_of(option: str, given: str, known: tuple[C, ...]) -> C:
+    """Return a choice; any other is a fault of the command line."""
+    for each in known:
+        if given == each:
+            return each
+    raise typer.BadParameter(f"`{given}` is not " + " or ".join(known), param_hint=option)
 
 
 def sizes(given: list[str] | None) -> dict[str, int]:

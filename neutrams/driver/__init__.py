@@ -3,6 +3,7 @@
 from neutrams.driver.cache import Cache
 from neutrams.driver.checker import Check, Verdict, check
 from neutrams.driver.compiler import Compiled, Options, compile, compile_model
+from neutrams.driver.cycles import Cycles
 from neutrams.driver.exporter import KINDS as EXPORTS
 from neutrams.driver.exporter import export
 from neutrams.driver.grid import parse_axes
@@ -14,7 +15,7 @@ from neutrams.driver.progress import Progress
 from neutrams.driver.resources import LayerUse, Resources, resources
 from neutrams.driver.samples import Samples, load_samples
 from neutrams.driver.shares import Share
-from neutrams.driver.simulation import LayerCost, Quality, Simulation, simulate
+from neutrams.driver.simulation import GRAINS, LayerCost, Quality, Simulation, simulate
 from neutrams.driver.sources import load_graph, load_module, load_target, save_module
 from neutrams.driver.sweeper import Sweep, sweep
 from neutrams.driver.trial import dry_run
@@ -22,9 +23,11 @@ from neutrams.driver.verification import Verification, verify
 
 __all__ = [
     "EXPORTS",
+    "GRAINS",
     "Cache",
     "Check",
     "Compiled",
+    "Cycles",
     "LayerCost",
     "LayerUse",
     "Link",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from neutrams.costs import Charge, charge
+from neutrams.driver.cycles import Cycles, run_cycles, with_cycles
 from neutrams.driver.metrics import Metric, default_metric, metric_named
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
@@ -21,6 +23,10 @@ from neutrams.ir.types import Array
 from neutrams.passes.answers import classes
 from neutrams.simulator import run_batched
 from neutrams.simulator import simulate as run
+from neutrams.simulator.batching import batching
+
+Grain = Literal["tick", "cycle"]
+GRAINS: tuple[Grain, ...] = get_args(Grain)
 
 FLOAT_BATCH = 64
 """Samples the reference interpreter is given at once."""
@@ -67,6 +73,8 @@ class Simulation:
     others: tuple[LayerCost, ...]
     """The ``network`` between tiles, the ``io`` of the chip, and ``programming`` of rounds."""
     warnings: tuple[Diagnostic, ...]
+    cycles: Cycles | None = None
+    """What the cycle grain measured, where it was run."""
 
     @property
     def energy_j(self) -> float:
@@ -98,6 +106,7 @@ def simulate(
     limit: int | None = None,
     batch: int | None = None,
     compare: bool = True,
+    grain: Grain = "tick",
     reference: Mapping[str, Array] | None = None,
     progress: Progress | None = None,
 ) -> Simulation:
@@ -112,6 +121,8 @@ def simulate(
         limit: Use only so many samples.
         batch: Samples to run at once; by default as many as suit the memory.
         compare: Run the float network as well, if the program holds it.
+        grain: ``tick`` takes times from the schedule, in which nothing waits for buses, buffers
+            and the network; ``cycle`` measures them clock by clock. Outputs are the same.
         reference: What the float network makes of these samples, where that is known already.
         progress: Told how far the run is.
 
@@ -131,10 +142,14 @@ def simulate(
     if reference is None and teacher is not None:
         expected = run_float(teacher, samples, tell)
     found = resources(program)
-    total = _total([layer.counts for layer in result.layers])
-    costs = _layer_costs(
-        program, found, {la.name: la.counts for la in result.layers}, result.samples
-    )
+    by_op = {layer.name: layer.counts for layer in result.layers}
+    cycles = run_cycles(program, progress=tell) if grain == "cycle" else None
+    if cycles is not None:
+        at_once = batching(main).each
+        found = with_cycles(found, cycles, samples=at_once)
+        by_op["network"] = _network(cycles, inferences=-(-result.samples // at_once))
+    total = _total(list(by_op.values()))
+    costs = _layer_costs(program, found, by_op, result.samples)
     each = 1 / found.throughput_per_s if found.throughput_per_s else found.latency_s
     cost = charge(program.target, _share(total, result.samples), each, occupancy=found.occupancy)
     return Simulation(
@@ -149,7 +164,14 @@ def simulate(
         layers=tuple(costs[: len(found.layers)]),
         others=tuple(costs[len(found.layers) :]),
         warnings=(*cost.warnings(program.target.name), *_doubts(program, samples)),
+        cycles=cycles,
     )
+
+
+def _network(cycles: Cycles, *, inferences: int) -> dict[str, int]:
+    """Return the network's events as they were measured, packet by packet."""
+    counts = {"router_flits": cycles.router_flits, "link_flits": cycles.link_flits}
+    return {event: count * inferences for event, count in counts.items() if count}
 
 
 def run_float(graph: Graph, samples: Samples, tell: Progress) -> dict[str, Array]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from neutrams.driver import Check, LayerCost, LayerUse, Resources, Share, Simulation
+from neutrams.driver import Check, Cycles, LayerCost, LayerUse, Resources, Share, Simulation
 
 
 def resources_json(found: Resources) -> dict[str, Any]:
@@ -50,6 +50,13 @@ def resources_json(found: Resources) -> dict[str, Any]:
     }
 
 
+def _cycles(found: Cycles | None) -> dict[str, Any] | None:
+    """Return what the cycle grain measured; times of layers stand with the layers."""
+    if found is None:
+        return None
+    return {key: value for key, value in asdict(found).items() if key != "layers"}
+
+
 def simulation_json(found: Simulation) -> dict[str, Any]:
     """Return what ``simulate --format json`` emits: figures of one inference unless said."""
     quality = found.quality
@@ -76,6 +83,7 @@ def simulation_json(found: Simulation) -> dict[str, Any]:
     ]
     return {
         "samples": found.samples,
+        "cycles": _cycles(found.cycles),
         "accuracy": found.accuracy,
         "metric": None if quality is None else quality.metric,
         "metric_value": None if quality is None else _finite(quality.value),

@@ -44,6 +44,7 @@ def resources_text(found: Resources, *, width: int = 120) -> list[RenderableType
 def simulation_text(found: Simulation, *, width: int = 120) -> list[RenderableType]:
     """Return what ``simulate`` shows."""
     rows = [*_quality_rows(found), *_cost_rows(found), *_resource_rows(found.resources)]
+    rows += _cycle_rows(found)
     others = (*found.others, _static(found))
     return [
         layer_table(found.resources.layers, found.layers, others, width),
@@ -182,6 +183,22 @@ def _resource_rows(found: Resources) -> list[Row]:
         *_choice_rows(found.chosen),
         ("chip", found.target),
         *_round_rows(found),
+    ]
+
+
+def _cycle_rows(found: Simulation) -> list[Row]:
+    """Say what the clocks were spent on, where they were counted."""
+    cycles = found.cycles
+    if cycles is None:
+        return []
+    busy = (
+        f"{percent(cycles.busiest_bus)} the busiest bus, "
+        f"{percent(cycles.busiest_vector)} vector unit, {percent(cycles.busiest_link)} link"
+    )
+    return [
+        ("clocks", f"{count(cycles.clocks)} an inference, measured"),
+        ("network", f"{count(cycles.flits)} flits an inference"),
+        ("at work", f"{busy}, of all clocks of a stream"),
     ]
 
 
