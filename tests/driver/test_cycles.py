@@ -57,6 +57,6 @@ def test_a_slow_network_is_felt(digits: dict[str, Any]) -> None:
 
 def test_rounds_are_refused(digits: dict[str, Any]) -> None:
     small = {"chip.tiles": 1, "tile.cores": 1, "core.crossbars": 4}
-    made = driver.compile(MNIST, calibration=digits, overrides=small, rounds="auto")
+    made = driver.compile(MNIST, calibration=digits, overrides=small, rounds=None)
     with pytest.raises(NeutramsError, match="NT0570"):
         driver.simulate(made, digits, grain="cycle")
