@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
+from neutrams.ir.ops.time import SAME, Next, Run, State
 from neutrams.ir.types import Dim, Shape, Symbol, product, quotient, symbol, times
 
 
@@ -57,12 +58,20 @@ def batch_axes(graph: Graph, name: str) -> Axes | Obstacle:
         if found:
             axes[value] = BatchAxis(found[0])
     for op in graph.ops:
-        placed = [None if v is None else axes.get(v) for v in op.operands]
-        made = _RULES.get(op.name, _independent)(op, placed, name)
-        if isinstance(made, str):
-            return Obstacle(op.results[0], made)
-        axes.update((v, place) for v, place in zip(op.results, made, strict=True) if place)
+        made = spread(op, axes, name)
+        if isinstance(made, Obstacle):
+            return made
+        axes |= made
     return axes
+
+
+def spread(op: Op, axes: Axes, name: str) -> Axes | Obstacle:
+    """Return where the results of one op keep samples, given where its operands do."""
+    placed = [None if v is None else axes.get(v) for v in op.operands]
+    made = _RULES.get(op.name, _independent)(op, placed, name)
+    if isinstance(made, str):
+        return Obstacle(op.results[0], made)
+    return {v: place for v, place in zip(op.results, made, strict=True) if place}
 
 
 def _places(shape: Shape, name: str) -> list[int]:
@@ -161,10 +170,49 @@ def _shape(op: Op, placed: Placed, name: str) -> Sequence[BatchAxis | None] | st
     return [None]
 
 
+def _run(op: Op, placed: Placed, name: str) -> Sequence[BatchAxis | None] | str:
+    """Follow one step of a run; states hold samples where their shape says so."""
+    assert isinstance(op, Run)
+    axes: Axes = {}
+    for value, place, over in zip(op.cell.inputs, placed, op.over, strict=True):
+        if place is not None and place.axis == over:
+            return f"mixes samples: it steps along axis {over}, where they lie"
+        if place is not None:
+            axes[value] = BatchAxis(place.axis - (SAME < over < place.axis), place.inner)
+    for step in (each for each in op.cell.ops if not isinstance(each, Next)):
+        found = _state(step, name) if isinstance(step, State) else spread(step, axes, name)
+        if isinstance(found, Obstacle):
+            return f"calls `@{op.cell.name}`, where {found}"
+        axes |= found
+    for step in op.cell.ops:
+        if isinstance(step, Next) and axes.get(step.value) != _slot(op.cell, step.slot, axes):
+            return f"keeps samples in another place from step to step, in slot `{step.slot}`"
+    return [_stacked(axes.get(v), axis) for v, axis in zip(op.cell.outputs, op.stack, strict=True)]
+
+
+def _state(op: State, name: str) -> Axes | Obstacle:
+    found = _places(op.shape, name)
+    if len(found) > 1 or (found and op.shape[found[0]] != symbol(name)):
+        return Obstacle(op.result, f"has no single axis of size `{name}`")
+    return {op.result: BatchAxis(found[0])} if found else {}
+
+
+def _slot(cell: Graph, slot: str, axes: Axes) -> BatchAxis | None:
+    reads = (op for op in cell.ops if isinstance(op, State) and op.slot == slot)
+    return next((axes.get(op.result) for op in reads), None)
+
+
+def _stacked(place: BatchAxis | None, axis: int) -> BatchAxis | None:
+    if place is None or axis == SAME:
+        return place
+    return BatchAxis(place.axis + (axis <= place.axis), place.inner)
+
+
 _RULES: dict[str, Callable[[Op, Placed, str], Sequence[BatchAxis | None] | str]] = {
     "tensor.transpose": _transpose,
     "tensor.reshape": _reshape,
     "tensor.expand": _expand,
     "tensor.shape": _shape,
+    "time.run": _run,
 }
 """Ops that move the batch axis; every other op is judged by its :meth:`Op.mixes`."""

@@ -186,7 +186,7 @@ class Run(Op):
         """Return the results, given what one step does."""
         inputs, outputs = self.cell.inputs, self.cell.outputs
         length = self._count(sources)
-        memory = Memory(self._sizes(sources))
+        memory = Memory(self.sizes([array.shape for array in sources]))
         parts: list[list[Array]] = [[] for _ in outputs]
         for t in reversed(range(length)) if self.reverse else range(length):
             live = {
@@ -214,11 +214,11 @@ class Run(Op):
             return parts[0]
         return np.stack(parts[::-1] if self.reverse else parts, axis=axis)
 
-    def _sizes(self, sources: Sequence[Array]) -> dict[str, int]:
-        """Return what the symbols of the sources stand for."""
+    def sizes(self, shapes: Sequence[Sequence[int]]) -> dict[str, int]:
+        """Return what the symbols of the sources stand for, given the shapes of those."""
         sizes: dict[str, int] = {}
-        for value, array in zip(self.sources, sources, strict=True):
-            for dim, size in zip(value.type.shape, array.shape, strict=True):
+        for value, shape in zip(self.sources, shapes, strict=True):
+            for dim, size in zip(value.type.shape, shape, strict=True):
                 if isinstance(dim, Symbol) and len(dim.names) == 1:
                     sizes.setdefault(dim.names[0], size // dim.factor)
         return sizes

@@ -12,9 +12,9 @@ from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.elementwise import Add
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.recurrent import DIRECTIONS, Lstm, Recurrent
-from neutrams.ir.ops.tensors import Concat, Reshape, Slice
+from neutrams.ir.ops.tensors import Concat, Reshape, Slice, Transpose
 from neutrams.ir.ops.time import SAME, Run
-from neutrams.ir.types import Array
+from neutrams.ir.types import Array, Symbol
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.match import constant
 from neutrams.passes.recurrent_cells import Cell, Way, fill
@@ -97,6 +97,19 @@ def _way_axis(op: Recurrent) -> int:
     return 1 if op.batch_first else 0
 
 
+def _samples_first(graph: Graph, op: Recurrent) -> tuple[Value, int]:
+    """Return the input with its samples before its steps, if any number of them, and the latter.
+
+    So samples lie along the first axis of what crossbars read, as in other networks.
+    """
+    if op.batch_first or not isinstance(op.x.type.shape[1], Symbol):
+        return op.x, _time(op)
+    swapped = (1, 0, 2)
+    if isinstance(op.x.op, Transpose) and tuple(op.x.op.permutation) == swapped:
+        return op.x.op.x, 1
+    return _add(graph, op, Transpose(op.x, permutation=swapped), f"{op.x.name}.samples"), 1
+
+
 class _Direction:
     """One direction of a layer."""
 
@@ -120,11 +133,12 @@ class _Direction:
             name = ("output", "h", "c")[index]
             step.output(states[max(index - 1, 0)], name)
         given = [value for value in first if isinstance(value, Value)]
-        sources = (self._gates(), *given)
+        x, over = _samples_first(self.graph, op)
+        sources = (self._gates(x), *given)
         made = Run(
             sources,
             cell=step,
-            over=(time, *(SAME for _ in given)),
+            over=(over, *(SAME for _ in given)),
             stack=tuple(SAME if index else time for index in read),
             reverse=self.reverse,
         )
@@ -136,13 +150,13 @@ class _Direction:
             found[index] = value
         return found
 
-    def _gates(self) -> Value:
+    def _gates(self, x: Value) -> Value:
         """Add the products of the input for all steps."""
         op, name, dtype = self.op, f"{self.prefix}.gates", self.op.x.type.dtype.numpy
         w = self.graph.weight(f"{self.prefix}.w", np.ascontiguousarray(self.way.w.T, dtype))
         if op.b is None:
-            return _add(self.graph, op, Matmul(op.x, w), name)
-        product = _add(self.graph, op, Matmul(op.x, w), f"{self.prefix}.input")
+            return _add(self.graph, op, Matmul(x, w), name)
+        product = _add(self.graph, op, Matmul(x, w), f"{self.prefix}.input")
         bias = self.graph.weight(f"{self.prefix}.b", self.way.early_bias.astype(dtype))
         return _add(self.graph, op, Add(product, bias), name)
 

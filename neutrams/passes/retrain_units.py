@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
-from neutrams.ir.ops.time import Run
 from neutrams.passes.base import Pass, PassContext
 
 Method = Literal["none", "bias", "gptq", "adaround", "learned", "sgd"]
@@ -70,12 +69,6 @@ class RetrainUnits(Pass):
                 error("NT0218", f"`{self.name}` needs the float network")
                 .note("the graph alone does not say what it was made from")
                 .help("retrain while compiling: `neutrams compile --retrain`")
-            )
-        if runs := [op for op in graph.ops if isinstance(op, Run)]:
-            raise NeutramsError(
-                error("NT0220", f"`{self.name}` does not reach through recurrent layers")
-                .at(runs[0].where, f"%{runs[0].result.name} runs a cell once a step")
-                .help("compile without `--retrain`")
             )
         if find_spec("torch") is None:
             raise NeutramsError(

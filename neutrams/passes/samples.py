@@ -9,7 +9,11 @@ import numpy as np
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value
+from neutrams.ir.ops.time import step_symbols
 from neutrams.ir.types import Array, Symbol
+
+LONGEST = 4096
+"""Steps of a sequence without end that are read, at least."""
 
 
 def batches(
@@ -19,6 +23,8 @@ def batches(
 
     An input that has no sample axis (a scalar, or an array of exactly its static shape beside
     inputs that have more samples) is repeated. A rest that does not fill a fixed batch is left.
+    Where the first axis counts the steps of a run, it is one sequence, and stays one: of up to
+    ``LONGEST`` steps, or ``limit`` if that is more.
 
     Raises:
         NeutramsError: NT0208, an input is missing, mis-shaped, empty or not finite, or the data
@@ -28,6 +34,8 @@ def batches(
     sampled = [v for v in graph.inputs if _has_samples(v, arrays[v.name])]
     fixed = _fixed_batch(sampled)
     step = fixed or size
+    if is_sequence(graph):
+        step = limit = max(limit, LONGEST)
     count = min([limit, *(len(arrays[v.name]) for v in sampled)]) if sampled else step
     if fixed:
         count = max(count - count % fixed, fixed)
@@ -42,6 +50,8 @@ def batches(
 def first(graph: Graph, data: Mapping[str, Array], *, limit: int) -> dict[str, Array]:
     """Return up to ``limit`` samples in one piece; what fills whole batches where those are fixed.
 
+    One sequence is cut as by :func:`batches`.
+
     Raises:
         NeutramsError: NT0208, as for :func:`batches`.
     """
@@ -50,9 +60,18 @@ def first(graph: Graph, data: Mapping[str, Array], *, limit: int) -> dict[str, A
     if not sampled:
         return arrays
     fixed = _fixed_batch(sampled) or 1
+    if is_sequence(graph):
+        limit = max(limit, LONGEST)
     count = min([limit, *(len(arrays[v.name]) for v in sampled)])
     cut = slice(max(count - count % fixed, fixed))
     return {**arrays, **{v.name: arrays[v.name][cut] for v in sampled}}
+
+
+def is_sequence(graph: Graph) -> bool:
+    """Whether what lies along the first axis are the steps of one sequence, not samples."""
+    steps = step_symbols(graph)
+    firsts = (value.type.shape[0] for value in graph.inputs if value.type.rank)
+    return any(isinstance(dim, Symbol) and steps & set(dim.names) for dim in firsts)
 
 
 def _has_samples(value: Value, array: Array) -> bool:

@@ -11,17 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops import unit as words
-from neutrams.training.executor import execute
 from neutrams.training.rules import rint
 from neutrams.training.run import Run
-from neutrams.training.segments import Segment
 from neutrams.training.units import Grids, Unit, single
 
 LOW, HIGH = -0.1, 1.1
@@ -137,60 +135,70 @@ class Outcome:
     after: float
     steps: int
 
+    def text(self, name: str) -> str:
+        """Say it of the value of a name."""
+        return f"error of `%{name}` {self.before:.3%} -> {self.after:.3%} in {self.steps} steps"
+
 
 Inputs = Callable[[Tensor], Mapping[Value, Tensor]]
-"""Gives a segment's inputs for the samples of given numbers."""
+"""Gives the inputs of what is trained for the samples of given numbers."""
+
+
+class Body(Protocol):
+    """What is trained at once: a segment, or the cell of a run."""
+
+    @property
+    def ops(self) -> tuple[Op, ...]: ...
+
+    def make(self, inputs: Mapping[Value, Tensor], run: Run) -> Tensor:
+        """Return what it makes of inputs, as real numbers, samples along the first axis."""
 
 
 class Learner:
-    """One segment under training.
+    """A body under training.
 
     Args:
-        segment: what is run; it has an output.
+        body: what is run, samples along the first axis.
         units: those of its units that are trained, each with its weights before rounding, in
             steps.
-        grids: of the segment's integer values.
+        grids: of the integer values of the body.
         recipe: how to learn.
         device: where.
     """
 
     def __init__(
         self,
-        segment: Segment,
+        body: Body,
         units: Sequence[tuple[Unit, Tensor]],
         grids: Grids,
         recipe: Recipe,
         device: str,
     ) -> None:
-        self._segment, self._grids, self._recipe, self._device = segment, grids, recipe, device
+        self._body, self._recipe, self._device = body, recipe, device
         self._learnt = [
             _Learnt.start(unit, grids[unit.mvm.x].zero, wanted, recipe, device)
             for unit, wanted in units
         ]
         self._gains: dict[tuple[Op, str], Tensor] = {
             (op, name): torch.ones((), device=device)
-            for op in segment.ops
+            for op in body.ops
             if isinstance(op, words.Add)
             for name in ("a_scale", "b_scale")
         }
 
     def predict(self, inputs: Mapping[Value, Tensor], *, hard: bool) -> Tensor:
-        """Return the segment's output as real numbers."""
+        """Return what the body makes, as real numbers."""
         weights: dict[Value, Tensor] = {}
         for item in self._learnt:
             weights.update(item.stand_ins(hard=hard))
         attributes = {key: gain * getattr(*key) for key, gain in self._gains.items()}
-        live = dict(inputs)
         run = Run(device=self._device, weights=weights, attributes=attributes, fast=True)
-        execute(self._segment.ops, live, run)
-        output = self._segment.output
-        assert output is not None
-        return self._grids.real(live[output], output)
+        return self._body.make(inputs, run)
 
     def train(self, inputs: Inputs, target: Tensor, split: tuple[Tensor, Tensor]) -> Outcome:
         """Learn from the first samples of ``split``, keep what is best on the second.
 
-        ``target`` is what the segment should make of all samples, in real numbers.
+        ``target`` is what the body should make of all samples, in real numbers.
         """
         recipe, (seen, held) = self._recipe, split
         size = float(target[seen].var(correction=0).clamp(min=1e-20))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.pooling import MaxPool
+from neutrams.ir.ops.time import SAME, Run
 from neutrams.ir.ops.unit_mvm import Mvm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """Consecutive ops, of which nothing but ``output`` is read later."""
+    """Consecutive ops. Nothing but ``output`` is read later, unless a run cuts the segment off."""
 
     ops: tuple[Op, ...]
     anchor: Value | None
@@ -33,17 +34,26 @@ class Segment:
         return [v for v in read if v not in made and not isinstance(v, Weight)]
 
 
-def segments(graph: Graph, known: Callable[[Value], bool]) -> list[Segment]:
+def segments(
+    graph: Graph, known: Callable[[Value], bool], alone: Collection[Run] = ()
+) -> list[Segment]:
     """Return all ops, in order, in segments as short as may be that hold a product each.
 
     A segment ends where a single value crosses over to later ops and ``known`` says that the
-    teacher has it. The rest, with nothing to train or to compare with, is the last segment.
+    teacher has it. The rest, with nothing to train or to compare with, is the last segment. Runs
+    in ``alone`` are segments of their own; what is made before one ends with its sequence.
     """
     last = _last_reads(graph)
     found: list[Segment] = []
     begin, index = 0, 0
     alive = {value for value in graph.inputs if last.get(value, -1) >= 0}
     while index < len(graph.ops):
+        op = graph.ops[index]
+        if isinstance(op, Run) and op in alone:
+            if begin < index:
+                found.append(_before(op, tuple(graph.ops[begin:index]), known))
+            found.append(Segment((op,), None, ()))
+            begin = index + 1
         alive = _after(graph, index, alive, last)
         part = graph.ops[begin : index + 1]
         if len(alive) == 1 and any(isinstance(op, Mvm) for op in part):
@@ -58,6 +68,12 @@ def segments(graph: Graph, known: Callable[[Value], bool]) -> list[Segment]:
     if begin < len(graph.ops):
         found.append(Segment(tuple(graph.ops[begin:]), None, ()))
     return found
+
+
+def _before(run: Run, ops: tuple[Op, ...], known: Callable[[Value], bool]) -> Segment:
+    made = {value for op in ops for value in op.results}
+    steps = (v for v, axis in zip(run.sources, run.over, strict=True) if axis != SAME)
+    return Segment(ops, next((v for v in steps if v in made and known(v)), None), ())
 
 
 def _last_reads(graph: Graph) -> dict[Value, int]:

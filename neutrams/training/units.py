@@ -15,6 +15,7 @@ from neutrams.ir.ops.indexing import Gather
 from neutrams.ir.ops.pooling import MaxPool
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.tensors import Reshape, Slice, Transpose
+from neutrams.ir.ops.time import Next, State
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType, TensorType
 
@@ -92,8 +93,13 @@ def find_unit(mvm: Mvm, graph: Graph) -> tuple[words.Reduce, words.Rescale | Deq
 
 
 def spread_grids(graph: Graph, known: dict[Value, Grid]) -> None:
-    """Give values that are moved from others, or into them, the grid of those."""
+    """Give values that are moved from others, into them, or on in time, the grid of those."""
+    for cell in graph.cells():
+        spread_grids(cell, known)
+    written = {op.slot: op.value for op in graph.ops if isinstance(op, Next)}
     for op in graph.ops:
+        if isinstance(op, State) and written.get(op.slot) in known:
+            known.setdefault(op.result, known[written[op.slot]])
         if isinstance(op, MOVES) and op.x in known:
             known.setdefault(op.result, known[op.x])
     for op in reversed(graph.ops):

@@ -64,10 +64,10 @@ def latest(folder: Path, key: str, segments: int) -> tuple[int, dict[str, Array]
 def state_of(graph: Graph, units: Iterable[Unit], grids: Grids) -> dict[str, Array]:
     """Return all that retraining may change, by name."""
     found: dict[str, Array] = {}
-    for unit in units:
+    for number, unit in enumerate(units):
         for weight in _weights(unit):
             assert weight.data is not None
-            found[f"weight:{weight.name}"] = weight.data
+            found[f"weight:{number}:{weight.name}"] = weight.data
     for op in graph.ops:
         for name in SCALES.get(type(op), ()):
             found[f"scale:{op.result.name}:{name}"] = np.float64(getattr(op, name)).reshape(1)
@@ -78,9 +78,9 @@ def state_of(graph: Graph, units: Iterable[Unit], grids: Grids) -> dict[str, Arr
 
 def restore(graph: Graph, units: Iterable[Unit], grids: Grids, state: Mapping[str, Array]) -> None:
     """Write a state back into the graph it was taken from."""
-    for unit in units:
+    for number, unit in enumerate(units):
         for weight in _weights(unit):
-            weight.data = state[f"weight:{weight.name}"]
+            weight.data = state[f"weight:{number}:{weight.name}"]
     for op in graph.ops:
         for name in SCALES.get(type(op), ()):
             setattr(op, name, float(state[f"scale:{op.result.name}:{name}"][0]))

@@ -34,6 +34,14 @@ class Views:
         zero = grids[unit.mvm.x].zero
         return Views(*sampled(unit.mvm, x, sums - _along(unit, sums), zero, seed=seed))
 
+    def split(self, share: float, seed: int) -> tuple[Views, Views]:
+        """Return the windows to learn from, and those held out."""
+        order = torch.randperm(len(self.x), generator=torch.Generator().manual_seed(seed))
+        held = max(1, round(len(self.x) * share))
+        parts = (order[held:].sort()[0], order[:held].sort()[0])
+        seen, out = (Views(self.x[part], self.y[part]) for part in parts)
+        return seen, out
+
     def sums(self, ints: Tensor) -> Tensor:
         """Return ``[n, G·M]``: the products of the inputs and integer weights."""
         groups = self.x.shape[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +12,14 @@ import torch
 from torch import Tensor
 
 from neutrams.ir.graph import Graph
-from neutrams.ir.op import Op, Value
+from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.ops.time import Run as TimeRun
 from neutrams.ir.ops.unit import Add, AveragePool, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.passes.base import PassContext
 from neutrams.passes.retraining import checkpoint
+from neutrams.passes.retraining.cells import CellRoad, Play
 from neutrams.passes.retraining.fit import (
     Views,
     activated,
@@ -28,9 +31,11 @@ from neutrams.passes.retraining.fit import (
 from neutrams.passes.retraining.merged import merged_lessons
 from neutrams.passes.retraining.teacher import Lesson, Teacher, lesson
 from neutrams.passes.samples import batches
-from neutrams.training.batched import graph_inputs, run_ops, sample_axis, take
+from neutrams.training.batched import Samples, graph_inputs, run_ops
+from neutrams.training.chunks import obstacle
+from neutrams.training.executor import execute
 from neutrams.training.learn import Learner, Outcome, Recipe
-from neutrams.training.run import Run
+from neutrams.training.run import Run, to_tensor
 from neutrams.training.segments import Segment, segments
 from neutrams.training.settings import choose_device, settled
 from neutrams.training.units import Grid, Grids, Unit
@@ -51,18 +56,22 @@ def retrain(graph: Graph, ctx: PassContext, options: RetrainUnits) -> bool:
         NeutramsError: NT0020, NT0208, NT0216: checkpoints, data or device are at fault.
     """
     assert ctx.teacher is not None
+    data = _samples(graph, ctx, options.samples)
+    samples = Samples(graph, max(len(array) for array in data.values()))
     teacher = Teacher(ctx.teacher)
     lessons = merged_lessons(graph, teacher, ctx)
-    for op in (op for op in graph.ops if isinstance(op, Mvm) and op not in lessons):
-        found = _whole_batch(op) or lesson(op, graph, teacher)
-        if isinstance(found, str):
-            ctx.remark(op, f"not retrained: {found}", kind="missed")
-        else:
-            lessons[op] = found
+    for home in (graph, *graph.cells()):
+        reason = _cell_obstacle(home, graph, samples, teacher) if home is not graph else ""
+        for op in (op for op in home.ops if isinstance(op, Mvm) and op not in lessons):
+            found = reason or _whole_batch(op, home is graph, samples) or lesson(op, home, teacher)
+            if isinstance(found, str):
+                ctx.remark(op, f"not retrained: {found}", kind="missed")
+            else:
+                lessons[op] = found
     if not lessons:
         return False
     with settled(options.threads):
-        road = _Road(graph, ctx, options, teacher, lessons)
+        road = _Road(graph, ctx, options, teacher, lessons, data, samples)
         road.walk()
     ctx.facts["retraining"] = {
         "torch": torch.__version__,
@@ -72,8 +81,29 @@ def retrain(graph: Graph, ctx: PassContext, options: RetrainUnits) -> bool:
     return True
 
 
-def _whole_batch(op: Mvm) -> str:
-    return "" if sample_axis(op.x) is not None else "its input has no free axis of samples"
+def _samples(graph: Graph, ctx: PassContext, most: int) -> dict[str, Array]:
+    assert ctx.calibration is not None
+    return next(batches(graph, ctx.calibration, limit=most, size=most))
+
+
+def _whole_batch(op: Mvm, outside: bool, samples: Samples) -> str:
+    free = not outside or samples.axis(op.x) is not None
+    return "" if free else "its input has no free axis of samples"
+
+
+def _cell_obstacle(cell: Graph, graph: Graph, samples: Samples, teacher: Teacher) -> str:
+    """Return why the units of a cell cannot be retrained; empty where they can."""
+    runs = [op for op in graph.ops if isinstance(op, TimeRun) and op.cell is cell]
+    if len(runs) != 1:
+        return "its cell is run in several places, or within another"
+    if _original(runs[0], teacher) is None:
+        return "the original network has no such run"
+    return obstacle(runs[0], mixing=runs[0] in samples.mixing)
+
+
+def _original(run: TimeRun, teacher: Teacher) -> TimeRun | None:
+    found = teacher.value(run.results[0])
+    return found.op if found is not None and isinstance(found.op, TimeRun) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +114,27 @@ class _Task:
     lessons: list[Lesson]
     inputs: dict[Value, Tensor]
     target: Tensor
+    """Samples along the first axis."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Body:
+    """A segment as a learner runs it."""
+
+    segment: Segment
+    grids: Grids
+    samples: Samples
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        return self.segment.ops
+
+    def make(self, inputs: Mapping[Value, Tensor], run: Run) -> Tensor:
+        live = dict(inputs)
+        execute(self.ops, live, run)
+        output = self.segment.output
+        assert output is not None
+        return self.samples.first(output, self.grids.real(live[output], output))
 
 
 class _Road:
@@ -96,15 +147,29 @@ class _Road:
         options: RetrainUnits,
         teacher: Teacher,
         lessons: dict[Mvm, Lesson],
+        data: dict[str, Array],
+        samples: Samples,
     ) -> None:
         self.graph, self.ctx, self.options = graph, ctx, options
         self.teacher, self.lessons = teacher, lessons
+        self.data, self.samples = data, samples
         self.device = choose_device(options.device)
-        known = {v: Grid(*ctx.grids[v.name]) for v in graph.values() if v.name in ctx.grids}
+        homes = (graph, *graph.cells())
+        known = {
+            v: Grid(*ctx.grids[v.name])
+            for home in homes
+            for v in home.values()
+            if v.name in ctx.grids
+        }
         self.grids = Grids(graph, known, {op: item.unit for op, item in lessons.items()})
-        self.data = self._samples()
         self.split = self._split()
-        self.parts = segments(graph, self._known)
+        self.cells = [
+            op
+            for op in graph.ops
+            if isinstance(op, TimeRun) and any(unit in lessons for unit in op.cell.ops)
+        ]
+        self.parts = segments(graph, self._known, self.cells)
+        self.original = Samples(teacher.graph, samples.count, teacher.extra)
         self.heard = self._listen()
         self.live = graph_inputs(graph, self.data, self.device)
 
@@ -136,25 +201,27 @@ class _Road:
             return
         last = self.parts[ends[-1]]
         ops = tuple(op for part in self.parts[: ends[-1] + 1] for op in part.ops)
-        inside = [self.lessons[op] for op in ops if isinstance(op, Mvm) and op in self.lessons]
+        inside = [item for op, item in self.lessons.items() if op in ops or self._in_cell(op, ops)]
         inputs = graph_inputs(self.graph, self.data, self.device)
-        task = _Task(Segment(ops, last.anchor, last.tail), inside, inputs, self._target(last))
+        part = Segment(ops, last.anchor, last.tail)
+        task = self._task(part, inside, inputs, self._target(last))
         wanted = {item.unit.mvm: item.unit.ints for item in inside}
         self._tell(task, self._learn(task, wanted, steps=self.options.whole))
+
+    def _in_cell(self, unit: Mvm, ops: Collection[Op]) -> bool:
+        return any(run in ops and unit in run.cell.ops for run in self.cells)
+
+    def _body(self, segment: Segment) -> _Body:
+        return _Body(segment, self.grids, self.samples)
 
     def _key(self) -> str:
         options = replace(self.options, checkpoints="", device=self.device)
         held = (options, self.ctx.seed, torch.__version__)
         return checkpoint.key_of(self.graph, self.teacher.graph, self.data, held)
 
-    def _samples(self) -> dict[str, Array]:
-        assert self.ctx.calibration is not None
-        most = self.options.samples
-        return next(batches(self.graph, self.ctx.calibration, limit=most, size=most))
-
     def _split(self) -> tuple[Tensor, Tensor]:
         """Return the numbers of the samples to learn from, and of those held out."""
-        count = max(len(array) for array in self.data.values())
+        count = self.samples.count
         order = np.random.default_rng(self.ctx.seed).permutation(count)
         held = min(max(1, round(count * self.options.held_out)), count - 1) if count > 1 else 0
         seen, out = np.sort(order[held:]), np.sort(order[:held] if held else order)
@@ -167,19 +234,22 @@ class _Road:
     def _listen(self) -> dict[Value, Tensor]:
         """Return what the teacher makes wherever it will be compared."""
         wanted = {item.sums for item in self.lessons.values()}
+        for cell in self.cells:
+            original = _original(cell, self.teacher)
+            wanted.update(() if original is None else original.sources)
         made = (op.result for op in self.graph.ops if op.results and self._known(op.result))
         wanted |= {found for value in made if (found := self.teacher.value(value)) is not None}
         source = self.teacher.graph
         data = {value.name: self.data[value.name] for value in source.inputs}
         inputs = graph_inputs(source, data, self.device)
-        return run_ops(
-            [*source.ops, *self.teacher.extra],
-            inputs,
-            list(wanted),
-            Run(device=self.device, fast=True),
-        )
+        heard = [value for value in wanted if self.teacher.home(value) is source]
+        ops, run = [*source.ops, *self.teacher.extra], Run(device=self.device, fast=True)
+        return run_ops(ops, inputs, heard, run, self.original)
 
     def _retrain(self, part: Segment) -> None:
+        if isinstance(part.ops[0], TimeRun) and part.ops[0] in self.cells:
+            self._retrain_cell(part.ops[0])
+            return
         lessons = [
             self.lessons[op] for op in part.ops if isinstance(op, Mvm) and op in self.lessons
         ]
@@ -189,20 +259,47 @@ class _Road:
         wanted, live = self._fit(part, inputs)
         if self.options.method not in LEARNING or not self.options.steps:
             return
-        if part.anchor is None or len(lessons) > MOST_UNITS or self.options.method == "sgd":
+        if self._whole(part) or len(lessons) > MOST_UNITS or self.options.method == "sgd":
             tasks = [self._alone(item, live) for item in lessons]
         else:
-            tasks = [_Task(part, lessons, inputs, self._target(part))]
+            tasks = [self._task(part, lessons, inputs, self._target(part))]
         for task in tasks:
-            self._tell(task, self._learn(task, wanted))
+            if not any(op in self.samples.mixing for op in task.segment.ops):
+                self._tell(task, self._learn(task, wanted))
+
+    def _whole(self, part: Segment) -> bool:
+        """Whether a segment cannot be learnt at once, sample by sample."""
+        if part.anchor is None or self.samples.axis(part.anchor) is None:
+            return True
+        return any(op in self.samples.mixing for op in part.ops)
+
+    def _retrain_cell(self, run: TimeRun) -> None:
+        original = _original(run, self.teacher)
+        assert original is not None
+        method = self.options.method
+        cell = CellRoad(
+            Play(run, {v: self._given(v, self.live) for v in run.sources}),
+            Play(original, {v: self._given(v, self.heard) for v in original.sources}),
+            [self.lessons[op] for op in run.cell.ops if isinstance(op, Mvm) and op in self.lessons],
+            teacher=self.teacher,
+            grids=self.grids,
+            options=self.options,
+            seed=self.ctx.seed,
+            device=self.device,
+        )
+        learning = method in LEARNING and bool(self.options.steps)
+        outcome = cell.walk(solving=method in SOLVING, learning=learning)
+        self.ctx.remark(run, outcome.text(run.results[0].name))
+
+    def _given(self, value: Value, live: Mapping[Value, Tensor]) -> Tensor:
+        if not isinstance(value, Weight):
+            return live[value]
+        assert value.data is not None
+        return to_tensor(value.data, self.device)
 
     def _tell(self, task: _Task, outcome: Outcome) -> None:
         assert task.segment.anchor is not None
-        self.ctx.remark(
-            task.lessons[0].unit.mvm,
-            f"error of `%{task.segment.anchor.name}` {outcome.before:.3%} -> {outcome.after:.3%}"
-            f" in {outcome.steps} steps",
-        )
+        self.ctx.remark(task.lessons[0].unit.mvm, outcome.text(task.segment.anchor.name))
 
     def _inputs(self, part: Segment) -> dict[Value, Tensor]:
         """Return what a segment is trained to read."""
@@ -229,7 +326,8 @@ class _Road:
                 wanted[op] = self._fit_unit(self.lessons[op], live)
             if isinstance(op, Add) and self.options.method in SOLVING and self._known(op.result):
                 self._fit_sum(op, live)
-            live.update(run_ops([op], live, op.results, Run(device=self.device)))
+            run = Run(device=self.device)
+            live.update(run_ops([op], live, op.results, run, self.samples))
         return wanted, live
 
     def _fit_unit(self, item: Lesson, live: dict[Value, Tensor]) -> Tensor:
@@ -237,9 +335,21 @@ class _Road:
         if self.options.method == "sgd":
             return original_steps(unit, self.grids)
         x = live[unit.mvm.x]
-        seen, held = (
-            Views.of(unit, x[which], sums[which], self.grids, self.ctx.seed) for which in self.split
-        )
+        if unit.mvm in self.samples.mixing:
+            seen, held = Views.of(unit, x, sums, self.grids, self.ctx.seed).split(
+                self.options.held_out, self.ctx.seed
+            )
+        else:
+            seen, held = (
+                Views.of(
+                    unit,
+                    self.samples.pick(unit.mvm.x, x, which),
+                    self.original.pick(item.sums, sums, which),
+                    self.grids,
+                    self.ctx.seed,
+                )
+                for which in self.split
+            )
         if self.options.method == "bias":
             correct_bias(unit, seen, self.grids)
             return original_steps(unit, self.grids)
@@ -250,8 +360,9 @@ class _Road:
         if counterpart is None or not self.grids.free(op.result):
             return
         seen = self.split[0]
-        wanted = self.heard[counterpart][seen]
-        search_sum_step(op, live[op.a][seen], live[op.b][seen], wanted, self.grids)
+        wanted = self.original.pick(counterpart, self.heard[counterpart], seen)
+        a, b = (self.samples.pick(v, live[v], seen) for v in (op.a, op.b))
+        search_sum_step(op, a, b, wanted, self.grids)
 
     def _target(self, part: Segment) -> Tensor:
         """Return what the teacher makes where a segment ends."""
@@ -266,7 +377,7 @@ class _Road:
             return target
         run = Run(device=self.device, fast=True)
         last = part.tail[-1].result
-        return run_ops(part.tail, {part.anchor: target}, [last], run)[last]
+        return run_ops(part.tail, {part.anchor: target}, [last], run, self.samples)[last]
 
     def _alone(self, item: Lesson, live: dict[Value, Tensor]) -> _Task:
         """Return the task of one unit by itself."""
@@ -278,7 +389,13 @@ class _Road:
             axis = unit.reduce.axis % target.ndim
             target = target - unit.shift.to(target).reshape((-1, *(1,) * (target.ndim - 1 - axis)))
         segment = Segment((unit.mvm, unit.reduce, post), post.result, ())
-        return _Task(segment, [item], {unit.mvm.x: live[unit.mvm.x]}, target)
+        return self._task(segment, [item], {unit.mvm.x: live[unit.mvm.x]}, target)
+
+    def _task(
+        self, part: Segment, lessons: list[Lesson], inputs: dict[Value, Tensor], target: Tensor
+    ) -> _Task:
+        assert part.output is not None
+        return _Task(part, lessons, inputs, self.samples.first(part.output, target))
 
     def _learn(self, task: _Task, wanted: dict[Mvm, Tensor], *, steps: int = 0) -> Outcome:
         options = self.options
@@ -290,8 +407,10 @@ class _Road:
             free = replace(recipe, rounding="float", plain=True)
             pairs = self._value_range(task, pairs[0][1], free)
             recipe = replace(recipe, plain=True)
-        learner = Learner(task.segment, pairs, self.grids, recipe, self.device)
-        outcome = learner.train(lambda w: take(task.inputs, w), task.target, self.split)
+        learner = Learner(self._body(task.segment), pairs, self.grids, recipe, self.device)
+        outcome = learner.train(
+            lambda w: self.samples.take(task.inputs, w), task.target, self.split
+        )
         learner.store()
         return outcome
 
@@ -300,8 +419,10 @@ class _Road:
     ) -> list[tuple[Unit, Tensor]]:
         """The first phase of 2016: weights that are not rounded, within the range of values."""
         unit = task.lessons[0].unit
-        learner = Learner(task.segment, [(unit, wanted)], self.grids, recipe, self.device)
-        learner.train(lambda w: take(task.inputs, w), task.target, self.split)
+        learner = Learner(
+            self._body(task.segment), [(unit, wanted)], self.grids, recipe, self.device
+        )
+        learner.train(lambda w: self.samples.take(task.inputs, w), task.target, self.split)
         learner.store()
         return [(unit, learner.latents()[0])]
 
@@ -309,7 +430,7 @@ class _Road:
         """Replace a segment's inputs by what it makes, as far as later ops read it."""
         before = {value: self.live[value] for value in part.inputs}
         made = [v for op in part.ops for v in op.results if self._read_later(v, part)]
-        found = run_ops(part.ops, before, made, Run(device=self.device))
+        found = run_ops(part.ops, before, made, Run(device=self.device), self.samples)
         keep = {v: t for v, t in self.live.items() if v not in before or self._read_later(v, part)}
         self.live = {**keep, **found}
 

@@ -24,14 +24,23 @@ class Teacher:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._by_name = {value.origin: value for value in graph.values() if value.origin}
-        self._by_name |= {value.name: value for value in graph.values()}
+        self._homes = {v: home for home in (*graph.cells(), graph) for v in home.values()}
+        self._by_name = {value.origin: value for value in self._homes if value.origin}
+        self._by_name |= {value.name: value for value in self._homes}
         self.extra: list[Op] = []
         """Ops beside those of the network, of what it makes only as parts of a sum."""
 
     def value(self, of: Value) -> Value | None:
-        """Return the float value that a value of the unit graph stands for."""
-        return self._by_name.get(of.origin) if of.origin else None
+        """Return the float value that a value of the unit graph stands for.
+
+        Floats that are made as before keep their names.
+        """
+        name = of.origin or (of.name if of.type.dtype.is_float else "")
+        return self._by_name.get(name)
+
+    def home(self, value: Value) -> Graph:
+        """Return the graph that a value is in, or is made beside: the network, or a cell."""
+        return self._homes.get(value, self.graph)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +69,7 @@ def lesson(op: Mvm, graph: Graph, teacher: Teacher, matrix: Array | None = None)
         matrix = whole_matrix(item, op.fan_in)
     if matrix.shape != op.w.type.shape:
         return "the original's weights have another shape"
-    sums, bias = _with_bias(teacher.graph, made, item.neurons)
+    sums, bias = _with_bias(teacher.home(made), made, item.neurons)
     if item.b is not None:
         bias = item.b
     reduce, post = found
