@@ -102,7 +102,7 @@ def _samples_first(graph: Graph, op: Recurrent) -> tuple[Value, int]:
 
     So samples lie along the first axis of what crossbars read, as in other networks.
     """
-    if op.batch_first or not isinstance(op.x.type.shape[1], Symbol):
+    if op.batch_first or op.x.op is None or not isinstance(op.x.type.shape[1], Symbol):
         return op.x, _time(op)
     swapped = (1, 0, 2)
     if isinstance(op.x.op, Transpose) and tuple(op.x.op.permutation) == swapped:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,9 +22,6 @@ from neutrams.training.learn import Inputs, Learner, Outcome, Recipe
 from neutrams.training.run import Run
 from neutrams.training.runs import listen
 from neutrams.training.units import Grids, Unit
-
-if TYPE_CHECKING:
-    from neutrams.passes.retrain_units import RetrainUnits
 
 SWEEPS = 2
 """Times that units are fitted: each changes the states that the others read."""
@@ -46,6 +43,19 @@ class Play:
         return listen(self.run, given, wanted, Run(device=device, fast=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a cell is retrained."""
+
+    fit: Literal["", "bias", "solve"]
+    """What follows from inputs and targets directly: nothing, means only, or all."""
+    recipe: Recipe | None
+    """How to learn by gradient descent; ``None`` for not at all."""
+    ridge: float
+    held_out: float
+    seed: int
+
+
 class CellRoad:
     """The retraining of one cell.
 
@@ -65,12 +75,11 @@ class CellRoad:
         lessons: Sequence[Lesson],
         teacher: Teacher,
         grids: Grids,
-        options: RetrainUnits,
-        seed: int,
+        way: Way,
         device: str,
     ) -> None:
         self._play, self._lessons, self._teacher, self._grids = play, lessons, teacher, grids
-        self._options, self._seed, self._device = options, seed, device
+        self._way, self._device = way, device
         cell = play.run.cell
         self._outputs = list(dict.fromkeys(cell.outputs))
         taught = dict(zip(cell.outputs, original.run.cell.outputs, strict=True))
@@ -81,31 +90,31 @@ class CellRoad:
         steps, sequences = next(iter(self._told.values())).shape[:2]
         self._chunks = Chunks.of(sequences, steps)
         self._body = CellBody(play.run, self._chunks, grids, sizes)
-        self._split = self._chunks.split(options.held_out, seed)
+        self._split = self._chunks.split(way.held_out, way.seed)
         parts = [self._told[taught[v]].flatten(2) / sizes[v] for v in self._outputs]
         self._target = torch.cat(parts, dim=2)
 
-    def walk(self, *, solving: bool, learning: bool) -> Outcome:
+    def walk(self) -> Outcome:
         """Fit, then learn; keep what makes the outputs of held-out sequences better."""
         before = best = self._missed()
         wanted = {i.unit.mvm: original_steps(i.unit, self._grids) for i in self._lessons}
-        for _ in range(SWEEPS if self._options.method != "sgd" else 0):
+        for _ in range(SWEEPS if self._way.fit else 0):
             kept = self._state()
-            fitted = {item.unit.mvm: self._fit(item, solving=solving) for item in self._lessons}
+            fitted = {item.unit.mvm: self._fit(item) for item in self._lessons}
             if (now := self._missed()) >= best:
                 self._restore(kept)
                 break
             best, wanted = now, fitted
         steps = 0
-        if learning:
+        if self._way.recipe is not None:
             kept = self._state()
-            steps = self._learn(wanted)
+            steps = self._learn(wanted, self._way.recipe)
             if (now := self._missed()) >= best:
                 self._restore(kept)
             best = min(best, now)
         return Outcome(before, best, steps)
 
-    def _fit(self, item: Lesson, *, solving: bool) -> Tensor:
+    def _fit(self, item: Lesson) -> Tensor:
         """Fit a unit to what the cell, as it is now, lets it read."""
         unit = item.unit
         value = unit.post.result
@@ -115,13 +124,13 @@ class CellRoad:
         sums = self._wanted(value, item, heard) if plain else self._told[item.sums]
         x, y = heard[unit.mvm.x].flatten(0, 1), sums.flatten(0, 1)
         seen, held = (
-            Views.of(unit, x[rows], y[rows], self._grids, self._seed)
+            Views.of(unit, x[rows], y[rows], self._grids, self._way.seed)
             for rows in map(self._rows, self._split)
         )
-        if not solving:
+        if self._way.fit == "bias":
             correct_bias(unit, seen, self._grids)
             return original_steps(unit, self._grids)
-        return solve(unit, seen, held, self._grids, ridge=self._options.ridge)
+        return solve(unit, seen, held, self._grids, ridge=self._way.ridge)
 
     def _wanted(self, value: Value, item: Lesson, heard: Mapping[Value, Tensor]) -> Tensor:
         """Return what a unit should add so that sums behind it are the teacher's."""
@@ -153,13 +162,7 @@ class CellRoad:
         grid = grid.reshape(self._chunks.steps, self._chunks.sequences)
         return self._chunks.cut(grid, which).reshape(-1).sort()[0].to(self._device)
 
-    def _learn(self, wanted: Mapping[Mvm, Tensor]) -> int:
-        options = self._options
-        recipe = Recipe(options.steps, options.batch, options.rate, seed=self._seed)
-        if options.method == "adaround":
-            recipe = replace(recipe, rounding="soft")
-        if options.method == "sgd":
-            recipe = replace(recipe, plain=True)
+    def _learn(self, wanted: Mapping[Mvm, Tensor], recipe: Recipe) -> int:
         pairs = [(item.unit, wanted[item.unit.mvm]) for item in self._lessons]
         learner = Learner(self._body, pairs, self._grids, recipe, self._device)
         every = torch.arange(self._chunks.count)

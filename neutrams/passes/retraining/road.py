@@ -19,7 +19,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.passes.base import PassContext
 from neutrams.passes.retraining import checkpoint
-from neutrams.passes.retraining.cells import CellRoad, Play
+from neutrams.passes.retraining.cells import CellRoad, Play, Way
 from neutrams.passes.retraining.fit import (
     Views,
     activated,
@@ -277,18 +277,25 @@ class _Road:
         original = _original(run, self.teacher)
         assert original is not None
         method = self.options.method
+        plain = method in LEARNING and bool(self.options.steps)
+        recipe = replace(self._recipe(), plain=method == "sgd") if plain else None
+        way = Way(
+            "solve" if method in SOLVING else "bias" if method == "bias" else "",
+            recipe,
+            self.options.ridge,
+            self.options.held_out,
+            self.ctx.seed,
+        )
         cell = CellRoad(
             Play(run, {v: self._given(v, self.live) for v in run.sources}),
             Play(original, {v: self._given(v, self.heard) for v in original.sources}),
             [self.lessons[op] for op in run.cell.ops if isinstance(op, Mvm) and op in self.lessons],
             teacher=self.teacher,
             grids=self.grids,
-            options=self.options,
-            seed=self.ctx.seed,
+            way=way,
             device=self.device,
         )
-        learning = method in LEARNING and bool(self.options.steps)
-        outcome = cell.walk(solving=method in SOLVING, learning=learning)
+        outcome = cell.walk()
         self.ctx.remark(run, outcome.text(run.results[0].name))
 
     def _given(self, value: Value, live: Mapping[Value, Tensor]) -> Tensor:
@@ -398,12 +405,9 @@ class _Road:
         return _Task(part, lessons, inputs, self.samples.first(part.output, target))
 
     def _learn(self, task: _Task, wanted: dict[Mvm, Tensor], *, steps: int = 0) -> Outcome:
-        options = self.options
-        recipe = Recipe(steps or options.steps, options.batch, options.rate, seed=self.ctx.seed)
-        if options.method == "adaround":
-            recipe = replace(recipe, rounding="soft")
+        recipe = self._recipe(steps)
         pairs = [(item.unit, wanted[item.unit.mvm]) for item in task.lessons]
-        if options.method == "sgd" and not steps:
+        if self.options.method == "sgd" and not steps:
             free = replace(recipe, rounding="float", plain=True)
             pairs = self._value_range(task, pairs[0][1], free)
             recipe = replace(recipe, plain=True)
@@ -413,6 +417,11 @@ class _Road:
         )
         learner.store()
         return outcome
+
+    def _recipe(self, steps: int = 0) -> Recipe:
+        options = self.options
+        recipe = Recipe(steps or options.steps, options.batch, options.rate, seed=self.ctx.seed)
+        return replace(recipe, rounding="soft") if options.method == "adaround" else recipe
 
     def _value_range(
         self, task: _Task, wanted: Tensor, recipe: Recipe
