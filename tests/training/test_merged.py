@@ -22,7 +22,7 @@ from neutrams.ir.verifier import verify
 from neutrams.passes import PassContext, PassManager, default_pipeline
 from neutrams.passes.retraining.merged import merged_lessons
 from neutrams.passes.retraining.teacher import Teacher
-from neutrams.training.batched import graph_inputs, run_ops
+from neutrams.training.batched import Samples, graph_inputs, run_ops
 from neutrams.training.executor import run_graph
 from neutrams.training.run import Run
 
@@ -111,7 +111,9 @@ def test_what_parts_should_make_adds_up_to_what_the_original_makes(merge: str, f
     assert len(lessons) == (6 if fan_in == 4 else 4)
     inputs = graph_inputs(teacher, {"x": TEST}, "cpu")
     wanted = [item.sums for item in lessons.values()]
-    heard = run_ops([*teacher.ops, *original.extra], inputs, wanted, Run(fast=True))
+    samples = Samples(teacher, len(TEST), original.extra)
+    ops = [*teacher.ops, *original.extra]
+    heard = run_ops(ops, inputs, wanted, Run(fast=True), samples)
     for part in [op for op in lessons if op.result.name in ctx.parts]:
         root = next(op for op in lessons if f"{op.result.name[:-4]}.part.mvm" == part.result.name)
         shares = heard[lessons[part].sums] - along(lessons[part].bias, part)
