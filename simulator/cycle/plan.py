@@ -22,6 +22,7 @@ from neutrams.ir.types import bind
 from neutrams.simulator.batching import batching
 from neutrams.simulator.constants import constant
 from neutrams.simulator.cycle.needs import block, reached, room, windows_of
+from neutrams.simulator.cycle.parts import Part, crossbar_parts, partial_sums, reach, sum_parts
 from neutrams.simulator.cycle.state import EDGE, STATION, Plan
 from neutrams.simulator.digital import Sizes, elements, work
 from neutrams.simulator.network.state import I64
@@ -30,19 +31,6 @@ AHEAD = 2
 """Items that an input register holds: one is read while the next is fetched."""
 SLACK = 2
 """Items that a buffer holds beyond what its reader needs at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one tile does of one copy of an op."""
-
-    tile: int
-    copy: int
-    share: float
-    """Part of each result's elements that it makes."""
-    reads: float
-    """Part of each operand's elements that it reads."""
-    blocks: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -118,7 +106,7 @@ class _Planner:
         windows = windows_of(op, self.sizes, {v: p.windows for v, p in made.items()})
         if isinstance(op, Mvm):
             assert group is not None
-            parts, copies, source = self._crossbar_parts(op, group), group.copies, None
+            parts, copies, source = crossbar_parts(op, group, self._per_tile), group.copies, None
         else:
             parts, copies, source = self._digital_parts(op, made)
             if windows < copies:
@@ -129,24 +117,6 @@ class _Planner:
         )
         for part in parts:
             self.stations.append(self._station(op, part, copies, windows, times))
-
-    def _crossbar_parts(self, op: Mvm, group: Group) -> list[Part]:
-        """Blocks of one copy in one tile work together."""
-        per_tile = self.target.machine.tile.cores * self.target.machine.core.crossbars
-        table = op.table().astype(np.int64)
-        tiles = (constant(group.crossbars) // per_tile).reshape(group.copies, len(table))
-        groups = table[:, 1] - table[:, 0]
-        rows, neurons = groups * (table[:, 3] - table[:, 2]), groups * (table[:, 5] - table[:, 4])
-        chunk = table[:, 0] * op.fan_in + table[:, 2]
-        parts = []
-        for copy, homes in enumerate(tiles):
-            for tile in np.unique(homes):
-                held = np.flatnonzero(homes == tile)
-                _, once = np.unique(chunk[held], return_index=True)
-                reads = rows[held][once].sum() / (op.groups * op.fan_in)
-                share = neurons[held].sum() / op.outputs
-                parts.append(Part(int(tile), copy, share, reads, tuple(held.tolist())))
-        return parts
 
     def _digital_parts(
         self, op: Op, made: Mapping[Value, _Planned]
@@ -161,15 +131,7 @@ class _Planner:
         maker = self.links.maker(largest)
         if not isinstance(maker, Mvm):
             return source.parts, source.copies, maker
-        table = maker.table().astype(np.int64)
-        neurons = (table[:, 1] - table[:, 0]) * (table[:, 5] - table[:, 4])
-        parts = []
-        for part in source.parts:
-            heads = [b for b in part.blocks if table[b, 2] == 0]
-            if heads:
-                share = neurons[heads].sum() / maker.outputs
-                parts.append(Part(part.tile, part.copy, share, share, tuple(heads)))
-        return parts, source.copies, maker
+        return sum_parts(maker, source.parts), source.copies, maker
 
     def _reader_tile(self, op: Op) -> int:
         """An op that only inputs of the network reach works in the tile of its vector op."""
@@ -178,6 +140,11 @@ class _Planner:
             if getattr(each, "unit", None) == name and each.name == "chip.vector":
                 return int(constant(each.operands[0])[0])  # type: ignore[arg-type]
         return 0
+
+    @property
+    def _per_tile(self) -> int:
+        """Return the crossbars of a tile."""
+        return self.target.machine.tile.cores * self.target.machine.core.crossbars
 
     def _station(
         self, op: Op, part: Part, copies: int, windows: int, times: int
@@ -280,9 +247,9 @@ class _Planner:
     ) -> float | None:
         """Return what one item sends over an edge; ``None`` where there is none."""
         if isinstance(op, Reduce) and isinstance(maker, Mvm):
-            return _partial_sums(maker, source, target, bits)
+            return partial_sums(maker, source, target, bits)
         if isinstance(op, Mvm):
-            return bits * source.share * target.reads * _reach(op, copies)
+            return bits * source.share * target.reads * reach(op, copies)
         if self.planned[op].heir_of is maker:
             here = source.tile == target.tile and source.copy == target.copy
             return bits * source.share if here else None
@@ -381,27 +348,6 @@ def _chains(edges: NDArray[np.void]) -> NDArray[np.int32]:
     chained = np.full(len(edges), -1, np.int32)
     chained[order] = np.where(following, after, -1)
     return chained
-
-
-def _partial_sums(maker: Mvm, source: Part, target: Part, bits: float) -> float | None:
-    """Return the bits of the sums that a tile's blocks send to those that head their neurons."""
-    if source.copy != target.copy:
-        return None
-    table = maker.table().astype(np.int64)
-    heads = {(int(table[b, 0]), int(table[b, 4])) for b in target.blocks}
-    mine = [b for b in source.blocks if (int(table[b, 0]), int(table[b, 4])) in heads]
-    if not mine:
-        return None
-    neurons = ((table[mine, 1] - table[mine, 0]) * (table[mine, 5] - table[mine, 4])).sum()
-    return bits * float(neurons) / maker.outputs
-
-
-def _reach(op: Mvm, copies: int) -> float:
-    """Return the part of the copies that need an element: those whose windows see it."""
-    seen = 1
-    for size, stride in zip(op.kernel, op.strides or (1,) * len(op.kernel), strict=True):
-        seen *= -(-size // stride)
-    return min(copies, seen) / copies
 
 
 def _records(rows: list[dict[str, float]], kind: np.dtype[np.void]) -> NDArray[np.void]:
