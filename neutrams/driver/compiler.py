@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from neutrams.driver.bit_plans import AUTO, BitSource, load_bits
 from neutrams.driver.cache import Cache, arrays_digest, graph_digest, key_of
 from neutrams.driver.dry_run import TRAINING, check_fit, check_units
@@ -20,11 +18,12 @@ from neutrams.driver.samples import Samples, SampleSource, load_samples
 from neutrams.driver.scheduling import add_schedule
 from neutrams.driver.shares import parameters
 from neutrams.driver.sources import clone, load_graph, load_target, source_name
-from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
+from neutrams.driver.synthesis import Synthesis
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph, Module
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
-from neutrams.ir.types import Array, Symbol
+from neutrams.ir.types import Array
 from neutrams.ir.verifier import check
 from neutrams.ir.version import VERSION
 from neutrams.passes import (
@@ -40,11 +39,6 @@ from neutrams.passes import (
 from neutrams.passes.bits import print_bits
 from neutrams.passes.losses import no_samples
 from neutrams.passes.quantize import Quantize
-
-SYNTHETIC = 64
-"""Random samples that stand in for calibration data nobody gave."""
-STEPS = 16
-"""Length of random sequences, where a network takes any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +170,9 @@ def compile_model(
         cache = None
         if samples is None:
             raise no_samples()
-    run = _Run(target, options, manager, cache, progress, samples)
+    kept = graph if samples is not None else clone(graph, name="original")
+    synthesis = Synthesis.plan(kept, steps, seed=options.seed)
+    run = _Run(target, options, manager, cache, progress, samples, synthesis)
     run.warnings += notes
     run.manifest = _manifest(model, graph, steps, run)
     labels = [] if samples is None or samples.labels is None else [("y", samples.labels)]
@@ -223,6 +219,7 @@ class _Run:
         cache: Cache | None,
         progress: Progress,
         samples: Samples | None,
+        synthesis: Synthesis,
     ) -> None:
         self.target = target
         self.options = options
@@ -230,6 +227,8 @@ class _Run:
         self.cache = cache
         self.progress = progress
         self.samples = samples
+        self.synthesis = synthesis
+        self.made_up: dict[str, Array] = {}
         self.manifest: dict[str, Any] = {}
         self.remarks: list[Remark] = []
         self.warnings: list[Diagnostic] = []
@@ -247,7 +246,7 @@ class _Run:
             graph,
             self.passes,
             target=self.target,
-            samples=samples or Samples(dict(self._data(graph)), None, "random inputs"),
+            samples=samples or Samples(dict(self._data()), None, "synthetic inputs"),
             budget=Budget(**self.options.budget),
             mapping=self._mapping_options(),
             progress=self.progress,
@@ -313,7 +312,7 @@ class _Run:
         options = self.options
         ctx = PassContext(
             target=self.target,
-            calibration=self._data(graph),
+            calibration=self._data(),
             teacher=teacher,
             progress=self.progress,
             seed=options.seed,
@@ -337,47 +336,28 @@ class _Run:
         if options.loss_per_pass:
             self.manifest["losses"] = [_lasting(loss) for loss in self.losses]
 
-    def _data(self, graph: Graph) -> Mapping[str, Array]:
+    def _data(self) -> Mapping[str, Array]:
         if self.samples is not None:
             return self.samples.inputs
-        return synthetic(graph, seed=self.options.seed)
-
-
-def synthetic(graph: Graph, *, seed: int, count: int = SYNTHETIC) -> dict[str, Array]:
-    """Return standard normal samples (0 or 1 where a graph reads integers).
-
-    They are ``count``, or what fills a fixed batch; where inputs do not share their first axis,
-    just what one run takes. Symbolic sizes beyond the first axis, of sequences, become ``STEPS``.
-    """
-    random = np.random.default_rng(seed)
-    firsts = {value.type.shape[0] for value in graph.inputs if value.type.rank}
-    found: dict[str, Array] = {}
-    for value in graph.inputs:
-        shape = [STEPS if isinstance(dim, Symbol) else dim for dim in value.type.shape]
-        if len(firsts) == 1 and shape:
-            least = shape[0] if isinstance(value.type.shape[0], int) else 1
-            shape[0] = least * -(-count // least)
-        normal = random.standard_normal(shape)
-        kind = value.type.dtype.numpy.kind
-        found[value.name] = (normal if kind == "f" else normal > 0).astype(value.type.dtype.numpy)
-    return found
+        if not self.made_up:
+            self.progress("making up inputs", 0, 0)
+            self.made_up = self.synthesis.make()
+        return self.made_up
 
 
 def _manifest(model: object, graph: Graph, steps: Preprocess, run: _Run) -> dict[str, Any]:
     """Describe all a program follows from, but the chip, which it holds anyway."""
     if run.samples is None and not _is_quantised(graph):
-        run.warnings.append(
-            warning("NT0540", "no calibration data: ranges come from random inputs")
-            .note("accuracy may be far from what real inputs would give")
-            .help("give some dozens of real inputs: --calibrate data.npz")
-        )
+        run.warnings.append(run.synthesis.warn())
     samples = run.samples
+    made_up = {} if samples is not None else {"synthetic": run.synthesis.to_manifest()}
     return {
         "neutrams": VERSION,
         "model": {"name": source_name(model), "graph_sha256": graph_digest(graph)},
         "calibration": None
         if samples is None
         else {"samples": samples.count, "sha256": arrays_digest(sorted(samples.inputs.items()))},
+        **made_up,
         "quantised": _is_quantised(graph),
         "preprocess": steps.to_manifest(),
         "pipeline": print_pipeline(run.passes),

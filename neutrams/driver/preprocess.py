@@ -29,6 +29,9 @@ class Preprocess:
     """How the samples come: ``nhwc`` is turned into ``nchw`` first."""
     dtype: str = ""
     """Element type the arithmetic is done in and the network is given; empty to decide by need."""
+    range: tuple[float, ...] = ()
+    """What samples lie within before all else, such as 0 and 255; changes none of them, and serves
+    where there are no calibration data."""
 
     @classmethod
     def parse(cls, text: str) -> Preprocess:
@@ -82,6 +85,31 @@ class Preprocess:
             x = x / self._channels(self.std, x)
         return np.ascontiguousarray(x)
 
+    def result_range(self) -> tuple[float, float] | None:
+        """Return what samples lie within when all is done; ``None`` where nothing says so.
+
+        A ``scale`` of about 1/255 says that they are bytes; a ``mean`` or ``std`` alone, that they
+        are within 0 and 1, or bytes where one of them is above 1.
+        """
+        raw = self.range or self._usual()
+        if not raw:
+            return None
+        ends = [end * self.scale for end in raw]
+        means, deviations = self.mean or (0.0,), self.std or (1.0,)
+        pairs = [
+            (end - m) / d
+            for end in ends
+            for m, d in zip(_filled(means, deviations), _filled(deviations, means), strict=True)
+        ]
+        return min(pairs), max(pairs)
+
+    def _usual(self) -> tuple[float, ...]:
+        if 1 / 256 <= self.scale <= 1 / 127:
+            return (0.0, 255.0)
+        if self.scale != 1.0 or not (self.mean or self.std):
+            return ()
+        return (0.0, 255.0 if max(*self.mean, *self.std, 0.0, 0.0) > 1 else 1.0)
+
     def _channels(self, numbers: tuple[float, ...], x: Array) -> Array:
         if len(numbers) not in (1, x.shape[1] if x.ndim > 1 else 1):
             raise _fault(f"{len(numbers)} numbers for samples with {x.shape[1]} channels")
@@ -102,11 +130,17 @@ def _value(key: str, text: str) -> Any:
     numbers = tuple(_number(key, part) for part in text.split(":"))
     if key == "std" and 0.0 in numbers:
         raise _fault("`std` divides, so it cannot be 0")
+    if key == "range" and not (len(numbers) == 2 and numbers[0] < numbers[1]):
+        raise _fault("`range` is two numbers, the smaller one first")
     if key != "scale":
         return numbers
     if len(numbers) != 1:
         raise _fault(f"`scale` is one number, given {len(numbers)}")
     return numbers[0]
+
+
+def _filled(numbers: tuple[float, ...], like: tuple[float, ...]) -> tuple[float, ...]:
+    return numbers * len(like) if len(numbers) == 1 else numbers
 
 
 def _number(key: str, text: str) -> float:

@@ -269,4 +269,4 @@ def _doubts(program: Program, samples: Samples) -> list[Diagnostic]:
     known = program.manifest.get("calibration")
     if known or samples.labels is None or program.manifest.get("quantised"):
         return []
-    return [warning("NT0540", "the program was calibrated with random inputs")]
+    return [warning("NT0540", "the program was calibrated with synthetic inputs")]

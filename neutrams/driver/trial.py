@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from neutrams.driver.compiler import Options, synthetic, usual_pipeline
+from neutrams.driver.compiler import Options, usual_pipeline
 from neutrams.driver.dry_run import TRAINING, check_fit, check_units
 from neutrams.driver.mapping import chip_graph, map_units
 from neutrams.driver.naming import name_apart
@@ -16,6 +16,7 @@ from neutrams.driver.resources import Resources, resources
 from neutrams.driver.scheduling import add_schedule
 from neutrams.driver.shares import parameters
 from neutrams.driver.sources import clone, load_graph, load_target
+from neutrams.driver.synthesis import drawn
 from neutrams.ir.graph import Graph, Module
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
@@ -81,7 +82,7 @@ def lower(
     chosen = replace(options, observer="min-max", retrain=False)
     passes = PassManager(options.passes or usual_pipeline(chosen)).passes
     passes = [made for made in passes if made.name not in TRAINING]
-    ctx = PassContext(target=target, calibration=synthetic(graph, seed=options.seed, count=1))
+    ctx = PassContext(target=target, calibration=drawn(graph, seed=options.seed, count=1))
     held = 0
     for index, made in enumerate(passes):
         tell(f"trying {made.name}", index, len(passes))

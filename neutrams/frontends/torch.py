@@ -90,7 +90,7 @@ def _run(
     with torch.no_grad(), warnings.catch_warnings(), _quiet(logging.getLogger("torch.onnx")):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            module, tensors, dynamo=True, dynamic_shapes=shapes, verbose=False
+            module, tensors, dynamo=True, dynamic_shapes=shapes, verbose=False, optimize=False
         )
     assert program is not None
     return program.model_proto

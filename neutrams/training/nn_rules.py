@@ -98,6 +98,21 @@ def log_softmax(op: reductions.LogSoftmax, run: Run, x: Tensor) -> Tensor:
     return torch.log_softmax(x, dim=op.axis)
 
 
+@rule(normalization.BatchNorm, close=True)
+def batch_norm(
+    op: normalization.BatchNorm,
+    run: Run,
+    x: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+) -> Tensor:
+    factor = scale / torch.sqrt(variance + op.epsilon)
+    around = (-1, *(1,) * (x.ndim - 2))
+    return (x - mean.reshape(around)) * factor.reshape(around) + bias.reshape(around)
+
+
 @rule(normalization.LayerNorm, close=True)
 def layer_norm(
     op: normalization.LayerNorm, run: Run, x: Tensor, scale: Tensor, bias: Tensor | None = None
