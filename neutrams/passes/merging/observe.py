@@ -18,11 +18,17 @@ from neutrams.passes.match import constant
 from neutrams.passes.samples import batches
 
 Ints = NDArray[np.int64]
+SAMPLES, FEWEST = 64, 8
+"""Calibration samples that are run; the fewest of a large network."""
 BATCH = 8
-SAMPLES = 64
-"""Calibration samples that are run."""
 WINDOWS = 2048
 """Windows of a unit that are looked at."""
+SEEN = 2**24
+"""Partial sums of a unit that are looked at; of a large unit in fewer windows."""
+WORK = 2**36
+"""Multiply-adds that are run, about."""
+INPUTS = 2**25
+"""Inputs of all windows of a unit in one batch, about."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +70,7 @@ def part_sums(op: Mvm, part_of_row: Ints, shift: Ints, windows: NDArray[np.float
     if windows is None:
         return Sums(low + shift, high + shift, None)
     by_group = w.reshape(op.groups, -1, op.fan_in).astype(np.float64)
+    windows = windows[: max(1, SEEN // shift.size)]
     seen = np.empty((len(shift), len(windows), op.outputs))
     for part, rows in enumerate(inside):
         sums = np.einsum("ngk,gmk->ngm", windows[:, :, rows], by_group[:, :, rows], optimize=True)
@@ -90,15 +97,21 @@ def windows_of(
             keep = min(len(seen), WINDOWS * BATCH // SAMPLES)
             found[op].append(seen[np.sort(random.choice(len(seen), keep, replace=False))])
 
-    for batch in batches(graph, data, limit=SAMPLES, size=BATCH):
+    products = [op for each in (graph, *graph.cells()) for op in each.ops if isinstance(op, Mvm)]
+    inputs = [_windows_a_sample(op) * op.groups * op.fan_in for op in products]
+    work = sum(n * op.outputs // op.groups for n, op in zip(inputs, products, strict=True))
+    limit = min(SAMPLES, max(FEWEST, WORK // max(work, 1)))
+    size = min(BATCH, max(1, INPUTS // max([*inputs, 1])))
+    for batch in batches(graph, data, limit=limit, size=size):
         _run(graph, batch, watch)
     joined = {op: np.concatenate(parts) for op, parts in found.items() if parts}
-    return {op: _few(seen, random).astype(np.float64) for op, seen in joined.items()}
+    return {
+        op: random.permutation(seen)[:WINDOWS].astype(np.float64) for op, seen in joined.items()
+    }
 
 
-def _few(seen: Array, random: np.random.Generator) -> Array:
-    keep = min(len(seen), WINDOWS)
-    return seen[np.sort(random.choice(len(seen), keep, replace=False))]
+def _windows_a_sample(op: Mvm) -> int:
+    return op.windows if isinstance(op.windows, int) else op.windows.factor
 
 
 def _run(graph: Graph, batch: Mapping[str, Array], watch: Watch) -> None:
