@@ -208,7 +208,7 @@ def test_units_of_relu_without_large_biases_put_out_pairs(
     held = {"bias_range": Range(-1000, 1000), "functions": ("relu",)}
     check_merged(case, chip(fan_in=rows, output_bits=out, **held), pairs=False)
     first = case.units()[0]
-    assert first.outputs // first.groups == 10
+    assert 5 < first.outputs // first.groups <= 10
     for op in case.graph.ops:
         assert not isinstance(op, Rescale) or op.zero == op.low == 0
 

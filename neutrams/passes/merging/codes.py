@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-TRIES = np.linspace(1.0, 0.4, 13)
-"""Shares of the range seen that are tried for least error."""
+TRIES = (2.0, 1.5, 1.2, *np.linspace(1.0, 0.4, 13))
+"""Shares of the range seen that are tried for least error; above 1 for what was not seen."""
+NEGLIGIBLE = 1e-4
+"""Errors below this share of a sum's variance count as equal, so that the wider range is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +135,12 @@ def narrowed(samples: NDArray[np.float64], low: Ints, high: Ints, levels: int) -
     seen_low, seen_high = samples.min(axis=0), samples.max(axis=0)
     centre = samples.mean(axis=0)
     best = (seen_low, seen_high)
-    least = np.full(len(low), np.inf)
+    least, variance = np.full(len(low), np.inf), samples.var(axis=0)
     for share in TRIES:
         bottom, top = centre - (centre - seen_low) * share, centre + (seen_high - centre) * share
         step = np.maximum((top - bottom) / levels, 1.0)
         held = np.clip(np.rint((samples - bottom) / step), 0, levels) * step + bottom
-        missed = np.square(held - samples).mean(axis=0)
+        missed = np.maximum(np.square(held - samples).mean(axis=0), NEGLIGIBLE * variance)
         better = missed < least * (1 - 1e-9)
         least = np.where(better, missed, least)
         best = (np.where(better, bottom, best[0]), np.where(better, top, best[1]))

@@ -18,14 +18,14 @@ from neutrams.passes.match import constant
 from neutrams.passes.samples import batches
 
 Ints = NDArray[np.int64]
-SAMPLES, FEWEST = 64, 8
+SAMPLES, FEWEST = 512, 16
 """Calibration samples that are run; the fewest of a large network."""
 BATCH = 8
 WINDOWS = 2048
 """Windows of a unit that are looked at."""
 SEEN = 2**24
 """Partial sums of a unit that are looked at; of a large unit in fewer windows."""
-WORK = 2**36
+WORK = 2**31
 """Multiply-adds that are run, about."""
 INPUTS = 2**25
 """Inputs of all windows of a unit in one batch, about."""
@@ -86,6 +86,7 @@ def windows_of(
     Products are computed without their converters' losses. Those of cells are seen at every step.
     """
     random = np.random.default_rng(seed)
+    limit, size = _samples(graph)
     readers: dict[Value, list[Mvm]] = {}
     for op in wanted:
         readers.setdefault(op.x, []).append(op)
@@ -94,20 +95,24 @@ def windows_of(
     def watch(value: Value, array: Array) -> None:
         for op in readers.get(value, ()):
             seen = op.gather(array)
-            keep = min(len(seen), WINDOWS * BATCH // SAMPLES)
+            keep = min(len(seen), -(-WINDOWS * size // limit))
             found[op].append(seen[np.sort(random.choice(len(seen), keep, replace=False))])
 
-    products = [op for each in (graph, *graph.cells()) for op in each.ops if isinstance(op, Mvm)]
-    inputs = [_windows_a_sample(op) * op.groups * op.fan_in for op in products]
-    work = sum(n * op.outputs // op.groups for n, op in zip(inputs, products, strict=True))
-    limit = min(SAMPLES, max(FEWEST, WORK // max(work, 1)))
-    size = min(BATCH, max(1, INPUTS // max([*inputs, 1])))
     for batch in batches(graph, data, limit=limit, size=size):
         _run(graph, batch, watch)
     joined = {op: np.concatenate(parts) for op, parts in found.items() if parts}
     return {
         op: random.permutation(seen)[:WINDOWS].astype(np.float64) for op, seen in joined.items()
     }
+
+
+def _samples(graph: Graph) -> tuple[int, int]:
+    """Return how many samples to run, and how many at a time."""
+    products = [op for each in (graph, *graph.cells()) for op in each.ops if isinstance(op, Mvm)]
+    inputs = [_windows_a_sample(op) * op.groups * op.fan_in for op in products]
+    work = sum(n * op.outputs // op.groups for n, op in zip(inputs, products, strict=True))
+    limit = min(SAMPLES, max(FEWEST, WORK // max(work, 1)))
+    return limit, min(BATCH, max(1, INPUTS // max([*inputs, 1])))
 
 
 def _windows_a_sample(op: Mvm) -> int:
