@@ -76,9 +76,11 @@ def find_homes(
             _, largest = max(made, key=lambda pair: _elements(pair[0]))
             assert largest is not None
             spreads[op] = spreads[largest]
+    place = {op: index for index, op in enumerate(ops)}
     for op in reversed(ops):
         if op not in spreads:
-            spreads[op] = _before(op, units, spreads, links)
+            readers = {user for value in op.results for user in links.readers(value)}
+            spreads[op] = _before(sorted(readers, key=place.__getitem__), units, spreads)
     return Homes(units, {op: spreads[op] for op in ops})
 
 
@@ -156,9 +158,9 @@ def needs(op: Mvm, hold: Hold) -> Spread:
     return _spread(hold.tiles[once], part)
 
 
-def _before(op: Op, units: dict[Op, Hold], spreads: dict[Op, Spread], links: Links) -> Spread:
+def _before(readers: list[Op], units: dict[Op, Hold], spreads: dict[Op, Spread]) -> Spread:
     """An op that only graph inputs reach works where its first reader does, or in tile 0."""
-    for user in (user for value in op.results for user in links.readers(value)):
+    for user in readers:
         if user in units:
             tiles = np.unique(units[user].tiles)[:1]
             return Spread(tiles, np.ones(1))

@@ -9,6 +9,7 @@ from neutrams import targets
 from neutrams.driver.mapping import balance, chip_graph, map_units
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
+from neutrams.ir.ops.activations import Relu
 from neutrams.ir.ops.chip import Group, Vector
 from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
@@ -97,3 +98,19 @@ def test_the_same_seed_gives_the_same_places() -> None:
     first, second = (map_units(graph, chip(tiles=16, crossbars=2), seed=3) for _ in range(2))
     assert (first.placement.x == second.placement.x).all()
     assert (first.placement.y == second.placement.y).all()
+
+
+def test_homes_do_not_depend_on_the_order_in_which_readers_came() -> None:
+    """A program that is read from its text lists readers in the order of the graph."""
+    graph = Graph("main", "unit")
+    moved = graph.add(Relu(graph.input("x", tensor(DType.U8, symbol("N"), 4))), name="moved")
+    for name in "abc":
+        w = graph.weight(f"{name}.w", np.ones((2, 4), np.int8))
+        total = graph.add(Reduce(graph.add(Mvm(moved, w), name=f"{name}.mvm")), name=name)
+        graph.output(total)
+    found = []
+    for _ in range(2):
+        made = map_units(graph, chip(crossbars=1), replicate=False)
+        found.append(made.homes.tiles(graph.ops[0]).tolist())
+        moved.users.reverse()
+    assert found[0] == found[1]
