@@ -264,7 +264,9 @@ def test_the_torch_executor_is_really_run(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch")
-    from neutrams.training import rules
+    from neutrams.training import executor, rules
+
+    assert executor.run_graph, "which fills the table"
 
     right = rules.RULES[Rescale]
 
@@ -284,7 +286,9 @@ def test_what_torch_leaves_to_numpy_is_named_and_not_counted(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch")
-    from neutrams.training import rules
+    from neutrams.training import executor, rules
+
+    assert executor.run_graph, "which fills the table"
 
     before = links(program)[TORCH].compared
     monkeypatch.delitem(rules.RULES, Rescale)
