@@ -51,7 +51,8 @@ def torch_link(trace: Trace, reference: Values, inputs: Values) -> Link:
         trace.graph, inputs, lambda part: run_graph(trace.graph, part, how), batch=BATCH
     )
     made = {k: v for k, v in trace.values_of(ran.outputs).items() if k not in left}
-    inside = dict.fromkeys(op.name for op in left.values())
+    every = (op for op, _ in working_ops(trace.graph))
+    inside = dict.fromkeys(op.name for op in (*left.values(), *in_numpy(every, how)))
     if not made.keys() & reference.keys():
         return Link(TORCH, NOT_RUN, note=f"no rule in torch for {', '.join(inside)}")
     link = compare(TORCH, reference, made, exact=exact_values(trace.graph))

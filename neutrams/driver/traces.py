@@ -87,7 +87,9 @@ def _behind(graph: Graph, ops: Iterable[Op]) -> set[Value]:
 
 
 def _is_exact(op: Op) -> bool:
-    if op.name.startswith(("unit.", "tensor.")) or op.name in _EXACT:
+    if op.graphs:
+        return all(_is_exact(inner) for graph in op.graphs for inner in graph.ops)
+    if op.name.startswith(("unit.", "tensor.", "time.")) or op.name in _EXACT:
         return True
     return not any(value.type.dtype.is_float for value in (*op.present, *op.results))
 

@@ -80,7 +80,8 @@ def find_homes(
     for op in reversed(ops):
         if op not in spreads:
             readers = {user for value in op.results for user in links.readers(value)}
-            spreads[op] = _before(sorted(readers, key=place.__getitem__), units, spreads)
+            inside = sorted(readers & place.keys(), key=place.__getitem__)
+            spreads[op] = _before(inside, units, spreads)
     return Homes(units, {op: spreads[op] for op in ops})
 
 
