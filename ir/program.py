@@ -25,6 +25,7 @@ from neutrams.ir.target import (
     ALL,
     Component,
     Core,
+    CoreKind,
     Limits,
     Machine,
     Network,
@@ -168,6 +169,7 @@ def _target(data: dict[str, Any]) -> Target:
             network=Network(**machine["network"]),
             io_gbytes_per_s=machine["io_gbytes_per_s"],
             tiles=machine["tiles"],
+            smaller=tuple(_kind(kind) for kind in machine.get("smaller", ())),
         ),
         costs=tuple(_component(c) for c in data["costs"]),
         source=data["source"],
@@ -179,6 +181,10 @@ def _limits(data: dict[str, Any]) -> Limits:
         name: Range(**value) for name, value in data.items() if name.endswith("_range") and value
     }
     return Limits(**{**data, **ranges, "functions": tuple(data.get("functions", (ALL,)))})
+
+
+def _kind(data: dict[str, Any]) -> CoreKind:
+    return CoreKind(**{**data, "parts": tuple((name, count) for name, count in data["parts"])})
 
 
 def _component(data: dict[str, Any]) -> Component:

@@ -127,6 +127,28 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class CoreKind:
+    """Cores with crossbars of one size. All kinds share cells, converters and the rest."""
+
+    name: str
+    rows: int
+    columns: int
+    per_tile: int
+    """Cores of the kind in each tile."""
+    parts: tuple[tuple[str, int], ...] = ()
+    """Instances of a component in each crossbar or core, where they are not those of ``core``."""
+
+    @property
+    def cells(self) -> int:
+        """Cells of one crossbar."""
+        return self.rows * self.columns
+
+    def count_of(self, component: Component) -> int:
+        """Return the instances of a component that one crossbar, or one core, of the kind has."""
+        return dict(self.parts).get(component.name, component.count)
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     core: Core
     tile: Tile
@@ -135,6 +157,18 @@ class Machine:
     """What goes on or off the chip in a second."""
     tiles: int
     """Tiles of the chip; at most ``columns × rows × tiles_per_router``."""
+    smaller: tuple[CoreKind, ...] = ()
+    """Further kinds of core, with crossbars no larger than those of ``core``."""
+
+    @property
+    def kinds(self) -> tuple[CoreKind, ...]:
+        """All kinds of core, ``core`` first; in each tile their cores stand in this order."""
+        first = CoreKind("core", self.core.rows, self.core.columns, self.tile.cores)
+        return (first, *self.smaller)
+
+    @property
+    def cores_per_tile(self) -> int:
+        return sum(kind.per_tile for kind in self.kinds)
 
     @property
     def routers(self) -> int:
@@ -143,7 +177,7 @@ class Machine:
 
     @property
     def cores(self) -> int:
-        return self.tiles * self.tile.cores
+        return self.tiles * self.cores_per_tile
 
     @property
     def crossbars(self) -> int:
@@ -264,6 +298,18 @@ class Target:
         narrow = min(weight_bits, self.limits.weight_bits)
         made = self.at_precision(weight_bits=narrow, input_bits=self.limits.input_bits)
         return made.limits.neurons
+
+    def block_limits(self, weight_bits: int) -> tuple[tuple[int, int], ...]:
+        """Return rows and neurons of the largest block of each kind of core, for such weights."""
+        neurons = self.neurons_at(weight_bits)
+        narrow = replace(self, limits=replace(self.limits, weight_bits=weight_bits))
+        return tuple(
+            (
+                min(self.limits.fan_in, kind.rows),
+                min(neurons, kind.columns // narrow.columns_per_neuron),
+            )
+            for kind in self.machine.kinds
+        )
 
     @property
     def _neurons_that_fit(self) -> int:

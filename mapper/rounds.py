@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 
-def cut(sizes: Ints, room: int, carried: Ints) -> list[int]:
+def cut(sizes: Ints, room: Ints, carried: Ints) -> list[int]:
     """Return where each part begins: consecutive items, each part within ``room``.
 
     The number of parts is the least there is. Among the cuts with as few, the second largest part
@@ -16,53 +16,57 @@ def cut(sizes: Ints, room: int, carried: Ints) -> list[int]:
     written once and for all. Among those, least is carried from part to part.
 
     Args:
-        sizes: ``[items]`` places each item takes, at most ``room``.
-        room: Places there are.
+        sizes: ``[items, kinds]`` places of each kind that an item takes, at most ``room``.
+        room: ``[kinds]`` places there are. Of several kinds, the largest number counts as a size.
         carried: ``[items - 1]`` what a cut behind each item carries over.
     """
     assert len(sizes) > 0
     assert sizes.min() >= 0
-    assert sizes.max() <= room
-    ends = np.concatenate([[0], np.cumsum(sizes)])
+    assert (sizes <= room).all()
+    ends = np.concatenate([np.zeros((1, len(room)), np.int64), np.cumsum(sizes, axis=0)])
     count = int(_fewest(ends, room, room)[-1])
-    low, high = 0, room
+    low, high = 0, int(room.max())
     while low < high:
         middle = (low + high) // 2
-        if _fewest(ends, room, middle)[-1] > count:
+        if _fewest(ends, room, room.clip(max=middle))[-1] > count:
             low = middle + 1
         else:
             high = middle
-    return _lightest(ends, room, low, count, carried)
+    return _lightest(ends, room, room.clip(max=low), count, carried)
 
 
-def _fewest(ends: Ints, room: int, second: int) -> Ints:
+def _fewest(ends: Ints, room: Ints, second: Ints) -> Ints:
     """Return the fewest parts of the first items, all but one of which are at most ``second``."""
+    never = len(ends)
     whole, least = np.zeros(len(ends), np.int64), np.zeros(len(ends), np.int64)
+    near, far = _firsts(ends, second), _firsts(ends, room)
     for end in range(1, len(ends)):
-        near, far = _first(ends, end, second), _first(ends, end, room)
-        fits = near < end
-        whole[end] = 1 + whole[near] if fits else end + len(ends)
-        least[end] = 1 + min(least[near] if fits else end + len(ends), whole[far])
+        fits = near[end] < end
+        whole[end] = 1 + whole[near[end]] if fits else never
+        least[end] = 1 + min(least[near[end]] if fits else never, whole[far[end]])
     return least
 
 
-def _first(ends: Ints, end: int, size: int) -> int:
-    """Return the first item of the longest part that ends before ``end``, or ``end``."""
-    return int(np.searchsorted(ends, ends[end] - size))
+def _firsts(ends: Ints, size: Ints) -> Ints:
+    """Return for each end the first item of the longest part before it; the end where none is."""
+    kinds = range(ends.shape[1])
+    found: Ints = np.max([np.searchsorted(ends[:, k], ends[:, k] - size[k]) for k in kinds], axis=0)
+    return found
 
 
-def _lightest(ends: Ints, room: int, second: int, count: int, carried: Ints) -> list[int]:
+def _lightest(ends: Ints, room: Ints, second: Ints, count: int, carried: Ints) -> list[int]:
     """Return the lightest cut into ``count`` parts, all but one of which are at most ``second``."""
     items = len(ends) - 1
     weight = np.concatenate([[0], carried])
     cost = np.full((count + 1, 2, items + 1), np.inf)
     came = np.zeros((count + 1, 2, items + 1, 2), np.int64)
     cost[0, 0, 0] = 0
+    near, far = _firsts(ends, second), _firsts(ends, room)
     for part in range(1, count + 1):
         for end in range(1, items + 1):
             for large in (0, 1):
-                ways = [(large, _first(ends, end, second))]
-                ways += [(0, _first(ends, end, room))] if large else []
+                ways = [(large, near[end])]
+                ways += [(0, far[end])] if large else []
                 for before, first in ways:
                     if first == end:
                         continue

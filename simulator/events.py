@@ -88,7 +88,7 @@ def crossbar_events(op: Mvm, target: Target, sizes: Sizes, group: Group | None) 
     reads = windows * e.phases
     sums = int(columns.sum())
     core = target.machine.core
-    per_tile = core.crossbars * target.machine.tile.cores
+    per_tile = core.crossbars * target.machine.cores_per_tile
     inputs = -(-e.input_bits // 8) * windows
     result = windows * int((neurons * _result_bytes(op, rows)).sum())
     to_tiles = inputs * _distinct_rows(table, rows, group, per_tile)

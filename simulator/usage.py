@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from neutrams.ir.blocks import used
+from neutrams.ir.cores import kinds_of_crossbars
 from neutrams.ir.ops.chip import Group
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
+from neutrams.simulator.constants import constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +36,20 @@ def usage(program: Program) -> dict[str, Usage]:
     Only cells of a neuron's own group count: those off the diagonal of packed groups hold zeros.
     """
     chip = program.module.graphs.get("chip")
-    copies = {op.unit: op.copies for op in chip.ops if isinstance(op, Group)} if chip else {}
-    core = program.target.machine.core
+    groups = {op.unit: op for op in chip.ops if isinstance(op, Group)} if chip else {}
+    machine = program.target.machine
+    sizes = np.array([kind.cells for kind in machine.kinds])
     found = {}
     for op, _ in working_ops(program.module["main"]):
         if not isinstance(op, Mvm):
             continue
         table = op.table()
         rows, neurons = used(table)
-        groups = (table[:, 1] - table[:, 0]).astype(np.int64)
-        count = copies.get(op.result.name, 1)
-        cells = int((rows * neurons // groups).sum()) * op.encoding.columns_per_neuron
-        capacity = len(table) * core.rows * core.columns
-        found[op.result.name] = Usage(count * len(table), count * cells, count * capacity)
+        packed = (table[:, 1] - table[:, 0]).astype(np.int64)
+        cells = int((rows * neurons // packed).sum()) * op.encoding.columns_per_neuron
+        group = groups.get(op.result.name)
+        count = 1 if group is None else group.copies
+        held = np.zeros(len(table), np.int64) if group is None else constant(group.crossbars)
+        capacity = int(sizes[kinds_of_crossbars(held, machine)].sum())
+        found[op.result.name] = Usage(count * len(table), count * cells, capacity)
     return found

@@ -65,16 +65,18 @@ def roll_up(target: Target) -> RollUp:
 
 
 def _part(component: Component, machine: Machine) -> Part:
-    in_core = {"crossbar": machine.core.crossbars, "core": 1}.get(component.place, 0)
-    in_tile: float = in_core * machine.tile.cores
-    in_chip = in_core * machine.cores
+    places = {"crossbar": machine.core.crossbars, "core": 1}.get(component.place, 0)
+    in_core = places * component.count
+    in_tile: float = places * sum(k.per_tile * k.count_of(component) for k in machine.kinds)
+    in_chip = int(in_tile) * machine.tiles
     match component.place:
         case "tile":
-            in_tile, in_chip = 1, machine.tiles
+            in_tile, in_chip = component.count, machine.tiles * component.count
         case "router":
-            in_tile, in_chip = 1 / machine.network.tiles_per_router, machine.routers
+            in_tile = component.count / machine.network.tiles_per_router
+            in_chip = machine.routers * component.count
         case "chip":
-            in_chip = 1
+            in_chip = component.count
     return Part(
         component=component.name,
         place=component.place,
@@ -86,8 +88,7 @@ def _part(component: Component, machine: Machine) -> Part:
     )
 
 
-def _times(component: Component, places: float) -> Budget:
-    number = places * component.count
+def _times(component: Component, number: float) -> Budget:
     return Budget(number * component.area_mm2, number * component.power_mw * 1e-3)
 
 

@@ -20,10 +20,19 @@ class Occupancy:
     cores: int
     tiles: int
     routers: int
+    smaller: tuple[tuple[int, int], ...] = ()
+    """How many of the crossbars and cores are of each further kind; none where not said."""
 
     @staticmethod
     def whole(machine: Machine) -> Occupancy:
-        return Occupancy(machine.crossbars, machine.cores, machine.tiles, machine.routers)
+        cores = [machine.tiles * kind.per_tile for kind in machine.smaller]
+        smaller = tuple((machine.core.crossbars * each, each) for each in cores)
+        return Occupancy(machine.crossbars, machine.cores, machine.tiles, machine.routers, smaller)
+
+    @property
+    def crossbars_by_kind(self) -> tuple[int, ...]:
+        smaller = [crossbars for crossbars, _ in self.smaller]
+        return (self.crossbars - sum(smaller), *smaller)
 
     def of(self, place: Place) -> int:
         """Return how many places of one kind are switched on."""
@@ -38,6 +47,16 @@ class Occupancy:
                 return self.routers
             case "chip":
                 return 1
+
+    def instances(self, component: Component, machine: Machine) -> int:
+        """Return how many of a component are switched on."""
+        found = component.count * self.of(component.place)
+        if component.place not in ("crossbar", "core"):
+            return found
+        for kind, on in zip(machine.smaller, self.smaller, strict=False):
+            more = kind.count_of(component) - component.count
+            found += more * on[component.place == "core"]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +127,16 @@ def charge(
     """
     assert time_s >= 0
     assert all(count >= 0 for count in counts.values())
-    on = Occupancy.whole(target.machine) if occupancy is None else occupancy
+    machine = target.machine
+    on = Occupancy.whole(machine) if occupancy is None else occupancy
     known = {event for component in target.costs for event, _ in component.energy_pj}
     assumptions = [
-        a for c in target.costs for a in _assumptions(c, counts, _static_j(c, on, time_s))
+        a
+        for c in target.costs
+        for a in _assumptions(c, counts, _static_j(c, on.instances(c, machine), time_s))
     ]
     return Charge(
-        parts=tuple(_charged(component, counts, on, time_s) for component in target.costs),
+        parts=tuple(_charged(component, counts, on, machine, time_s) for component in target.costs),
         time_s=time_s,
         assumptions=tuple(sorted(assumptions, key=lambda found: (-found.energy_j, found.key))),
         uncharged=tuple(event for event, n in counts.items() if n > 0 and event not in known),
@@ -122,15 +144,19 @@ def charge(
 
 
 def _charged(
-    component: Component, counts: Mapping[str, int], on: Occupancy, time_s: float
+    component: Component,
+    counts: Mapping[str, int],
+    on: Occupancy,
+    machine: Machine,
+    time_s: float,
 ) -> Charged:
     dynamic_pj = sum(energy * counts.get(event, 0) for event, energy in component.energy_pj)
-    static_j = _static_j(component, on, time_s)
+    static_j = _static_j(component, on.instances(component, machine), time_s)
     return Charged(component.name, component.place, dynamic_pj * _PJ, static_j)
 
 
-def _static_j(component: Component, on: Occupancy, time_s: float) -> float:
-    return component.static_mw * _MW * component.count * on.of(component.place) * time_s
+def _static_j(component: Component, instances: int, time_s: float) -> float:
+    return component.static_mw * _MW * instances * time_s
 
 
 def _assumptions(

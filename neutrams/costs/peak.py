@@ -24,10 +24,13 @@ def peak(target: Target) -> Peak:
     """Return the peak figures at the precision of the target's limits."""
     machine, limits = target.machine, target.limits
     core = machine.core
-    operations = 2 * machine.crossbars * limits.fan_in * limits.neurons
+    each = machine.tiles * core.crossbars
+    sizes = target.block_limits(limits.weight_bits)
+    blocks = zip(machine.kinds, sizes, strict=True)
+    operations = 2 * sum(each * kind.per_tile * rows * held for kind, (rows, held) in blocks)
     gops = operations / (target.phases * core.read_ns)
     whole = roll_up(target).chip
-    stored_bits = machine.crossbars * core.rows * core.columns * core.cell_bits
+    stored_bits = sum(each * kind.per_tile * kind.cells for kind in machine.kinds) * core.cell_bits
     return Peak(
         gops=gops,
         gops_per_w=_ratio(gops, whole.power_w),

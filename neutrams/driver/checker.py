@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neutrams.driver.compiler import Options
+from neutrams.driver.packing import kinds_of_units
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.shares import Share, multiply_add_share, parameter_share
 from neutrams.driver.sources import load_target
@@ -38,17 +39,23 @@ class Verdict:
 class Check:
     target: Target
     ops: tuple[Verdict, ...]
-    crossbars: int
-    """Needed to hold every weight once."""
+    taken: tuple[int, ...]
+    """Crossbars needed to hold every weight once, by kind of core."""
     parameters: Share
     multiply_adds: Share
     """Of the products of one inference."""
 
     @property
+    def crossbars(self) -> int:
+        return sum(self.taken)
+
+    @property
     def smallest_tiles(self) -> int:
         """Tiles of the smallest chip of this kind that holds the network."""
         machine = self.target.machine
-        return max(1, -(-self.crossbars // (machine.tile.cores * machine.core.crossbars)))
+        cores = [-(-taken // machine.core.crossbars) for taken in self.taken]
+        pairs = zip(cores, machine.kinds, strict=True)
+        return max(1, *(-(-count // kind.per_tile) for count, kind in pairs))
 
     @property
     def smallest_settings(self) -> str:
@@ -89,10 +96,17 @@ def check(
     return Check(
         target=chip,
         ops=tuple(sorted(verdicts, key=lambda verdict: _position(verdict, graph))),
-        crossbars=sum(len(unit.table()) for unit in units),
+        taken=_taken(units, chip),
         parameters=parameter_share(graph, lowered.parameters),
         multiply_adds=multiply_add_share(graph),
     )
+
+
+def _taken(units: Sequence[Mvm], target: Target) -> tuple[int, ...]:
+    found = [0] * len(target.machine.kinds)
+    for unit, kind in zip(units, kinds_of_units(units, target).tolist(), strict=True):
+        found[kind] += len(unit.table())
+    return tuple(found)
 
 
 def _verdicts(remarks: Iterable[Remark]) -> list[Verdict]:

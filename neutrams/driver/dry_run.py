@@ -8,9 +8,10 @@ from math import prod
 import numpy as np
 
 from neutrams.driver.buffers import check_buffers
-from neutrams.driver.mapping import pack_blocks
+from neutrams.driver.packing import kinds_of_units, pack_blocks
 from neutrams.driver.rounds import check_rounds, plan_rounds
 from neutrams.ir.blocks import blocks
+from neutrams.ir.cores import crossbars_by_kind
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.convolution import Conv
@@ -22,7 +23,7 @@ from neutrams.passes import Pass, PassContext
 from neutrams.passes.bits import REST, parse_bits
 from neutrams.passes.quantize import Quantize
 from neutrams.passes.quantize_plan import stays_float
-from neutrams.passes.split_fan_in import SplitFanIn
+from neutrams.passes.split_fan_in import Shape, SplitFanIn
 
 TRAINING = ("retrain-units",)
 """Passes that take long, and change no shape."""
@@ -43,12 +44,17 @@ def check_fit(
     splits = any(isinstance(made, SplitFanIn) for made in passes)
     if not splits or graph.level != "nn" or any(op.name == "nn.quantize" for op in graph.ops):
         return
-    sizes = block_counts(graph, passes, target)
+    counted = block_counts(graph, passes, target)
+    sizes = {name: count for name, (_, count) in counted.items()}
+    kinds = np.array([kind for kind, _ in counted.values()], np.int64)
+    blocks_of = np.array(list(sizes.values()), np.int64)
     if rounds != 1:
-        check_rounds(sum(sizes.values()), target.machine.crossbars, rounds)
+        have = crossbars_by_kind(target.machine)
+        needed = np.bincount(kinds, weights=blocks_of, minlength=len(have)).astype(np.int64)
+        check_rounds(needed, have, rounds)
         return
     try:
-        pack_blocks(np.array(list(sizes.values()), np.int64), target)
+        pack_blocks(blocks_of, target, kinds)
     except NeutramsError as fault:
         largest = sorted(sizes.items(), key=lambda item: -item[1])[:NAMED]
         named = ", ".join(f"`{name}` takes {count}" for name, count in largest)
@@ -63,9 +69,10 @@ def check_units(graph: Graph, target: Target, *, rounds: int | None = 1) -> None
     Raises:
         NeutramsError: NT0401, NT0403 to NT0405, for want of crossbars or buffers.
     """
-    if plan_rounds(graph, target.machine.crossbars, most=rounds) is None:
+    if plan_rounds(graph, target, most=rounds) is None:
         units = [op for op, _ in working_ops(graph) if isinstance(op, Mvm)]
-        pack_blocks(np.array([len(unit.table()) for unit in units], np.int64), target)
+        sizes = np.array([len(unit.table()) for unit in units], np.int64)
+        pack_blocks(sizes, target, kinds_of_units(units, target))
     check_buffers(graph, target)
 
 
@@ -78,20 +85,23 @@ def weight_bits(passes: Sequence[Pass], target: Target) -> Callable[[str], int]:
     return lambda name: wanted[name].weights if name in wanted else rest
 
 
-def block_counts(graph: Graph, passes: Sequence[Pass], target: Target) -> dict[str, int]:
-    """Return the crossbars that each product will take, by the name of its result."""
+def block_counts(
+    graph: Graph, passes: Sequence[Pass], target: Target
+) -> dict[str, tuple[int, int]]:
+    """Return kind of core and crossbars that each product will take, by the name of its result."""
     split = next(made for made in passes if isinstance(made, SplitFanIn))
     ctx, bits = PassContext(target=target), weight_bits(passes, target)
-    found: dict[str, int] = {}
-    ops = [(each, op) for each in (graph, *graph.cells()) for op in each.ops]
-    for each, op in ops:
-        if not isinstance(op, Conv | Matmul) or stays_float(op) or not each.is_read(op.result):
-            continue
-        groups, fan_in, held = _shape(op)
-        most = split.limits(ctx, bits(op.result.name))
-        table = blocks(groups, fan_in, held, *split.sizes(fan_in, held, *most))
-        found[op.result.name] = len(table)
-    return found
+    shapes = {
+        op.result.name: Shape(*_shape(op), bits(op.result.name))
+        for each in (graph, *graph.cells())
+        for op in each.ops
+        if isinstance(op, Conv | Matmul) and not stays_float(op) and each.is_read(op.result)
+    }
+    sizes = split.choose(list(shapes.values()), ctx)
+    return {
+        name: (kind, len(blocks(*shape[:3], rows, neurons)))
+        for (name, shape), (kind, rows, neurons) in zip(shapes.items(), sizes, strict=True)
+    }
 
 
 def _shape(op: Conv | Matmul) -> tuple[int, int, int]:

@@ -93,7 +93,7 @@ def describe(program: Program, arrays: dict[str, Array]) -> dict[str, Any]:
         "target": program.target.name,
         "core": asdict(machine.core),
         "crossbars_per_core": machine.core.crossbars,
-        "cores_per_tile": machine.tile.cores,
+        "cores_per_tile": machine.cores_per_tile,
         "units": [_unit(op, facts, arrays) for op in units],
         "digital": [
             {"value": name, "tiles": numbers(op.tiles).tolist()}

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neutrams.driver.packing import kinds_of_units, pack_blocks
 from neutrams.driver.rounds import Plan, plan_rounds, round_facts
 from neutrams.driver.traffic import Homes, find_homes, flows
-from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.cores import crossbars_by_kind
 from neutrams.ir.fan_out import most_copies
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.chip import Flow, Group, Place, Round, Vector
@@ -19,7 +20,6 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
 from neutrams.ir.traffic import Mesh, Placement, Traffic
 from neutrams.ir.types import Dim, Symbol, bind
-from neutrams.mapper.pack import Packing, pack
 from neutrams.mapper.place import place
 
 FREE_SHARE = 0.5
@@ -73,11 +73,10 @@ def map_units(
     """
     machine = target.machine
     counts = {op: one_inference(count) for op, count in working_ops(graph) if isinstance(op, Mvm)}
-    plan = plan_rounds(graph, machine.crossbars, most=rounds)
-    crossbars, copies = _hold(
-        counts, plan, target, machine.crossbars if replicate else 0, most_copies(graph, target)
-    )
-    per_tile = machine.tile.cores * machine.core.crossbars
+    plan = plan_rounds(graph, target, most=rounds)
+    free = crossbars_by_kind(machine) * replicate
+    crossbars, copies = _hold(counts, plan, target, free, most_copies(graph, target))
+    per_tile = machine.cores_per_tile * machine.core.crossbars
     tiles_of = {unit: (held // per_tile).astype(np.int32) for unit, held in crossbars.items()}
     homes = find_homes(graph, tiles_of, np.array([copies[unit] for unit in crossbars], np.int64))
     nodes = 1 + max((int(tiles.max(initial=0)) for tiles in tiles_of.values()), default=0)
@@ -93,24 +92,27 @@ def _hold(
     counts: dict[Mvm, int],
     plan: Plan | None,
     target: Target,
-    room: int,
+    free: Ints,
     most: dict[Mvm, int],
 ) -> tuple[dict[Mvm, Ints], dict[Mvm, int]]:
     """Copy and pack the units, round by round, and return their crossbars and copies.
 
-    ``counts`` says how often an inference runs each; ``room`` is what copies have a part of;
-    ``most`` bounds copies of units that a fan-out concerns.
+    ``counts`` says how often an inference runs each; of the crossbars ``free``, by kind of core,
+    copies have a part; ``most`` bounds copies of units that a fan-out concerns.
     """
     crossbars: dict[Mvm, Ints] = {unit: np.zeros(0, np.int64) for unit in counts}
+    kinds = dict(zip(counts, kinds_of_units(list(counts), target).tolist(), strict=True))
     copies: dict[Mvm, int] = {}
     for turn in range(plan.count if plan else 1):
         blocks = {unit: _blocks_in(unit, plan, turn) for unit in counts}
         here = {unit: size for unit, size in blocks.items() if size}
-        held = _copies(here, counts, room, most)
-        packing = pack_blocks(np.array([here[u] * held[u] for u in here], np.int64), target)
-        for index, unit in enumerate(here):
-            crossbars[unit] = np.append(crossbars[unit], packing.crossbars_of(index))
-        copies |= held
+        for kind, available in enumerate(free.tolist()):
+            mine = {unit: size for unit, size in here.items() if kinds[unit] == kind}
+            copies |= _copies(mine, counts, available, most)
+        sizes = np.array([here[unit] * copies[unit] for unit in here], np.int64)
+        held = pack_blocks(sizes, target, np.array([kinds[unit] for unit in here], np.int64))
+        for unit, taken in zip(here, held, strict=True):
+            crossbars[unit] = np.append(crossbars[unit], taken)
     return crossbars, copies
 
 
@@ -131,27 +133,6 @@ def _copies(
     copies = balance(sizes, windows, budget=budget, at_once=np.array(useful, np.int64))
     found = dict.fromkeys(blocks, 1)
     return found | dict(zip(whole, copies.tolist(), strict=True))
-
-
-def pack_blocks(sizes: NDArray[np.int64], target: Target) -> Packing:
-    """Give units of so many blocks each their crossbars.
-
-    Raises:
-        NeutramsError: NT0401, the chip has too few.
-    """
-    machine = target.machine
-    try:
-        return pack(
-            sizes,
-            crossbars_per_core=machine.core.crossbars,
-            cores_per_tile=machine.tile.cores,
-            tiles=machine.tiles,
-            mesh=_mesh(target),
-            per_router=machine.network.tiles_per_router,
-        )
-    except NeutramsError as fault:
-        ways = (d.help("or run it in rounds: --rounds auto") for d in fault.diagnostics)
-        raise NeutramsError(*ways) from None
 
 
 def balance(

@@ -14,6 +14,7 @@ from neutrams.driver.buffers import buffered
 from neutrams.driver.layers import Layer, layers
 from neutrams.driver.shares import Share, multiply_add_share, parameter_share
 from neutrams.driver.traffic import find_homes
+from neutrams.ir.cores import kinds_of_crossbars
 from neutrams.ir.op import Weight
 from neutrams.ir.ops.chip import Group, Place, Round, Span, Stage, Vector
 from neutrams.ir.ops.time import working_ops
@@ -110,6 +111,8 @@ class Resources:
     components: tuple[ComponentArea, ...]
     assumed: tuple[str, ...]
     """Assumed constants that the area or the peak power rests on."""
+    sizes: tuple[str, ...]
+    """Rows × columns of the crossbars of each kind of core."""
     bits: dict[str, int]
     """Precision that the chip has: of weights, inputs, cells and converters."""
     chosen: Mapping[str, Any]
@@ -170,6 +173,7 @@ def resources(program: Program) -> Resources:
         layers=uses,
         components=components,
         assumed=tuple(sorted(assumed)),
+        sizes=tuple(f"{kind.rows}×{kind.columns}" for kind in machine.kinds),
         bits={
             "weight_bits": limits.weight_bits,
             "input_bits": limits.input_bits,
@@ -229,11 +233,15 @@ class ChipFacts:
         machine = program.target.machine
         crossbars = np.unique(_joined([numbers(op.crossbars) for op in self.groups.values()]))
         per_core = machine.core.crossbars
-        on_tiles = [crossbars // (per_core * machine.tile.cores)]
+        on_tiles = [crossbars // (per_core * machine.cores_per_tile)]
         on_tiles += [numbers(op.tiles) for op in self.vectors.values()]
         tiles = np.unique(_joined(on_tiles))
         routers = -(-len(tiles) // machine.network.tiles_per_router)
-        return Occupancy(len(crossbars), len(np.unique(crossbars // per_core)), len(tiles), routers)
+        kinds = kinds_of_crossbars(crossbars, machine)
+        by_kind = [crossbars[kinds == index] for index in range(1, len(machine.kinds))]
+        smaller = tuple((len(each), len(np.unique(each // per_core))) for each in by_kind)
+        cores = len(np.unique(crossbars // per_core))
+        return Occupancy(len(crossbars), cores, len(tiles), routers, smaller)
 
     def round_at(self, cycle: int) -> int:
         """Return the round in which something ends in a cycle."""
@@ -256,7 +264,7 @@ def _fullest_buffer(program: Program, facts: ChipFacts) -> int:
     main, machine = program.module["main"], program.target.machine
     units = [op for op, _ in working_ops(main) if isinstance(op, Mvm)]
     groups = [facts.groups[unit.result.name] for unit in units]
-    per_tile = machine.core.crossbars * machine.tile.cores
+    per_tile = machine.core.crossbars * machine.cores_per_tile
     tiles = [(numbers(group.crossbars) // per_tile).astype(np.int32) for group in groups]
     copies = np.array([group.copies for group in groups], np.int64)
     homes = find_homes(main, dict(zip(units, tiles, strict=True)), copies)
@@ -294,7 +302,7 @@ def _use(layer: Layer, facts: ChipFacts, program: Program, fills: dict[str, Usag
     tiles = [numbers(facts.vectors[name].tiles) for name in names if name in facts.vectors]
     held = numbers(group.crossbars) if group is not None else np.zeros(0, np.int64)
     machine = program.target.machine
-    tiles.append(held // (machine.core.crossbars * machine.tile.cores))
+    tiles.append(held // (machine.core.crossbars * machine.cores_per_tile))
     return LayerUse(
         name=layer.name,
         kind=layer.kind,

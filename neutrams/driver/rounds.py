@@ -14,7 +14,9 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from neutrams.driver.packing import kinds_of_units
 from neutrams.ir.blocks import used
+from neutrams.ir.cores import crossbars_by_kind
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value, Weight
@@ -42,6 +44,8 @@ class Item:
     first: int
     """Place in the table of its only unit; nought where it has several."""
     size: int
+    taken: tuple[int, ...]
+    """Crossbars of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,8 @@ class Plan:
         return len(self.carried) + 1
 
 
-def plan_rounds(graph: Graph, room: int, *, most: int | None = None) -> Plan | None:
-    """Deal the units of a graph out to the fewest rounds of ``room`` crossbars.
+def plan_rounds(graph: Graph, target: Target, *, most: int | None = None) -> Plan | None:
+    """Deal the units of a graph out to the fewest rounds that a chip holds.
 
     ``None`` stands for one round: all of them fit, or ``most`` is 1.
 
@@ -67,13 +71,16 @@ def plan_rounds(graph: Graph, room: int, *, most: int | None = None) -> Plan | N
         NeutramsError: NT0403, it takes more than ``most`` rounds; NT0404, a recurrence has more
             than one round holds.
     """
-    needed = sum(len(unit.table()) for op in graph.ops for unit in units_of(op))
-    if needed <= room or most == 1:
+    units = [unit for op in graph.ops for unit in units_of(op)]
+    kinds = dict(zip(units, kinds_of_units(units, target).tolist(), strict=True))
+    have = crossbars_by_kind(target.machine)
+    needed = sum((_taken([unit], kinds, len(have)) for unit in units), np.zeros_like(have))
+    if (needed <= have).all() or most == 1:
         return None
-    check_rounds(needed, room, most)
-    items = _items(graph, room)
+    check_rounds(needed, have, most)
+    items = _items(graph, kinds, have)
     carried = _carried(graph, items)
-    starts = cut(np.array([item.size for item in items], np.int64), room, carried)
+    starts = cut(np.array([item.taken for item in items], np.int64), have, carried)
     if most is not None and len(starts) > most:
         raise NeutramsError(_too_many_rounds(len(starts), most))
     rounds = np.searchsorted(starts, np.arange(len(items)), side="right") - 1
@@ -84,16 +91,21 @@ def plan_rounds(graph: Graph, room: int, *, most: int | None = None) -> Plan | N
     return Plan(of, tuple(int(carried[start - 1]) for start in starts[1:]))
 
 
-def check_rounds(needed: int, room: int, most: int | None) -> None:
+def check_rounds(needed: Ints, have: Ints, most: int | None) -> None:
     """Refuse a network that takes more rounds than are allowed, and be it cut ever so well.
+
+    Args:
+        needed: ``[kinds]`` crossbars of each kind that it takes.
+        have: ``[kinds]`` crossbars there are.
+        most: Rounds that are allowed; ``None`` for any number.
 
     Raises:
         NeutramsError: NT0403.
     """
-    least = -(-needed // room)
+    least = int((-(-needed // have)).max())
     if most is not None and least > most:
         fault = _too_many_rounds(least, most)
-        raise NeutramsError(fault.note(f"{needed} crossbars needed, {room} available"))
+        raise NeutramsError(fault.note(f"{needed.sum()} crossbars needed, {have.sum()} available"))
 
 
 def _too_many_rounds(count: int, most: int) -> Diagnostic:
@@ -144,17 +156,34 @@ def _cells(unit: Mvm, turn: Ints, crossbars: Ints, copies: int) -> Ints:
     return np.stack([np.tile(turn, copies), crossbars, *np.tile([rows, cells], copies)])
 
 
-def _items(graph: Graph, room: int) -> list[Item]:
+def _items(graph: Graph, kinds: Mapping[Mvm, int], have: Ints) -> list[Item]:
     found: list[Item] = []
     for op in graph.ops:
-        units = units_of(op)
-        size = sum(len(unit.table()) for unit in units)
-        if size > room and isinstance(op, Run):
-            raise NeutramsError(_cell_too_large(op, size, room))
-        step = max(size, 1) if size <= room else -(-size // SLICES)
-        found += [
-            Item(tuple(units), first, min(step, size - first)) for first in range(0, size, step)
-        ]
+        if not (units := units_of(op)):
+            continue
+        taken = _taken(units, kinds, len(have))
+        if (taken <= have).all():
+            found.append(Item(tuple(units), 0, int(taken.sum()), tuple(taken.tolist())))
+        elif isinstance(op, Run):
+            raise NeutramsError(_cell_too_large(op, taken, have))
+        else:
+            found += _slices(units[0], taken)
+    return found
+
+
+def _slices(unit: Mvm, taken: Ints) -> list[Item]:
+    """Cut a unit of one kind into pieces that rounds may be filled up with."""
+    size = int(taken.sum())
+    step = -(-size // SLICES)
+    parts = [(first, min(step, size - first)) for first in range(0, size, step)]
+    return [Item((unit,), at, n, tuple((taken * n // size).tolist())) for at, n in parts]
+
+
+def _taken(units: Sequence[Mvm], kinds: Mapping[Mvm, int], count: int) -> Ints:
+    """Return ``[kinds]`` crossbars that units take."""
+    found = np.zeros(count, np.int64)
+    for unit in units:
+        found[kinds[unit]] += len(unit.table())
     return found
 
 
@@ -199,7 +228,8 @@ def _sums(unit: Mvm, done: NDArray[np.int32]) -> int:
     return int(neurons.sum()) * unit.result.type.dtype.numpy.itemsize
 
 
-def _cell_too_large(op: Run, size: int, room: int) -> Diagnostic:
-    fault = error("NT0404", f"one step of `{op.cell.name}` takes {size} crossbars of {room}")
+def _cell_too_large(op: Run, taken: Ints, have: Ints) -> Diagnostic:
+    message = f"one step of `{op.cell.name}` takes {taken.sum()} crossbars of {have.sum()}"
+    fault = error("NT0404", message)
     fault = fault.at(op.where).note("steps follow one another, so one round must hold them whole")
     return fault.help("choose a larger chip, or cells of more bits")

@@ -31,6 +31,12 @@ def resources_json(found: Resources) -> dict[str, Any]:
         "cores_available": whole.cores,
         "crossbars": on.crossbars,
         "crossbars_available": whole.crossbars,
+        "kinds": [
+            {"size": size, "crossbars": used, "crossbars_available": there}
+            for size, used, there in zip(
+                found.sizes, on.crossbars_by_kind, whole.crossbars_by_kind, strict=True
+            )
+        ],
         "utilisation": found.utilisation,
         "buffer_bytes": found.buffer_bytes,
         "buffer_bytes_available": found.buffer_bytes_available,

@@ -172,6 +172,7 @@ def _resource_rows(found: Resources) -> list[Row]:
             f"{count(on.cores)} of {count(whole.cores)} cores, "
             f"{count(on.tiles)} of {count(whole.tiles)} tiles",
         ),
+        *_kind_rows(found),
         ("utilisation", f"{percent(found.utilisation)} of the cells in use hold weights"),
         ("on crossbars", on_crossbars(found.parameters, found.multiply_adds)),
         ("buffers", _buffers(found)),
@@ -200,6 +201,15 @@ def _cycle_rows(found: Simulation) -> list[Row]:
         ("network", f"{count(cycles.flits)} flits an inference"),
         ("at work", f"{busy}, of all clocks of a stream"),
     ]
+
+
+def _kind_rows(found: Resources) -> list[Row]:
+    """Say how many crossbars of each size are in use, where there are several."""
+    on, whole = found.occupancy, found.available
+    if not whole.smaller:
+        return []
+    numbers = zip(found.sizes, on.crossbars_by_kind, whole.crossbars_by_kind, strict=True)
+    return [("of each size", ", ".join(f"{count(a)} of {count(b)} {s}" for s, a, b in numbers))]
 
 
 def _buffers(found: Resources) -> Text:

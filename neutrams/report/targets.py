@@ -21,6 +21,7 @@ def target_text(target: Target, *, sources: bool = False) -> list[RenderableType
         ("limits", target.limits),
         ("core", machine.core),
         ("tile", machine.tile),
+        *((f"cores.{kind.name}", kind) for kind in machine.smaller),
         ("network", machine.network),
     ):
         parts += [Text(), Text(title, style="bold"), _section(section)]

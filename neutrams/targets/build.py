@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 from pydantic import ValidationError
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
-from neutrams.ir.target import Core, Machine, Network, Target, Tile
+from neutrams.ir.target import Core, CoreKind, Machine, Network, Target, Tile
 from neutrams.targets import checks
 from neutrams.targets.faults import missing_table, translate, unknown_key
 from neutrams.targets.layers import Stack, Tree
@@ -19,6 +19,7 @@ from neutrams.targets.schema import (
     CoreSection,
     CostSection,
     Head,
+    KindSection,
     LimitsSection,
     NetworkSection,
     Strict,
@@ -47,9 +48,11 @@ def build(
     head = _head(stack, name, faults)
     sections = _sections(stack, faults)
     faults += _contradictions(sections, stack)
+    kinds = _kinds(sections, stack, faults)
     costs = _costs(stack, faults)
     resolver = Resolver(stack, sections)
     parts = tuple(resolver.component(label, section) for label, section in costs.items())
+    smaller = tuple(resolver.kind(label, kind, costs) for label, kind in kinds.items())
     faults += [*resolver.faults, *checks.component_faults(parts, stack)]
     if faults:
         raise NeutramsError(*faults)
@@ -59,14 +62,14 @@ def build(
         name=head.name,
         description=head.description,
         limits=limits_of(_get(sections, LimitsSection), _get(sections, CoreSection)),
-        machine=_machine(sections),
+        machine=_machine(sections, smaller),
         costs=parts,
         source=file,
     )
 
 
 def _unknown_tables(stack: Stack) -> list[Diagnostic]:
-    known = {*Head.model_fields, "inherits", *SECTIONS, "costs"}
+    known = {*Head.model_fields, "inherits", *SECTIONS, "cores", "costs"}
     return [unknown_key((key,), stack) for key in stack.tree if key not in known]
 
 
@@ -106,6 +109,28 @@ def _contradictions(sections: dict[str, Strict], stack: Stack) -> list[Diagnosti
     return faults
 
 
+def _kinds(
+    sections: dict[str, Strict], stack: Stack, faults: list[Diagnostic]
+) -> dict[str, KindSection]:
+    """Return the further kinds of core that are valid, by name."""
+    tables = stack.tree.get("cores", {})
+    if not isinstance(tables, dict):
+        wrong = error("NT0304", "`cores` must be a table of kinds of core, not a value")
+        faults.append(wrong.at(stack.where(("cores",))))
+        return {}
+    valid: dict[str, KindSection] = {}
+    core, limits = sections.get("core"), sections.get("limits")
+    for name, table in cast(Tree, tables).items():
+        try:
+            valid[name] = KindSection.model_validate(table)
+        except ValidationError as found:
+            faults += translate(found, stack, ("cores", name))
+            continue
+        if isinstance(core, CoreSection) and isinstance(limits, LimitsSection):
+            faults += checks.kind_faults(name, valid[name], core, limits, stack)
+    return valid
+
+
 def _costs(stack: Stack, faults: list[Diagnostic]) -> dict[str, CostSection]:
     tables = stack.tree.get("costs")
     if not isinstance(tables, dict):
@@ -128,10 +153,11 @@ def _get(sections: dict[str, Strict], kind: type[Section]) -> Section:
     return next(section for section in sections.values() if isinstance(section, kind))
 
 
-def _machine(sections: dict[str, Strict]) -> Machine:
+def _machine(sections: dict[str, Strict], smaller: tuple[CoreKind, ...]) -> Machine:
     return Machine(
         core=Core(**_get(sections, CoreSection).model_dump()),
         tile=Tile(**_get(sections, TileSection).model_dump()),
         network=Network(**_get(sections, NetworkSection).model_dump()),
         **_get(sections, ChipSection).model_dump(),
+        smaller=smaller,
     )

@@ -15,6 +15,7 @@ from neutrams.targets.schema import (
     CoreSection,
     CostSection,
     Key,
+    KindSection,
     LimitsSection,
     NetworkSection,
 )
@@ -134,6 +135,22 @@ def _functions() -> list[str]:
 
     parts = [name.split(".", 1) for name in OPS]
     return [ALL, FLOAT, *sorted({s for family, s in parts if family in FAMILIES} - FREE)]
+
+
+def kind_faults(
+    name: str, kind: KindSection, core: CoreSection, limits: LimitsSection, stack: Stack
+) -> Iterator[Diagnostic]:
+    """Yield what a further kind of core has more of than the first, and neurons too wide for it."""
+    key = ("cores", name)
+    for size in ("rows", "columns"):
+        if getattr(kind, size) > getattr(core, size):
+            found, most = getattr(kind, size), getattr(core, size)
+            yield _above(stack, (*key, size), found, ("core", size), most)
+    fit = neurons_that_fit(limits, core.model_copy(update={"columns": kind.columns}))
+    if fit < 1:
+        fault = error("NT0314", f"no neuron fits the columns of a crossbar of `{name}`")
+        fault = fault.at(stack.where((*key, "columns")), f"is {kind.columns}")
+        yield fault.note(f"weights have {limits.weight_bits} bits, cells {core.cell_bits}")
 
 
 def chip_faults(chip: ChipSection, network: NetworkSection, stack: Stack) -> Iterator[Diagnostic]:

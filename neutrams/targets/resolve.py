@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from neutrams.ir.diagnostics import Diagnostic, error
-from neutrams.ir.target import Component, Limits, Range
+from neutrams.ir.target import Component, CoreKind, Limits, Range
 from neutrams.targets.layers import Stack
 from neutrams.targets.near import suggest
 from neutrams.targets.schema import (
     CoreSection,
     CostSection,
     Key,
+    KindSection,
     LimitsSection,
     Strict,
     Table,
@@ -20,6 +22,8 @@ from neutrams.targets.schema import (
 )
 
 _MM2_IN_UM2 = 1e-6
+_SIZES = ("core.rows", "core.columns", "tile.cores")
+"""What kinds of core differ in."""
 
 
 @dataclass(slots=True)
@@ -56,6 +60,43 @@ class Resolver:
             source=section.source,
             assumed=tuple("area_mm2" if path == "area_um2" else path for path in assumed),
         )  # fmt: skip
+
+    def kind(self, name: str, kind: KindSection, costs: dict[str, CostSection]) -> CoreKind:
+        """Return a further kind of core, with the parts it has more or fewer of."""
+        core, tile = self.sections.get("core"), self.sections.get("tile")
+        sections = dict(self.sections)
+        if core is not None and tile is not None:
+            sizes = {"rows": kind.rows, "columns": kind.columns}
+            sections |= {
+                "core": core.model_copy(update=sizes),
+                "tile": tile.model_copy(update={"cores": kind.per_tile}),
+            }
+        here = Resolver(self.stack, sections)
+        parts = {
+            label: kind.parts.get(label, here._count(section, ("costs", label, "count")))
+            for label, section in costs.items()
+            if section.per in ("crossbar", "core")
+        }
+        self._check_tables(parts, costs)
+        for label in kind.parts:
+            if label not in parts:
+                key = ("cores", name, "parts", label)
+                fault = error("NT0312", f"no crossbar and no core has a component `{label}`")
+                self.faults.append(suggest(fault.at(self.stack.where(key)), label, parts))
+        usual = {label: self._count(costs[label], ("costs", label, "count")) for label in parts}
+        differ = tuple((label, n) for label, n in parts.items() if n != usual[label])
+        return CoreKind(name, kind.rows, kind.columns, kind.per_tile, differ)
+
+    def _check_tables(self, parts: Iterable[str], costs: dict[str, CostSection]) -> None:
+        """Refuse numbers of a part that depend on a size: they are read once for all kinds."""
+        for label in parts:
+            part = costs[label]
+            numbers = (part.area_mm2, part.area_um2, part.power_mw, part.static_mw)
+            tables = [n for n in (*numbers, *part.energy_pj.values()) if isinstance(n, Table)]
+            for by in dict.fromkeys(table.by for table in tables if table.by in _SIZES):
+                message = f"`costs.{label}` depends on `{by}`, in which kinds of core differ"
+                fault = error("NT0312", message).at(self.stack.where(("costs", label)))
+                self.faults.append(fault.help("give one number for all kinds"))
 
     def _count(self, section: CostSection, key: Key) -> int:
         if isinstance(section.count, int):

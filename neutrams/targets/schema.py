@@ -84,6 +84,15 @@ class NetworkSection(Strict):
     clock_ghz: Rate
 
 
+class KindSection(Strict):
+    """A further kind of core: what differs from ``core`` and ``tile.cores``."""
+
+    rows: Size
+    columns: Size
+    per_tile: Size
+    parts: dict[str, Annotated[int, Field(ge=0, le=2**48)]] = {}
+
+
 class ChipSection(Strict):
     tiles: Annotated[int, Field(ge=1, le=2**20)]
     io_gbytes_per_s: Rate
@@ -157,6 +166,8 @@ def model_at(path: Key) -> type[Strict] | None:
             return SECTIONS.get(section)
         case ("costs", _):
             return CostSection
+        case ("cores", _):
+            return KindSection
         case ("costs", _, "energy_pj", _) | ("costs", _, "area_mm2" | "area_um2"):
             return Table
         case ("costs", _, "power_mw" | "static_mw"):
@@ -169,7 +180,7 @@ def keys_at(path: Key) -> list[str]:
     """Return the keys that a table may have, in declared order; empty where names are free."""
     model = model_at(path)
     keys = list(model.model_fields) if model is not None else []
-    return [*keys, "inherits", *SECTIONS, "costs"] if path == () else keys
+    return [*keys, "inherits", *SECTIONS, "cores", "costs"] if path == () else keys
 
 
 def is_text(path: Key) -> bool:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 
-from neutrams.ir.target import Component, Range, Target
+from neutrams.ir.target import Component, CoreKind, Range, Target
 
 
 def dump(target: Target) -> str:
@@ -20,9 +20,16 @@ def dump(target: Target) -> str:
     lines += _section(
         "chip", [("tiles", machine.tiles), ("io_gbytes_per_s", machine.io_gbytes_per_s)]
     )
+    for kind in machine.smaller:
+        lines += _section(f"cores.{_key(kind.name)}", _kind(kind))
     for component in target.costs:
         lines += _component(component)
     return "\n".join(lines) + "\n"
+
+
+def _kind(kind: CoreKind) -> Iterator[tuple[str, object]]:
+    yield from ((name, getattr(kind, name)) for name in ("rows", "columns", "per_tile"))
+    yield from ((f"parts.{_key(name)}", count) for name, count in kind.parts)
 
 
 def _component(component: Component) -> Iterator[str]:

@@ -27,7 +27,7 @@ def judged(sizes: list[int], carried: list[int], starts: list[int]) -> tuple[Key
 )
 def test_no_cut_is_better(items: list[tuple[int, int]], room: int) -> None:
     sizes, carried = [size for size, _ in items], [bits for _, bits in items[:-1]]
-    starts = cut(np.array(sizes), room, np.array(carried, np.int64))
+    starts = cut(np.array(sizes)[:, None], np.array([room]), np.array(carried, np.int64))
     key, parts = judged(sizes, carried, starts)
     assert starts[0] == 0
     assert starts == sorted(set(starts))
@@ -40,10 +40,24 @@ def test_no_cut_is_better(items: list[tuple[int, int]], room: int) -> None:
 
 
 def test_what_fits_is_one_part() -> None:
-    assert cut(np.array([3, 4]), 7, np.array([1])) == [0]
+    assert cut(np.array([[3], [4]]), np.array([7]), np.array([1])) == [0]
 
 
 @pytest.mark.parametrize("items", [1000])
 def test_many_items_are_cut_soon(items: int) -> None:
-    starts = cut(np.ones(items, np.int64), 300, np.ones(items - 1, np.int64))
+    starts = cut(np.ones((items, 1), np.int64), np.array([300]), np.ones(items - 1, np.int64))
     assert len(starts) == 4
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), min_size=1, max_size=7),
+    st.tuples(st.integers(9, 20), st.integers(5, 10)),
+)
+def test_every_kind_has_room(items: list[tuple[int, int]], room: tuple[int, int]) -> None:
+    sizes = np.array(items, np.int64)
+    starts = cut(sizes, np.array(room), np.zeros(len(items) - 1, np.int64))
+    parts = np.add.reduceat(sizes, starts, axis=0)
+    assert (parts <= room).all()
+    ways = (c for n in range(len(items)) for c in combinations(range(1, len(items)), n))
+    whole = (np.add.reduceat(sizes, [0, *c], axis=0) for c in ways)
+    assert len(starts) == min(len(part) for part in whole if (part <= room).all())
