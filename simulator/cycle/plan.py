@@ -144,7 +144,7 @@ class _Planner:
     @property
     def _per_tile(self) -> int:
         """Return the crossbars of a tile."""
-        return self.target.machine.tile.cores * self.target.machine.core.crossbars
+        return self.target.machine.cores_per_tile * self.target.machine.core.crossbars
 
     def _station(
         self, op: Op, part: Part, copies: int, windows: int, times: int
