@@ -75,6 +75,15 @@ Retrain = Annotated[
         "--retrain", help="Retrain units on the calibration data, against the float network."
     ),
 ]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="Where retraining runs: cpu, cuda or auto.")
+]
+Checkpoints = Annotated[
+    str,
+    typer.Option(
+        metavar="FOLDER", help="Keep each step of retraining; after a break, go on from there."
+    ),
+]
 Bits = Annotated[
     str,
     typer.Option(
@@ -177,6 +186,8 @@ def lowering(
     latency: Latency = None,
     widen: Widen = 1,
     retrain: Retrain = False,
+    device: Device = "auto",
+    checkpoints: Checkpoints = "",
     gate: Gate = 0.0,
     dim: Dims = None,
     fix: Fixed = None,
@@ -195,6 +206,8 @@ def lowering(
         "budget": {name: most for name, most in budget.items() if most is not None},
         "widen": widen,
         "retrain": retrain,
+        "device": device,
+        "checkpoints": checkpoints,
         "gate": gate,
         "dims": sizes(dim),
         "fixed": constants(fix),

@@ -73,6 +73,10 @@ class Options:
     retrain: bool | str = False
     """Retrain units against the float network on the calibration data, by a method if it is named:
     one of those of `retrain-units`, or ``none``."""
+    device: str = "auto"
+    """Where retraining runs: ``cpu``, ``cuda``, or a GPU where there is one."""
+    checkpoints: str = ""
+    """A folder in which retraining keeps each step, so that a run that is cut off can go on."""
     replicate: bool = True
     """Hold slow layers in several copies where crossbars are free."""
     rounds: int | None = 1
@@ -203,6 +207,7 @@ def usual_pipeline(options: Options) -> str:
         observer=options.observer,
         strategy=options.strategy,
         retrain=options.retrain,
+        device=options.device,
         bits="" if options.bits == AUTO else print_bits(load_bits(options.bits)),
         widen=options.widen,
     )
@@ -314,6 +319,7 @@ class _Run:
             target=self.target,
             calibration=self._data(),
             teacher=teacher,
+            checkpoints=options.checkpoints,
             progress=self.progress,
             seed=options.seed,
             labels=None if self.samples is None else self.samples.labels,

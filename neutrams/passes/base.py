@@ -85,6 +85,8 @@ class PassContext:
     """What `merge-through-cores` cut a product into, by the name of the new product's result."""
     seen: dict[str, Histogram] = field(default_factory=dict)
     """What values of the float network are on the calibration data, by name, once watched."""
+    checkpoints: str = ""
+    """A folder in which long passes keep what they have done so far; empty for none."""
     progress: Callable[[str, int, int], None] | None = None
     """Told by long passes what is done, how much of it, and how much there is."""
     seed: int = 0

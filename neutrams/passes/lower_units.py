@@ -93,6 +93,7 @@ def _lower_quantize(graph: Graph, op: QuantizeOp, ctx: PassContext) -> None:
         (None if sums is None else crossbar.rescaled(graph, sums, held))
         or digital.added(value.op, held)
         or digital.averaged(graph, value.op, held, op)
+        or digital.narrowed(graph, op)
         or digital.looked_up(graph, op)
         or digital.requantized(graph, op)
     )

@@ -65,15 +65,17 @@ class Quantize(Pass):
         if is_quantized(graph):
             return False
         usual, wanted = self._widths(ctx), parse_bits(self.bits)
+        digital = self._digital(ctx, usual)
         found = plan(graph, ctx)
         if faults := [_no_range(value) for value in found.values if value.type.range is None]:
             raise NeutramsError(*faults)
         if not any(isinstance(op, State) for op in graph.ops):
             check_bits(wanted, _layers(graph), ctx.target)
         bits = {op: wanted.get(op.result.name, wanted.get(REST, usual)) for op in found.source_of}
-        ranges = Ranges(graph, ctx, self.observer, usual.inputs) if wanted else None
+        several = bool(wanted) or digital > usual.inputs
+        ranges = Ranges(graph, ctx, self.observer, usual.inputs) if several else None
         grids = Grids(ctx.target)
-        maps = insert_pairs(graph, found, bits, usual, ranges, grids)
+        maps = insert_pairs(graph, found, bits, digital, ranges, grids)
         for item in found.linears:
             _round_weights(graph, item, maps[item.op], bits[item.op].weights, grids)
             ctx.remark(
@@ -104,6 +106,12 @@ class Quantize(Pass):
             w for bits in parse_bits(self.bits).values() for w in (bits.weights, bits.inputs)
         ]
         return min(1.0, 64 * 2.0 ** -min(widths))
+
+    def _digital(self, ctx: PassContext, usual: Bits) -> int:
+        """Return the bits of what digital units read: those that units give out, if more."""
+        if self.activation_bits or ctx.target is None:
+            return usual.inputs
+        return max(usual.inputs, ctx.target.limits.output_bits)
 
     def _widths(self, ctx: PassContext) -> Bits:
         limits = ctx.target.limits if ctx.target else None

@@ -41,11 +41,13 @@ def insert_pairs(
     graph: Graph,
     found: Plan,
     bits: Mapping[Op, Bits],
-    usual: Bits,
+    digital: int,
     ranges: Ranges | None,
     grids: Grids,
 ) -> dict[Op, Affine]:
     """Round values where they are made, once more where a layer reads fewer bits than others.
+
+    ``digital`` is the width of what digital units read.
 
     Returns:
         The map by which each product reads its input.
@@ -56,7 +58,7 @@ def insert_pairs(
         assert known is not None
         return known if ranges is None else ranges.of(value, width)
 
-    widths = found.widths({op: each.inputs for op, each in bits.items()}, usual=usual.inputs)
+    widths = found.widths({op: each.inputs for op, each in bits.items()}, usual=digital)
     covered = found.ranges(widths, range_of)
     maps: dict[Op, Affine] = {}
     for value in found.values:

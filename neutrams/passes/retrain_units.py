@@ -10,7 +10,7 @@ from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.passes.base import Pass, PassContext
 
-Method = Literal["none", "bias", "gptq", "adaround", "learned", "sgd"]
+Method = Literal["none", "bias", "gptq", "adaround", "blocks", "learned", "sgd"]
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,18 @@ class RetrainUnits(Pass):
     method: Method = "learned"
     """How far to go. `bias` corrects means. `gptq` solves for weights, rounds them in sequence and
     searches the steps of what units make. `learned` goes on to learn roundings, biases and scales
-    of whole segments, rounding in every step; `adaround` likewise with roundings that slide and
-    settle. `sgd` is plain gradient descent unit by unit, as in 2016. `none` does nothing."""
+    of all units at once; `blocks` does so segment by segment first, and `adaround` with roundings
+    that slide and settle. `sgd` is plain gradient descent unit by unit, as in 2016. `none` does
+    nothing."""
     input: Literal["transformed", "original"] = "transformed"
     """What a unit is trained to read: what comes before it on the chip, or in the original."""
     samples: int = 512
     """Most calibration samples to use."""
     steps: int = 200
-    """Steps of gradient descent for each segment, at most."""
-    whole: int = 0
-    """Steps of a last round, in which all units learn together what the network puts out."""
+    """Steps of gradient descent for each segment, at most; `learned` takes them only where the
+    network cannot learn as a whole."""
+    whole: int = 300
+    """Steps of the last round, in which all units learn together what the network puts out."""
     batch: int = 32
     """Samples in a step."""
     ridge: float = 0.01
@@ -53,7 +55,8 @@ class RetrainUnits(Pass):
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
     checkpoints: str = ""
-    """A folder in which to keep each segment's result, and to find those of an earlier run."""
+    """A folder in which to keep each segment's result, and to find those of an earlier run; empty
+    for that of the compile, if any."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         if self.method == "none":

@@ -57,6 +57,7 @@ def default_pipeline(
     activation_bits: int = 0,
     strategy: str = "split-and-merge",
     retrain: bool | str = False,
+    device: str = "auto",
     bits: str = "",
     widen: int = 1,
 ) -> str:
@@ -64,7 +65,7 @@ def default_pipeline(
 
     Bits of 0 stand for what the target has. A graph that is quantised already keeps its scales.
     ``strategy`` is one of :data:`STRATEGIES`. ``retrain`` asks for `retrain-units`, as it is or
-    by the name of its method; ``none`` is none.
+    by the name of its method; ``none`` is none. ``device`` is where that trains.
     ``bits`` are those of single layers, as :func:`neutrams.passes.bits.print_bits` writes them.
     ``widen`` is how many copies of the network's inputs crossbars read.
     """
@@ -87,14 +88,16 @@ def default_pipeline(
             *([f"widen-inputs{{copies={widen}}}"] if widen > 1 else []),
             merge,
             "split-fan-in",
-            *_retraining(retrain),
+            *_retraining(retrain, device),
             "limit-fan-out",
             "check-accumulators",
         ]
     )
 
 
-def _retraining(method: bool | str) -> list[str]:
+def _retraining(method: bool | str, device: str) -> list[str]:
     if not method or method == "none":
         return []
-    return ["retrain-units" if method is True else f"retrain-units{{method={method}}}"]
+    options = [] if method is True else [f"method={method}"]
+    options += [f"device={device}"] if device != "auto" else []
+    return [f"retrain-units{{{' '.join(options)}}}" if options else "retrain-units"]

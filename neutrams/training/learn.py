@@ -13,20 +13,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops import unit as words
+from neutrams.training.digital import SCALES, Digital, adjustable, scale_of, set_scale
+from neutrams.training.losses import SQUARED, Loss
 from neutrams.training.rules import rint
 from neutrams.training.run import Run
-from neutrams.training.units import Grids, Unit, single
+from neutrams.training.units import Grids, Unit
 
 LOW, HIGH = -0.1, 1.1
 """Limits of the stretched sigmoid (AdaRound, equation 23)."""
 CHECKS = 12
 """Times that the held-out samples are looked at."""
-PATIENCE = 5
+PATIENCE = 8
 """Checks without gain before stopping."""
 FROM_CENTRE = 0.5
 """How far a weight starts from its integer towards what it was before rounding; at 1, those that
@@ -48,6 +51,7 @@ class Recipe:
     rounding: Rounding = "straight"
     plain: bool = False
     """Plain gradient descent with momentum on weights and biases, instead of Adam on all."""
+    loss: Loss = SQUARED
     seed: int = 0
 
 
@@ -129,7 +133,7 @@ class _Learnt:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Mean squared errors on the held-out samples, over the variance of the target."""
+    """Losses on the held-out samples, relative to the variance or entropy of the target."""
 
     before: float
     after: float
@@ -179,11 +183,10 @@ class Learner:
             _Learnt.start(unit, grids[unit.mvm.x].zero, wanted, recipe, device)
             for unit, wanted in units
         ]
-        self._gains: dict[tuple[Op, str], Tensor] = {
+        self._gains: dict[tuple[Digital, str], Tensor] = {
             (op, name): torch.ones((), device=device)
-            for op in body.ops
-            if isinstance(op, words.Add)
-            for name in ("a_scale", "b_scale")
+            for op in adjustable(body.ops, {unit.post for unit, _ in units})
+            for name in SCALES[type(op)]
         }
 
     def predict(self, inputs: Mapping[Value, Tensor], *, hard: bool) -> Tensor:
@@ -191,7 +194,13 @@ class Learner:
         weights: dict[Value, Tensor] = {}
         for item in self._learnt:
             weights.update(item.stand_ins(hard=hard))
-        attributes = {key: gain * getattr(*key) for key, gain in self._gains.items()}
+        attributes: dict[tuple[Op, str], Tensor] = {}
+        for (op, name), gain in self._gains.items():
+            scale = gain * torch.from_numpy(scale_of(op, name)).to(gain)
+            if isinstance(op, words.Rescale):
+                weights[op.scale] = scale
+            else:
+                attributes[op, name] = scale
         run = Run(device=self._device, weights=weights, attributes=attributes, fast=True)
         return self._body.make(inputs, run)
 
@@ -201,7 +210,7 @@ class Learner:
         ``target`` is what the body should make of all samples, in real numbers.
         """
         recipe, (seen, held) = self._recipe, split
-        size = float(target[seen].var(correction=0).clamp(min=1e-20))
+        size = recipe.loss.size(target[seen])
         before = best = self._missed(inputs, target, held) / size
         kept, stale, step = self._state(), 0, 0
         order = _batches(seen, recipe.batch, torch.Generator().manual_seed(recipe.seed))
@@ -209,7 +218,7 @@ class Learner:
         every = max(1, recipe.steps // CHECKS)
         for step in range(1, recipe.steps + 1):
             part = next(order)
-            wrong = (self.predict(inputs(part), hard=False) - target[part]).square().mean() / size
+            wrong = recipe.loss(self.predict(inputs(part), hard=False), target[part]) / size
             optimiser.step(wrong + self._pressure(step), step)
             if step % every and step != recipe.steps:
                 continue
@@ -229,7 +238,7 @@ class Learner:
                 weights = item.weights(hard=True)
                 item.unit.store(weights, item.biases(), item.factors(), item.zero)
             for (op, name), gain in self._gains.items():
-                setattr(op, name, single(getattr(op, name) * float(gain)))
+                set_scale(op, name, scale_of(op, name) * np.float32(gain.item()))
 
     def latents(self) -> list[Tensor]:
         """Return the weights of each unit as they were last learnt, in steps, not rounded."""
@@ -257,7 +266,7 @@ class Learner:
         with torch.no_grad():
             for part in torch.split(which, 64):
                 made = self.predict(inputs(part), hard=True)
-                total += float((made - target[part]).square().mean()) * len(part)
+                total += float(self._recipe.loss(made, target[part])) * len(part)
         return total / len(which)
 
     def _tensors(self) -> list[Tensor]:

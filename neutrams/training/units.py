@@ -18,6 +18,7 @@ from neutrams.ir.ops.tensors import Reshape, Slice, Transpose
 from neutrams.ir.ops.time import Next, State
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType, TensorType
+from neutrams.training.digital import adjustable, multiply
 
 MOVES = (Gather, MaxPool, Reshape, Slice, Transpose)
 """Ops that give integers on without a look at their grid."""
@@ -155,7 +156,7 @@ class Grids:
             return self.free(user.result)
         if isinstance(user, Mvm):
             return user in self._units
-        return isinstance(user, words.Add | words.AveragePool)
+        return bool(adjustable([user], ()))
 
     def _tell(self, user: Op, value: Value, factor: float, step: float) -> None:
         if isinstance(user, MOVES):
@@ -163,8 +164,8 @@ class Grids:
         elif isinstance(user, Mvm):
             unit = self._units[user]
             _write(unit.post.scale, (unit.factor * factor).numpy())
-        elif isinstance(user, words.AveragePool):
-            user.scale = single(user.scale * factor)
+        elif isinstance(user, words.AveragePool | words.Rescale):
+            multiply(user, factor)
         elif isinstance(user, words.Add):
             if user.a is value:
                 user.a_scale = single(user.a_scale * factor)

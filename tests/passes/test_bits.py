@@ -17,7 +17,7 @@ from neutrams.ir.interpreter import interpret
 from neutrams.ir.ops.activations import Relu
 from neutrams.ir.ops.convolution import Conv
 from neutrams.ir.ops.elementwise import Add
-from neutrams.ir.ops.unit import Lut
+from neutrams.ir.ops.unit import Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import DType, symbol, tensor
 from neutrams.passes import PassContext, PassManager, default_pipeline, parse_pipeline
@@ -110,11 +110,11 @@ def test_units_have_their_bits_and_all_executors_agree(
     np.testing.assert_array_equal(Runner(net.graph)(net.data)["y"], expected)
 
 
-def test_a_narrow_reader_of_a_shared_value_gets_a_table_of_its_own() -> None:
+def test_a_narrow_reader_of_a_shared_value_rounds_it_once_more() -> None:
     net = Net(0, 4, 3)
     units = lowered(net, {"*": Bits(8, 4)})
     shared = units["c1"].x.op
-    assert isinstance(shared, Lut)
+    assert isinstance(shared, Rescale)
     assert (shared.x.type.range, shared.result.type.range) == ((0, 255), (0, 15))
 
 

@@ -94,6 +94,15 @@ def _whole(x: Real, to: Affine) -> Op:
     )
 
 
+def narrowed(graph: Graph, op: Quantize) -> Op | None:
+    """Return a quantised tensor whose integer 0 is a real 0, rounded once more."""
+    to, x = target_affine(op), real(op.x)
+    if to is None or x is None or not x.per_tensor or x.affine.zero:
+        return None
+    scale = graph.weight(f"{op.result.name}.rescale", np.array(_ratio(x, to), np.float32))
+    return unit.Rescale(x.ints, scale, zero=to.zero, low=to.low, high=to.high, dtype=to.dtype)
+
+
 def looked_up(graph: Graph, op: Quantize) -> Op | None:
     """Return an element-wise function of one quantised tensor as a table of all its results."""
     to = target_affine(op)

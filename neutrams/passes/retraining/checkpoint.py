@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,10 @@ import numpy as np
 from neutrams.ir.files import atomic_write, unwritable
 from neutrams.ir.graph import Graph, Module
 from neutrams.ir.op import Value, Weight
-from neutrams.ir.ops.unit import Add, AveragePool
 from neutrams.ir.text import print_module
 from neutrams.ir.types import Array
+from neutrams.training.digital import SCALES, adjustable, scale_of, set_scale
 from neutrams.training.units import Grid, Grids, Unit
-
-SCALES = {Add: ("a_scale", "b_scale"), AveragePool: ("scale",)}
 
 
 def key_of(graph: Graph, teacher: Graph, data: Mapping[str, Array], options: object) -> str:
@@ -30,68 +29,89 @@ def key_of(graph: Graph, teacher: Graph, data: Mapping[str, Array], options: obj
     return state.hexdigest()
 
 
-def save(folder: Path, key: str, done: int, state: Mapping[str, Array]) -> None:
-    """Keep the state after ``done`` segments.
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """All that retraining may change."""
+
+    graph: Graph
+    units: Collection[Unit]
+    grids: Grids
+
+    def take(self) -> dict[str, Array]:
+        """Return it by name."""
+        found: dict[str, Array] = {}
+        for number, unit in enumerate(self.units):
+            for weight in _weights(unit):
+                assert weight.data is not None
+                found[f"weight:{number}:{weight.name}"] = weight.data
+        for op in adjustable(self.graph.ops, {unit.post for unit in self.units}):
+            for name in SCALES[type(op)]:
+                found[f"scale:{op.result.name}:{name}"] = scale_of(op, name)
+        for value, grid in self.grids.known.items():
+            found[f"step:{value.name}"] = np.float64(grid.step).reshape(1)
+        return found
+
+    def put(self, state: Mapping[str, Array]) -> None:
+        """Write what was taken back into the graph."""
+        for number, unit in enumerate(self.units):
+            for weight in _weights(unit):
+                weight.data = state[f"weight:{number}:{weight.name}"]
+        for op in adjustable(self.graph.ops, {unit.post for unit in self.units}):
+            for name in SCALES[type(op)]:
+                set_scale(op, name, state[f"scale:{op.result.name}:{name}"])
+        for value, grid in list(self.grids.known.items()):
+            self.grids.known[value] = Grid(float(state[f"step:{value.name}"][0]), grid.zero)
+
+
+class Checkpoints:
+    """The states after each round of one retraining; without a folder, none are kept.
 
     Raises:
         NeutramsError: NT0020, the folder cannot be written.
     """
-    from safetensors.numpy import save as pack
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise unwritable(folder, fault) from None
-    with atomic_write(_path(folder, key, done)) as file:
-        file.write(pack({name: np.ascontiguousarray(state[name]) for name in sorted(state)}))
+    def __init__(self, folder: str, key: str, rounds: int, state: State) -> None:
+        self._folder = Path(folder) if folder else None
+        self._key, self._state = key, state
+        self.done = 0
+        """Rounds that an earlier run has done; the state is that after them."""
+        if self._folder is not None:
+            self._restore(self._folder, rounds)
 
+    def save(self, done: int) -> None:
+        """Keep the state after so many rounds."""
+        if self._folder is None:
+            return
+        from safetensors.numpy import save as pack
 
-def latest(folder: Path, key: str, segments: int) -> tuple[int, dict[str, Array]]:
-    """Return how many segments are done and the state after them; 0 where none is kept."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            raise unwritable(self._folder, fault) from None
+        state = self._state.take()
+        with atomic_write(self._path(self._folder, done)) as file:
+            file.write(pack({name: np.array(state[name], order="C") for name in sorted(state)}))
 
-    for done in range(segments, 0, -1):
-        path = _path(folder, key, done)
-        if path.is_file():
+    def _restore(self, folder: Path, rounds: int) -> None:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        for done in range(rounds, 0, -1):
+            path = self._path(folder, done)
+            if not path.is_file():
+                continue
             try:
-                return done, load_file(path)
+                found = load_file(path)
             except (OSError, SafetensorError):
                 continue
-    return 0, {}
+            self._state.put(found)
+            self.done = done
+            return
 
-
-def state_of(graph: Graph, units: Iterable[Unit], grids: Grids) -> dict[str, Array]:
-    """Return all that retraining may change, by name."""
-    found: dict[str, Array] = {}
-    for number, unit in enumerate(units):
-        for weight in _weights(unit):
-            assert weight.data is not None
-            found[f"weight:{number}:{weight.name}"] = weight.data
-    for op in graph.ops:
-        for name in SCALES.get(type(op), ()):
-            found[f"scale:{op.result.name}:{name}"] = np.float64(getattr(op, name)).reshape(1)
-    for value, grid in grids.known.items():
-        found[f"step:{value.name}"] = np.float64(grid.step).reshape(1)
-    return found
-
-
-def restore(graph: Graph, units: Iterable[Unit], grids: Grids, state: Mapping[str, Array]) -> None:
-    """Write a state back into the graph it was taken from."""
-    for number, unit in enumerate(units):
-        for weight in _weights(unit):
-            weight.data = state[f"weight:{number}:{weight.name}"]
-    for op in graph.ops:
-        for name in SCALES.get(type(op), ()):
-            setattr(op, name, float(state[f"scale:{op.result.name}:{name}"][0]))
-    for value, grid in list(grids.known.items()):
-        grids.known[value] = Grid(float(state[f"step:{value.name}"][0]), grid.zero)
+    def _path(self, folder: Path, done: int) -> Path:
+        return folder / f"{self._key[:16]}-{done:04}.safetensors"
 
 
 def _weights(unit: Unit) -> list[Weight]:
     values: tuple[Value | None, ...] = (unit.mvm.w, unit.reduce.bias, unit.post.scale)
     return [value for value in values if isinstance(value, Weight)]
-
-
-def _path(folder: Path, key: str, done: int) -> Path:
-    return folder / f"{key[:16]}-{done:04}.safetensors"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from neutrams.ir.ops.quantization import Dequantize
-from neutrams.ir.ops.unit import Add, AveragePool, Rescale
+from neutrams.ir.ops.unit import Rescale
 from neutrams.training.closed_form import (
     Rounded,
     best_step,
@@ -17,7 +17,8 @@ from neutrams.training.closed_form import (
     round_in_sequence,
     sampled,
 )
-from neutrams.training.units import Grids, Unit, single
+from neutrams.training.digital import Digital
+from neutrams.training.units import Grids, Unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,20 +127,7 @@ def _search_step(unit: Unit, seen: Views, grids: Grids) -> None:
         grids.change(post.result, step)
 
 
-def search_sum_step(op: Add, a: Tensor, b: Tensor, wanted: Tensor, grids: Grids) -> None:
-    """Give the sum of integers ``a`` and ``b`` the step of least error to real numbers."""
-    grid = grids[op.result]
-    real = ((a - op.a_zero) * op.a_scale + (b - op.b_zero) * op.b_scale) * grid.step
-    wanted = activated(wanted, op, grid.step)
-    step = best_step(real, wanted, grid.step, zero=op.zero, low=op.low, high=op.high)
-    if step == grid.step:
-        return
-    factor = grid.step / step
-    op.a_scale, op.b_scale = single(op.a_scale * factor), single(op.b_scale * factor)
-    grids.change(op.result, step)
-
-
-def activated(y: Tensor, post: Rescale | Add | AveragePool, step: float) -> Tensor:
+def activated(y: Tensor, post: Digital, step: float) -> Tensor:
     """Return what the activation that a unit's lower bound is leaves of real numbers."""
     return torch.clamp(y, min=(post.low - post.zero) * step)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,19 +12,20 @@ from torch import Tensor
 
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.ops.reductions import Softmax
 from neutrams.ir.ops.time import Run as TimeRun
-from neutrams.ir.ops.unit import Add, AveragePool, Rescale
+from neutrams.ir.ops.unit import Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.passes.base import PassContext
-from neutrams.passes.retraining import checkpoint
 from neutrams.passes.retraining.cells import CellRoad, Play, Way
+from neutrams.passes.retraining.checkpoint import Checkpoints, State, key_of
+from neutrams.passes.retraining.digital import search_step
 from neutrams.passes.retraining.fit import (
     Views,
     activated,
     correct_bias,
     original_steps,
-    search_sum_step,
     solve,
 )
 from neutrams.passes.retraining.merged import merged_lessons
@@ -33,20 +33,23 @@ from neutrams.passes.retraining.teacher import Lesson, Teacher, lesson
 from neutrams.passes.samples import batches
 from neutrams.training.batched import Samples, graph_inputs, run_ops
 from neutrams.training.chunks import obstacle
+from neutrams.training.digital import Digital, adjustable
 from neutrams.training.executor import execute
 from neutrams.training.learn import Learner, Outcome, Recipe
+from neutrams.training.losses import Loss
 from neutrams.training.run import Run, to_tensor
 from neutrams.training.segments import Segment, segments
 from neutrams.training.settings import choose_device, settled
-from neutrams.training.units import Grid, Grids, Unit
+from neutrams.training.units import Grid, Grids
 
 if TYPE_CHECKING:
     from neutrams.passes.retrain_units import RetrainUnits
 
 MOST_UNITS = 8
 """Units of a segment that are learnt together; those of a larger one are learnt each alone."""
-SOLVING = ("gptq", "adaround", "learned")
-LEARNING = ("adaround", "learned", "sgd")
+SOLVING = ("gptq", "adaround", "blocks", "learned")
+WHOLE = ("blocks", "learned")
+LEARNING = ("adaround", "blocks", "learned", "sgd")
 
 
 def retrain(graph: Graph, ctx: PassContext, options: RetrainUnits) -> bool:
@@ -161,6 +164,7 @@ class _Road:
             for v in home.values()
             if v.name in ctx.grids
         }
+        self.ends = {item.unit.post for item in lessons.values()}
         self.grids = Grids(graph, known, {op: item.unit for op, item in lessons.items()})
         self.split = self._split()
         self.cells = [
@@ -170,54 +174,64 @@ class _Road:
         ]
         self.parts = segments(graph, self._known, self.cells)
         self.original = Samples(teacher.graph, samples.count, teacher.extra)
+        self.whole = self._end()
         self.heard = self._listen()
         self.live = graph_inputs(graph, self.data, self.device)
 
     def walk(self) -> None:
-        units = [item.unit for item in self.lessons.values()]
-        folder = Path(self.options.checkpoints) if self.options.checkpoints else None
-        key, done = "", 0
-        if folder is not None:
-            key = self._key()
-            done, state = checkpoint.latest(folder, key, len(self.parts))
-            if done:
-                checkpoint.restore(self.graph, units, self.grids, state)
-        for number, part in enumerate(self.parts, start=1):
-            if number > done:
-                self._retrain(part)
-                if folder is not None:
-                    state = checkpoint.state_of(self.graph, units, self.grids)
-                    checkpoint.save(folder, key, number, state)
-            self._advance(part)
+        rounds = [*self.parts, *([] if self.whole is None else [self.whole])]
+        kept = self._checkpoints(len(rounds))
+        for number, part in enumerate(rounds, start=1):
+            if number > kept.done:
+                if part is self.whole:
+                    self._learn_whole(part)
+                else:
+                    self._retrain(part)
+                kept.save(number)
+            if part is not self.whole:
+                self._advance(part)
             if self.ctx.progress is not None:
-                self.ctx.progress("retraining", number, len(self.parts))
-        if self.options.whole and self.options.method in LEARNING:
-            self._learn_whole()
+                self.ctx.progress("retraining", number, len(rounds))
 
-    def _learn_whole(self) -> None:
-        """Let all units up to the last that the teacher knows learn what that should make."""
+    def _checkpoints(self, rounds: int) -> Checkpoints:
+        units = [item.unit for item in self.lessons.values()]
+        folder = self.options.checkpoints or self.ctx.checkpoints
+        key = self._key() if folder else ""
+        return Checkpoints(folder, key, rounds, State(self.graph, units, self.grids))
+
+    def _end(self) -> Segment | None:
+        """Return all up to the last value that the teacher knows, if that learns as a whole.
+
+        What runs step by step does not: its cells have learnt through time.
+        """
         ends = [number for number, part in enumerate(self.parts) if part.anchor is not None]
-        if not ends:
-            return
+        if not ends or not self.options.whole or self.options.method not in WHOLE or self.cells:
+            return None
         last = self.parts[ends[-1]]
         ops = tuple(op for part in self.parts[: ends[-1] + 1] for op in part.ops)
-        inside = [item for op, item in self.lessons.items() if op in ops or self._in_cell(op, ops)]
+        found = Segment(ops, last.anchor, last.tail)
+        return None if self._mixes(found) else found
+
+    def _learn_whole(self, whole: Segment) -> None:
+        """Let all units learn together what the network puts out."""
+        inside = [self.lessons[op] for op in whole.ops if op in self.lessons]
         inputs = graph_inputs(self.graph, self.data, self.device)
-        part = Segment(ops, last.anchor, last.tail)
-        task = self._task(part, inside, inputs, self._target(last))
+        task = self._task(whole, inside, inputs, self._target(whole))
         wanted = {item.unit.mvm: item.unit.ints for item in inside}
-        self._tell(task, self._learn(task, wanted, steps=self.options.whole))
+        recipe = replace(
+            self._recipe(), steps=self.options.whole, loss=Loss(self._classes(whole.output))
+        )
+        self._tell(task, self._descend(task, wanted, recipe))
 
-    def _in_cell(self, unit: Mvm, ops: Collection[Op]) -> bool:
-        return any(run in ops and unit in run.cell.ops for run in self.cells)
-
-    def _body(self, segment: Segment) -> _Body:
-        return _Body(segment, self.grids, self.samples)
+    def _classes(self, value: Value | None) -> int | None:
+        """Return the axis of the softmax that reads a value, where one does."""
+        users = value.users if value is not None else []
+        return next((user.axis for user in users if isinstance(user, Softmax)), None)
 
     def _key(self) -> str:
         options = replace(self.options, checkpoints="", device=self.device)
         held = (options, self.ctx.seed, torch.__version__)
-        return checkpoint.key_of(self.graph, self.teacher.graph, self.data, held)
+        return key_of(self.graph, self.teacher.graph, self.data, held)
 
     def _split(self) -> tuple[Tensor, Tensor]:
         """Return the numbers of the samples to learn from, and of those held out."""
@@ -259,7 +273,9 @@ class _Road:
         wanted, live = self._fit(part, inputs)
         if self.options.method not in LEARNING or not self.options.steps:
             return
-        if self._whole(part) or len(lessons) > MOST_UNITS or self.options.method == "sgd":
+        if self.options.method == "learned" and self.whole is not None:
+            return
+        if self._mixes(part) or len(lessons) > MOST_UNITS or self.options.method == "sgd":
             tasks = [self._alone(item, live) for item in lessons]
         else:
             tasks = [self._task(part, lessons, inputs, self._target(part))]
@@ -267,7 +283,7 @@ class _Road:
             if not any(op in self.samples.mixing for op in task.segment.ops):
                 self._tell(task, self._learn(task, wanted))
 
-    def _whole(self, part: Segment) -> bool:
+    def _mixes(self, part: Segment) -> bool:
         """Whether a segment cannot be learnt at once, sample by sample."""
         if part.anchor is None or self.samples.axis(part.anchor) is None:
             return True
@@ -331,8 +347,9 @@ class _Road:
         for op in part.ops:
             if isinstance(op, Mvm) and op in self.lessons:
                 wanted[op] = self._fit_unit(self.lessons[op], live)
-            if isinstance(op, Add) and self.options.method in SOLVING and self._known(op.result):
-                self._fit_sum(op, live)
+            if self.options.method in SOLVING:
+                for digital in adjustable([op], self.ends):
+                    self._fit_digital(digital, live)
             run = Run(device=self.device)
             live.update(run_ops([op], live, op.results, run, self.samples))
         return wanted, live
@@ -362,14 +379,14 @@ class _Road:
             return original_steps(unit, self.grids)
         return solve(unit, seen, held, self.grids, ridge=self.options.ridge)
 
-    def _fit_sum(self, op: Add, live: dict[Value, Tensor]) -> None:
+    def _fit_digital(self, op: Digital, live: dict[Value, Tensor]) -> None:
         counterpart = self.teacher.value(op.result)
-        if counterpart is None or not self.grids.free(op.result):
+        if counterpart is None or op.result not in self.grids or not self.grids.free(op.result):
             return
         seen = self.split[0]
+        inputs = {v: self.samples.pick(v, live[v], seen) for v in op.present if v in live}
         wanted = self.original.pick(counterpart, self.heard[counterpart], seen)
-        a, b = (self.samples.pick(v, live[v], seen) for v in (op.a, op.b))
-        search_sum_step(op, a, b, wanted, self.grids)
+        search_step(op, inputs, wanted, self.grids)
 
     def _target(self, part: Segment) -> Tensor:
         """Return what the teacher makes where a segment ends."""
@@ -378,7 +395,7 @@ class _Road:
         assert counterpart is not None
         target = self.heard[counterpart]
         op = part.anchor.op
-        if isinstance(op, Rescale | Add | AveragePool):
+        if isinstance(op, Digital):
             target = activated(target, op, self.grids[part.anchor].step)
         if not part.tail:
             return target
@@ -404,36 +421,42 @@ class _Road:
         assert part.output is not None
         return _Task(part, lessons, inputs, self.samples.first(part.output, target))
 
-    def _learn(self, task: _Task, wanted: dict[Mvm, Tensor], *, steps: int = 0) -> Outcome:
-        recipe = self._recipe(steps)
-        pairs = [(item.unit, wanted[item.unit.mvm]) for item in task.lessons]
-        if self.options.method == "sgd" and not steps:
-            free = replace(recipe, rounding="float", plain=True)
-            pairs = self._value_range(task, pairs[0][1], free)
-            recipe = replace(recipe, plain=True)
-        learner = Learner(self._body(task.segment), pairs, self.grids, recipe, self.device)
-        outcome = learner.train(
-            lambda w: self.samples.take(task.inputs, w), task.target, self.split
-        )
+    def _learn(self, task: _Task, wanted: dict[Mvm, Tensor]) -> Outcome:
+        recipe = self._recipe()
+        if self.options.method != "sgd":
+            return self._descend(task, wanted, recipe)
+        (item,) = task.lessons
+        free = replace(recipe, rounding="float", plain=True)
+        kept = self._value_range(task, wanted[item.unit.mvm], free)
+        return self._descend(task, {item.unit.mvm: kept}, replace(recipe, plain=True))
+
+    def _descend(self, task: _Task, wanted: dict[Mvm, Tensor], recipe: Recipe) -> Outcome:
+        learner, outcome = self._learner(task, wanted, recipe)
         learner.store()
         return outcome
 
-    def _recipe(self, steps: int = 0) -> Recipe:
+    def _learner(
+        self, task: _Task, wanted: dict[Mvm, Tensor], recipe: Recipe
+    ) -> tuple[Learner, Outcome]:
+        pairs = [(item.unit, wanted[item.unit.mvm]) for item in task.lessons]
+        body = _Body(task.segment, self.grids, self.samples)
+        learner = Learner(body, pairs, self.grids, recipe, self.device)
+        outcome = learner.train(
+            lambda w: self.samples.take(task.inputs, w), task.target, self.split
+        )
+        return learner, outcome
+
+    def _recipe(self) -> Recipe:
         options = self.options
-        recipe = Recipe(steps or options.steps, options.batch, options.rate, seed=self.ctx.seed)
+        recipe = Recipe(options.steps, options.batch, options.rate, seed=self.ctx.seed)
         return replace(recipe, rounding="soft") if options.method == "adaround" else recipe
 
-    def _value_range(
-        self, task: _Task, wanted: Tensor, recipe: Recipe
-    ) -> list[tuple[Unit, Tensor]]:
+    def _value_range(self, task: _Task, wanted: Tensor, recipe: Recipe) -> Tensor:
         """The first phase of 2016: weights that are not rounded, within the range of values."""
-        unit = task.lessons[0].unit
-        learner = Learner(
-            self._body(task.segment), [(unit, wanted)], self.grids, recipe, self.device
-        )
-        learner.train(lambda w: self.samples.take(task.inputs, w), task.target, self.split)
+        (item,) = task.lessons
+        learner, _ = self._learner(task, {item.unit.mvm: wanted}, recipe)
         learner.store()
-        return [(unit, learner.latents()[0])]
+        return learner.latents()[0]
 
     def _advance(self, part: Segment) -> None:
         """Replace a segment's inputs by what it makes, as far as later ops read it."""
