@@ -21,8 +21,9 @@ def sweep(
         typer.Option(
             "--over",
             metavar="AXIS=A,B,...",
-            help="What to vary: a limit (fan-in), a key of the chip (core.rows), strategy, "
-            "observer, seed, target. Repeatable: the grid holds every combination.",
+            help="What to vary: a limit (fan-in), precision (4/8), a key of the chip (core.rows), "
+            "strategy, retrain, observer, seed, target. Repeatable: the grid holds every "
+            "combination.",
         ),
     ],
     inputs: shared.Inputs,

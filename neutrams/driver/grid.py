@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,12 +19,16 @@ Setting = bool | int | float | str
 Axes = Mapping[str, Sequence[Setting]]
 
 TARGET = "target"
+PRECISION = "precision"
+"""An axis over pairs such as ``4/8``: bits of weights and of inputs, changed together."""
 _OWN = ("keep_float", "verify_each", "timing", "passes", "loss_per_pass")
 """Options that a sweep sets itself, or that no axis can hold."""
 LOWERING = ("observer", "strategy", "widen", "retrain")
 """Options that choose the passes, so that they say nothing where passes are given."""
 
 
+_BITS = re.compile("[1-9][0-9]?/[1-9][0-9]?")
+_PAIR = {PRECISION: ("weight-bits", "input-bits")}
 _WORDS = {"true": True, "false": False}
 
 
@@ -68,8 +73,9 @@ def parse_axes(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
 def points(over: Axes) -> list[Point]:
     """Return every point of a grid; the last axis changes fastest.
 
-    An axis is a limit (``fan-in``), a key of the target (``core.rows``), ``target``, or an option
-    of a compile (``strategy``, ``observer``, ``retrain``, ``seed``).
+    An axis is a limit (``fan-in``), ``precision`` (bits of weights and of inputs: ``4/8``), a key
+    of the target (``core.rows``), ``target``, or an option of a compile (``strategy``,
+    ``observer``, ``retrain``, ``seed``).
 
     Raises:
         NeutramsError: NT0544, for each axis that is none of these or holds a value it cannot.
@@ -81,9 +87,12 @@ def points(over: Axes) -> list[Point]:
     if not axes and not faults:
         fault = error("NT0544", "a sweep needs an axis")
         faults.append(fault.help("name one: --over fan-in=32,64,128"))
+    names = [_canonical(name) for name in axes]
+    changed = [each for name in names for each in _PAIR.get(name, (name,))]
+    if twice := [name for name in dict.fromkeys(changed) if changed.count(name) > 1]:
+        faults.append(error("NT0544", f"two axes change `{twice[0]}`"))
     if faults:
         raise NeutramsError(*faults)
-    names = [_canonical(name) for name in axes]
     return [_point(dict(zip(names, chosen, strict=True))) for chosen in product(*axes.values())]
 
 
@@ -92,6 +101,9 @@ def _point(settings: dict[str, Setting]) -> Point:
     for name, value in settings.items():
         if name in LIMITS:
             made.limits[name] = value
+        elif name == PRECISION:
+            bits = map(int, str(value).split("/"))
+            made.limits.update(zip(_PAIR[PRECISION], bits, strict=True))
         elif "." in name:
             made.overrides[name] = str(value).lower() if isinstance(value, bool) else str(value)
         elif name != TARGET:
@@ -108,7 +120,7 @@ def _read(name: str, values: Sequence[Setting], faults: list[Diagnostic]) -> Ite
     where = Place(f"--over {name}")
     kind = _kind(name)
     if kind is None:
-        known = [*LIMITS, TARGET, *(key.replace("_", "-") for key in option_types())]
+        known = [*LIMITS, PRECISION, TARGET, *(key.replace("_", "-") for key in option_types())]
         near = get_close_matches(_canonical(name), known, n=2) or [*known, "keys such as core.rows"]
         fault = error("NT0544", f"a sweep cannot go over `{name}`").at(where)
         faults.append(fault.help("known: " + ", ".join(near)))
@@ -119,8 +131,10 @@ def _read(name: str, values: Sequence[Setting], faults: list[Diagnostic]) -> Ite
         faults.append(error("NT0544", f"the axis `{name}` has no values").at(where))
     for value in dict.fromkeys(values):
         found = _value(value, kind)
+        if _canonical(name) == PRECISION and not _BITS.fullmatch(str(value)):
+            found = None
         if found is None:
-            wanted = {int: "whole numbers", bool: "true or false"}.get(kind, "words")
+            wanted = {int: "whole numbers", bool: "true or false"}.get(kind, "bits such as 4/8")
             fault = error("NT0544", f"`{name}` goes over {wanted}, not `{value}`").at(where)
             faults.append(fault)
         else:
@@ -131,7 +145,7 @@ def _kind(name: str) -> type | None:
     canonical = _canonical(name)
     if canonical in LIMITS:
         return str if is_text(canonical) else int
-    if canonical == TARGET or "." in name:
+    if canonical in (PRECISION, TARGET) or "." in name:
         return str
     return option_types().get(canonical.replace("-", "_"))
 

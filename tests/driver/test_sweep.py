@@ -177,6 +177,9 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes) -> 
         ({"replicate": ["maybe"]}, "true or false"),
         ({"keep-float": [True]}, "known:"),
         ({}, "needs an axis"),
+        ({"precision": ["4/8", "4"]}, "bits such as 4/8, not `4`"),
+        ({"precision": ["4/8"], "weight-bits": [2]}, "two axes change `weight-bits`"),
+        ({"fan_in": [4], "fan-in": [8]}, "two axes change `fan-in`"),
     ],
 )
 def test_grids_at_fault(over: dict[str, list[object]], says: str) -> None:
@@ -199,6 +202,16 @@ def test_axes_change_what_they_name() -> None:
     for text in ("fan-in", "fan-in=1,,2", "=3"):
         with pytest.raises(NeutramsError, match="NT0544"):
             parse_axes([text])
+
+
+def test_precision_changes_weights_and_inputs_together() -> None:
+    first, second = points(parse_axes(["precision=8/6,2/2"]))
+    assert first.limits == {"weight-bits": 8, "input-bits": 6}
+    rows = swept(over={"precision": ["8/6", "2/2"]}).rows
+    assert [row["precision"] for row in rows] == ["8/6", "2/2"]
+    alone = swept(over={"input-bits": [6]}).rows[0]
+    assert rows[0]["relative_error"] == alone["relative_error"] < rows[1]["relative_error"]  # type: ignore[operator]
+    assert second.limits == {"weight-bits": 2, "input-bits": 2}
 
 
 def test_retraining_is_an_axis() -> None:
