@@ -10,9 +10,10 @@ import pytest
 import neutrams
 from benchmarks.accuracy import cases, judges
 from benchmarks.accuracy.cases import NARROW, NONE, RETRAINED, USUAL, Bar, Case, bar
-from benchmarks.accuracy.data import Sets
+from benchmarks.accuracy.data import CANDIDATES, Sets
 from benchmarks.accuracy.measure import key, measure, pipeline
 from benchmarks.accuracy.networks import NETWORKS, Network
+from benchmarks.accuracy.pack import pack
 from benchmarks.accuracy.statistics import Figure, difference, paired
 from benchmarks.accuracy.store import Store, packed, unpacked
 from benchmarks.accuracy.table import page
@@ -159,3 +160,26 @@ def test_methods_are_spelt_as_options_of_passes() -> None:
     assert "calibrate{observer=min-max samples=1500}" in spelt
     assert "retrain-units{method=sgd threads=1 device=cpu}" in spelt
     assert "retrain-units" not in pipeline(Case(network, NARROW, NONE, 0))
+
+
+def test_packed_data_are_the_samples_that_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    made = {f"{kind}_train": rng.integers(0, 9, (CANDIDATES + 5, 2)) for kind in "xy"}
+    made["x_test"] = rng.integers(0, 9, (7, 2))
+    made["train_offset"] = np.arange(CANDIDATES + 6) * 2
+    made["train_jpeg"] = np.arange(2 * (CANDIDATES + 5))
+    np.savez(tmp_path / "set.npz", **made)
+    model = EXAMPLES / "mnist8_cntk.onnx"
+    network = Network("mnist8", str(model), digits, judges.classes, "digits", needs=("set",))
+    monkeypatch.setattr("benchmarks.accuracy.pack.DATA", tmp_path)
+    monkeypatch.setattr("benchmarks.accuracy.pack.NETWORKS", (network,))
+    size = pack(tmp_path / "packed")
+    copied = tmp_path / "packed/models/examples" / model.name
+    assert copied.read_bytes() == model.read_bytes()
+    assert size == copied.stat().st_size + (tmp_path / "packed/set.npz").stat().st_size
+    with np.load(tmp_path / "packed/set.npz") as kept:
+        assert np.array_equal(kept["x_train"], made["x_train"][:CANDIDATES])
+        assert np.array_equal(kept["x_test"], made["x_test"])
+        assert kept["train_offset"][-1] == len(kept["train_jpeg"]) == 2 * CANDIDATES
