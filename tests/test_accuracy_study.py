@@ -166,7 +166,9 @@ def test_packed_data_are_the_samples_that_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
-    made = {f"{kind}_train": rng.integers(0, 9, (CANDIDATES + 5, 2)) for kind in "xy"}
+    made: dict[str, Array] = {
+        f"{kind}_train": rng.integers(0, 9, (CANDIDATES + 5, 2)) for kind in "xy"
+    }
     made["x_test"] = rng.integers(0, 9, (7, 2))
     made["train_offset"] = np.arange(CANDIDATES + 6) * 2
     made["train_jpeg"] = np.arange(2 * (CANDIDATES + 5))

@@ -65,11 +65,12 @@ class Method:
 
 NONE = Method("none")
 SGD = Method("sgd", retrain="method=sgd")
+CLOSED = Method("closed form", retrain="method=gptq")
 RETRAINED = Method("retrained", retrain="")
 ORIGINAL_INPUT = Method("retrained, input original", retrain="input=original")
 PRUNED = Method("pruned", strategy="prune-and-refit")
 PRUNED_RETRAINED = Method("pruned, retrained", strategy="prune-and-refit", retrain="")
-METHODS = (NONE, SGD, RETRAINED, ORIGINAL_INPUT, PRUNED, PRUNED_RETRAINED)
+METHODS = (NONE, SGD, CLOSED, RETRAINED, ORIGINAL_INPUT, PRUNED, PRUNED_RETRAINED)
 
 ABLATED = ("mnist8", "LeNet-5", "ResNet-8")
 PRUNABLE = ("MLP 784-50-10-10", "MLP 784-300-10", "MLP 784-512-256-10", "LeNet-5")
@@ -114,6 +115,8 @@ def _asked(network: Network, chip: Chip, method: Method) -> bool:
         return network.mnist and method in (NONE, RETRAINED)
     if method in (PRUNED, PRUNED_RETRAINED):
         return network.name in PRUNABLE and chip in (WIDE, USUAL)
+    if method == CLOSED:
+        return chip in (NARROW, TWO_BITS)
     if method == ORIGINAL_INPUT:
         return network.name in ABLATED and chip in (NARROW, TWO_BITS)
     return True
