@@ -17,6 +17,7 @@ from benchmarks.accuracy.pack import pack
 from benchmarks.accuracy.statistics import Figure, difference, paired
 from benchmarks.accuracy.store import Store, packed, unpacked
 from benchmarks.accuracy.table import page
+from neutrams.driver.npz import write_npz
 from neutrams.ir.types import Array
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -172,7 +173,7 @@ def test_packed_data_are_the_samples_that_are_used(
     made["x_test"] = rng.integers(0, 9, (7, 2))
     made["train_offset"] = np.arange(CANDIDATES + 6) * 2
     made["train_jpeg"] = np.arange(2 * (CANDIDATES + 5))
-    np.savez(tmp_path / "set.npz", **made)
+    write_npz(tmp_path / "set.npz", made)
     model = EXAMPLES / "mnist8_cntk.onnx"
     network = Network("mnist8", str(model), digits, judges.classes, "digits", needs=("set",))
     monkeypatch.setattr("benchmarks.accuracy.pack.DATA", tmp_path)

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.accuracy.data import CANDIDATES, DATA
 from benchmarks.accuracy.networks import NETWORKS, TRAINED
+from neutrams.driver.npz import write_npz
 from neutrams.ir.types import Array
 
 
@@ -22,7 +23,7 @@ def pack(folder: Path) -> int:
         if source.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
             with np.load(source) as stored:
-                np.savez_compressed(copy, **_cut(dict(stored)))
+                write_npz(copy, _cut(dict(stored)))
     for model in (network.model for network in NETWORKS):
         if model.exists():
             trained = model.parent == TRAINED
