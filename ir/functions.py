@@ -23,6 +23,11 @@ def has(target: Target, *functions: str) -> bool:
     return ALL in held or all(name in held for name in functions)
 
 
+def lacks(target: Target | None, op: Op) -> bool:
+    """Say whether an op needs a function that a chip does not have."""
+    return target is not None and not has(target, *needed(op))
+
+
 def needed(op: Op) -> tuple[str, ...]:
     """Return the functions that an op of a unit graph needs, whatever the chip."""
     family, _, short = op.name.partition(".")

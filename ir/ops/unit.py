@@ -6,7 +6,7 @@ import numpy as np
 
 from neutrams.ir.diagnostics import Diagnostic
 from neutrams.ir.limits import MERGE, ROUND, SPELL, missing_functions, more, outside
-from neutrams.ir.op import Op, Value, attr, op, operand
+from neutrams.ir.op import Op, Value, Weight, attr, op, operand
 from neutrams.ir.ops.base import NONE, Mixes, axis_of, size_of, want, want_rank, want_same
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, DType, TensorType, broadcast
@@ -91,14 +91,22 @@ class Rescale(Op):
 
         Results saturate anyway at the ends of what a unit of the target gives out.
         """
-        least, most = target.output_codes
-        if target.limits.output_range is None and np.iinfo(self.dtype.numpy).min < 0:
-            least, most = least - (most + 1) // 2, most // 2
+        if self._reaches_no_end():
+            return ()
+        least, most = saturation(target, self.dtype)
         if self.high != most:
             return ("clip",)
         if self.low == least:
             return ()
         return ("relu",) if self.low == self.zero else ("clip",)
+
+    def _reaches_no_end(self) -> bool:
+        """Say whether what is known of its operand never passes its bounds."""
+        held, scale = self.x.type.range, self.scale
+        if held is None or not isinstance(scale, Weight) or scale.data is None or scale.data.ndim:
+            return False
+        ends = np.rint(np.array(held, np.float32) * scale.data) + self.zero
+        return bool(ends.min() >= self.low and ends.max() <= self.high)
 
     def mixes(self) -> Mixes:
         return (NONE, NONE)
@@ -214,6 +222,15 @@ class AveragePool(Op):
 
 def _centred(x: Array, zero: int) -> Array:
     return x.astype(np.int64) - zero
+
+
+def saturation(target: Target, dtype: DType) -> tuple[int, int]:
+    """Return the ends at which results of a type saturate without any function of the chip's."""
+    limits = target.limits
+    if limits.output_range is not None or limits.input_range is not None:
+        return target.activation_codes
+    low = -(2 ** (limits.output_bits - 1)) if np.iinfo(dtype.numpy).min < 0 else 0
+    return low, low + 2**limits.output_bits - 1
 
 
 def along(vector: Array, axis: int, rank: int) -> Array:

@@ -296,7 +296,7 @@ class _Run:
         What does not fit is refused before it is calibrated.
         """
         limits = self.target.limits
-        known = [limits.weight_bits, limits.input_bits, limits.output_bits]
+        known: list[object] = [limits.weight_bits, self.target.activation_codes, limits.functions]
         if any(made.name == "prune-to-blocks" for made in passes):
             known += [limits.fan_in, limits.neurons]
         key = key_of("calibrated", self.manifest, print_pipeline(passes), known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from neutrams.ir.functions import lacks
 from neutrams.ir.graph import Graph, Level
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.convolution import Conv, ConvTranspose
@@ -92,6 +93,7 @@ def _lower_quantize(graph: Graph, op: QuantizeOp, ctx: PassContext) -> None:
     new = (
         (None if sums is None else crossbar.rescaled(graph, sums, held))
         or digital.added(value.op, held)
+        or (digital.multiplied(graph, value.op, held, op) if _lacking(value.op, ctx) else None)
         or digital.averaged(graph, value.op, held, op)
         or digital.narrowed(graph, op)
         or digital.looked_up(graph, op)
@@ -100,6 +102,10 @@ def _lower_quantize(graph: Graph, op: QuantizeOp, ctx: PassContext) -> None:
     if new is not None:
         graph.replace(op, located(new, op))
         new.results[0].type = new.results[0].type.with_range(held.low, held.high)
+
+
+def _lacking(op: Op | None, ctx: PassContext) -> bool:
+    return op is not None and lacks(ctx.target, op)
 
 
 def _is_wide_state(op: QuantizeOp, to: Affine, ctx: PassContext) -> bool:

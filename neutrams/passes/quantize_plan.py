@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from neutrams.ir.functions import lacks
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.convolution import Conv, ConvTranspose
-from neutrams.ir.ops.elementwise import Add, Sub
+from neutrams.ir.ops.elementwise import Add, Mul, Sub
 from neutrams.ir.ops.pooling import AveragePool
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.reductions import ReduceMean
+from neutrams.ir.target import Target
 from neutrams.ir.types import DType
 from neutrams.passes.base import PassContext
-from neutrams.passes.cones import Cone, cone
+from neutrams.passes.cones import Cone, cone, elementwise
 from neutrams.passes.fuse_clips import bounds
 from neutrams.passes.linear import Linear, LinearOp, linear
 from neutrams.passes.lowering.reasons import obstacle
@@ -43,6 +45,8 @@ class Plan:
     """Another member of a value's scale group; a value that leads its group leads itself."""
     digital: set[Value] = field(default_factory=set)
     """Values whose integers other units than crossbars read."""
+    forced: set[Value] = field(default_factory=set)
+    """Values that the chip cannot make from real numbers, only from integers."""
     moved: set[Value] = field(default_factory=set)
     """Values that only show elements of others, so that their own range says nothing new."""
 
@@ -95,6 +99,8 @@ def plan(graph: Graph, ctx: PassContext) -> Plan:
         found.linears.append(item)
         found.source_of[op] = item.x
         needed.append(item.x)
+    found.forced = set(forced(graph, ctx.target))
+    needed += sorted(found.forced - {*needed}, key=list(graph.values()).index)
     while needed:
         value = needed.pop()
         if value not in found.leader:
@@ -107,6 +113,22 @@ def plan(graph: Graph, ctx: PassContext) -> Plan:
             found.unite(operand, value)
     found.values = [value for value in graph.values() if value in found.leader]
     return found
+
+
+def forced(graph: Graph, target: Target | None) -> Iterator[Value]:
+    """Yield values whose op needs a function that the chip lacks, or lacks on real numbers.
+
+    Within a chain of element-wise functions only its end has to be made of integers.
+    """
+    for op in graph.ops:
+        if not lacks(target, op) or isinstance(op, Conv | ConvTranspose | Matmul):
+            continue
+        for value in op.results:
+            inner = value.users and all(elementwise(user, value) for user in value.users)
+            if value.type.dtype is DType.F32 and (
+                not inner or any(value is out for out in graph.outputs)
+            ):
+                yield value
 
 
 def stays_float(op: LinearOp) -> str:
@@ -146,10 +168,14 @@ def _sources(graph: Graph, value: Value, found: Plan) -> list[Value]:
             return [x]
         case ReduceMean(x=x) if pools_all(head.op):
             return [x]
+        case Mul(a=a, b=b) if value in found.forced and not _constant(a) and not _constant(b):
+            return [a, b]
     function = cone(
         value, lambda v: (v in found.leader and v is not value) or _made_by_unit(graph, v)
     )
-    return [] if function is None or _stretches(function) else [function.source]
+    if function is None or (value not in found.forced and _stretches(function)):
+        return []
+    return [function.source]
 
 
 def _stretches(function: Cone) -> bool:

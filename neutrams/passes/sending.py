@@ -14,7 +14,7 @@ from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.indexing import Gather
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.tensors import Concat
-from neutrams.ir.ops.unit import Lut, Reduce, Rescale
+from neutrams.ir.ops.unit import Lut, Reduce, Rescale, saturation
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.ranges import proved_range
 from neutrams.ir.target import Target
@@ -216,10 +216,7 @@ def _of_neurons(graph: Graph, op: Op, source: Value | None, rows: Array, index: 
 def _held(value: Value, target: Target) -> tuple[int, int] | None:
     """Return bounds within which a relay gives a value out: those of a unit, if it is within."""
     low, high = proved_range(value)
-    least, most = target.output_codes
-    signed = np.iinfo(value.type.dtype.numpy).min < 0
-    if target.limits.output_range is None and signed:
-        least, most = least - (most + 1) // 2, most // 2
+    least, most = saturation(target, value.type.dtype)
     return (least, most) if least <= low and high <= most else None
 
 

@@ -24,6 +24,9 @@ PASSES: dict[str, str] = {
     "remove-identities": "RemoveIdentities",
     "remove-unused": "RemoveUnused",
     "retrain-units": "RetrainUnits",
+    "spell-functions": "SpellFunctions",
+    "spell-max-pool": "SpellMaxPool",
+    "spell-tables": "SpellTables",
     "split-fan-in": "SplitFanIn",
     "widen-inputs": "WidenInputs",
 }
@@ -81,10 +84,13 @@ def default_pipeline(
         [
             "canonicalise",
             "expand-recurrence",
+            "spell-functions",
             *([prune] if prune else []),
             f"calibrate{{observer={observer}{activation}}}",
             f"quantize{{{given}}}" if given else "quantize",
             "lower-units",
+            "spell-max-pool",
+            "spell-tables",
             *([f"widen-inputs{{copies={widen}}}"] if widen > 1 else []),
             merge,
             "split-fan-in",

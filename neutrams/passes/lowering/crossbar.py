@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from neutrams.ir.functions import FLOAT, has
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.convolution import Conv
@@ -41,6 +42,8 @@ class Product:
     """``[neurons]`` f32: what one step of the integer sum stands for."""
     bias: Array
     """``[neurons]`` f64 real numbers."""
+    floats: bool
+    """Whether a bias may be added as real numbers."""
 
     @property
     def axis(self) -> int:
@@ -54,6 +57,8 @@ class Product:
         Where few narrow inputs meet narrow weights, a step may be as large as an activation.
         """
         steps = self.bias / self.scale
+        if not self.floats:
+            return True
         if np.abs(steps - np.rint(steps)).max(initial=0) < EXACT_STEP:
             return True
         low, high = integer_range(self.x.ints)
@@ -68,17 +73,20 @@ class Encoding:
 
     input_bits: int
     weight_bits: int
+    floats: bool
+    """Whether the chip adds real numbers to what products give."""
     crossbar: dict[str, Any]
     """Cells and converters, by the names of a ``unit.mvm``'s attributes."""
 
     @staticmethod
     def of(target: Target | None) -> Encoding:
         if target is None:
-            return Encoding(8, 8, {})
+            return Encoding(8, 8, True, {})
         core = target.machine.core
         names = ("cell_bits", "dac_bits", "adc_bits", "coding", "column_flip", "adc_mode")
         crossbar = {name: getattr(core, name) for name in names}
-        return Encoding(target.limits.input_bits, target.limits.weight_bits, crossbar)
+        limits, floats = target.limits, has(target, FLOAT, "add")
+        return Encoding(limits.input_bits, limits.weight_bits, floats, crossbar)
 
     @property
     def differential(self) -> bool:
@@ -109,7 +117,7 @@ def match(graph: Graph, op: Conv | Matmul, encoding: Encoding) -> Product | str:
         last, bias = op, np.zeros(neurons)
     if bias is None:
         return "its bias is not constant for each neuron"
-    found = _product(op, last, x, w, ints, bias, neurons)
+    found = _product(op, last, x, w, ints, bias, encoding.floats)
     return _misfit(found, encoding) or found
 
 
@@ -123,13 +131,13 @@ def _bias_behind(graph: Graph, op: Conv | Matmul) -> tuple[Op, Value | None]:
 
 
 def _product(
-    op: Conv | Matmul, last: Op, x: Real, w: Real, ints: Array, bias: Array, neurons: int
+    op: Conv | Matmul, last: Op, x: Real, w: Real, ints: Array, bias: Array, floats: bool
 ) -> Product:
-    matrix = ints.astype(np.int64)
+    matrix, neurons = ints.astype(np.int64), len(bias)
     flat = matrix.T if isinstance(op, Matmul) else matrix.reshape(neurons, -1)
     zero = np.broadcast_to(w.zero.reshape(-1), (neurons,))
     scale = np.broadcast_to(x.scale.reshape(-1) * w.scale.reshape(-1), (neurons,))
-    return Product(op, last, x, flat - zero[:, None], scale, bias)
+    return Product(op, last, x, flat - zero[:, None], scale, bias, floats)
 
 
 def _bias(value: Value | None, rank: int, neurons: int) -> Array | None:

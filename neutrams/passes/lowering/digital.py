@@ -7,7 +7,7 @@ import numpy as np
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops import unit
-from neutrams.ir.ops.elementwise import Add, Sub
+from neutrams.ir.ops.elementwise import Add, Mul, Sub
 from neutrams.ir.ops.pooling import AveragePool
 from neutrams.ir.ops.quantization import Quantize
 from neutrams.ir.ops.reductions import ReduceMean
@@ -37,6 +37,55 @@ def added(op: Op | None, to: Affine) -> Op | None:
         b_scale=sign * _ratio(b, to),
         a_zero=a.affine.zero,
         b_zero=b.affine.zero,
+        zero=to.zero,
+        low=to.low,
+        high=to.high,
+        dtype=to.dtype,
+    )
+
+
+def multiplied(graph: Graph, op: Op | None, to: Affine, before: Op) -> Op | None:
+    """Return a product of two quantised tensors by squares: ``a·b = ((a + b)² - (a - b)²) / 4``.
+
+    With ``|a|`` and ``|b|`` brought to 1 at most by their ranges; tables square. For chips that
+    multiply no two activations.
+    """
+    if not isinstance(op, Mul):
+        return None
+    a, b = real(op.a), real(op.b)
+    if a is None or b is None or not (a.per_tensor and b.per_tensor):
+        return None
+    most = [max(abs(end - x.affine.zero) for end in integer_range(x.ints)) for x in (a, b)]
+    size = float(a.affine.scale * b.affine.scale * most[0] * most[1])
+    codes = integer_range(a.ints)
+    sums, square = Affine.onto(-2.0, 2.0, codes=codes), Affine.onto(0.0, 1.0, codes=codes)
+    name, parts = op.result.name, list[Value]()
+    for sign, word in ((1.0, "sum"), (-1.0, "difference")):
+        added = unit.Add(
+            a.ints,
+            b.ints,
+            a_scale=1 / most[0] / sums.scale,
+            b_scale=sign / most[1] / sums.scale,
+            a_zero=a.affine.zero,
+            b_zero=b.affine.zero,
+            zero=sums.zero,
+            low=sums.low,
+            high=sums.high,
+            dtype=sums.dtype,
+        )
+        value = insert(graph, added, like=before, name=f"{name}.{word}", held=sums)
+        numbers = (np.arange(sums.low, sums.high + 1) - sums.zero) * sums.scale
+        held = graph.weight(f"{name}.{word}.table", _rounded(numbers**2 / 4, square))
+        squared = unit.Lut(value, held, low=sums.low)
+        parts.append(insert(graph, squared, like=before, name=f"{name}.{word}.square", held=square))
+    ratio = float(np.float32(square.scale * size / to.scale))
+    return unit.Add(
+        parts[0],
+        parts[1],
+        a_scale=ratio,
+        b_scale=-ratio,
+        a_zero=square.zero,
+        b_zero=square.zero,
         zero=to.zero,
         low=to.low,
         high=to.high,
