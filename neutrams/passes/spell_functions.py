@@ -206,13 +206,14 @@ class Speller:
         if (scale == 1).all() and (shift is None or not shift.any()):
             return y
         rank = x.type.rank
-        order = (*range(rank - 2), rank - 1, rank - 2) if rank > 2 else (0, 1)
+        order = (0, rank - 1, *range(1, rank - 1))
         y = self.put(Transpose(y, permutation=order)) if rank > 2 else y
         kept = y.type.shape
         if rank == 2:
             y = self.put(Reshape(y, shape=(*kept, 1)))
         y = self.by_channel(y, scale.reshape(size, *[1] * (y.type.rank - 1)), shift)
-        return self.put(Transpose(y, permutation=order)) if rank > 2 else self.shaped(y, kept)
+        back = (0, *range(2, rank), 1)
+        return self.put(Transpose(y, permutation=back)) if rank > 2 else self.shaped(y, kept)
 
 
 def _two_tensors(a: Value, b: Value) -> bool:
