@@ -22,10 +22,11 @@ from neutrams.ir.traffic import Mesh, Placement, Traffic
 from neutrams.ir.types import Dim, Symbol, bind
 from neutrams.mapper.place import place
 
-FREE_SHARE = 0.5
-"""Part of the chip's crossbars that copies may fill, so that there is room for more networks."""
 Ints = NDArray[np.int64]
 
+FREE_SHARE = 0.5
+"""Part of the chip's crossbars that copies may fill, so that there is room for more networks; all
+of them where one network has to take turns on the chip."""
 GROWTH = 4
 """Copies may use this many times the crossbars the network itself needs."""
 
@@ -74,7 +75,8 @@ def map_units(
     machine = target.machine
     counts = {op: one_inference(count) for op, count in working_ops(graph) if isinstance(op, Mvm)}
     plan = plan_rounds(graph, target, most=rounds)
-    free = crossbars_by_kind(machine) * replicate
+    share = (1 if plan else FREE_SHARE) if replicate else 0
+    free = (crossbars_by_kind(machine) * share).astype(np.int64)
     crossbars, copies = _hold(counts, plan, target, free, most_copies(graph, target))
     per_tile = machine.cores_per_tile * machine.core.crossbars
     tiles_of = {unit: (held // per_tile).astype(np.int32) for unit, held in crossbars.items()}
@@ -203,7 +205,7 @@ def one_inference(dim: Dim) -> int:
 
 
 def _budget(needed: int, available: int) -> int:
-    return max(0, min(int(available * FREE_SHARE), GROWTH * needed) - needed)
+    return max(0, min(available, GROWTH * needed) - needed)
 
 
 def _mesh(target: Target) -> Mesh:

@@ -74,7 +74,7 @@ def check_text(found: Check) -> list[RenderableType]:
     ]
     parts: list[RenderableType] = [made, Text(), facts([(k, Text(v)) for k, v in rows])]
     if not found.fits:
-        help = f"the smallest chip that does: {found.smallest_settings}"
+        help = f"the smallest chip that does: {found.smallest_settings}; or compile --rounds auto"
         return [*parts, Text.assemble(verdict, f" `{found.target.name}`; {help}")]
     return [*parts, Text.assemble(verdict, f" `{found.target.name}`")]
 
