@@ -45,12 +45,14 @@ class Chip:
 WIDE = Chip(256, 8, 8, 8, adc=9)
 USUAL = Chip(128, 8, 8, 8, adc=8)
 NARROW = Chip(64, 4, 4, 4, adc=7)
+WIDE_SUMS = Chip(64, 4, 4, 8, adc=7)
+"""What crossbars read has 4 bits; sums and averages of the vector unit keep 8."""
 TWO_BITS = Chip(32, 2, 8, 8, adc=6)
 PRIME = Chip(256, 8, 6, 6, adc=9)
 """The widths of Chi et al., ISCA 2016."""
 NO_ADDER = Chip(128, 8, 8, 8, adc=8, partial_sums=1)
 """More crossbars must add up what a neuron's crossbars make."""
-CHIPS = (WIDE, USUAL, NARROW, TWO_BITS, PRIME, NO_ADDER)
+CHIPS = (WIDE, USUAL, NARROW, WIDE_SUMS, TWO_BITS, PRIME, NO_ADDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ def _asked(network: Network, chip: Chip, method: Method) -> bool:
         return chip == USUAL and method == NONE
     if chip == NO_ADDER:
         return network.mnist and method in (NONE, RETRAINED)
+    if chip == WIDE_SUMS:
+        return not network.mnist and method in (NONE, SGD, RETRAINED)
     if method in (PRUNED, PRUNED_RETRAINED):
         return network.name in PRUNABLE and chip in (WIDE, USUAL)
     if method == CLOSED:
@@ -135,14 +139,14 @@ def bar(network: Network, chip: Chip) -> Bar | None:
     """Return what a retrained network is held to, if anything."""
     if chip == NO_ADDER or (chip == TWO_BITS and network.name == "mnist8"):
         return Bar(1.0)
-    if chip not in (WIDE, USUAL, NARROW):
+    if chip not in (WIDE, USUAL, NARROW, WIDE_SUMS):
         return None
     if network.kind != "points":
         return Bar({"errors": 3.0, "pixels": 0.05, "scores": 0.0}[network.kind])
-    if network.name == "Fashion LeNet-5" and chip == NARROW:
+    if network.name == "Fashion LeNet-5" and chip in (NARROW, WIDE_SUMS):
         return Bar(1.0)
     if network.name in EXPORTED and chip == USUAL:
         return Bar(0.05)
-    if chip == NARROW:
+    if chip in (NARROW, WIDE_SUMS):
         return Bar(0.5 if network.mnist else 2.0)
     return Bar(0.1 if network.mnist else 0.5)
