@@ -68,6 +68,8 @@ CODES: dict[str, str] = {
     "NT0240": "A plan of bits is not written as layers and their widths: `conv1=8/8,fc=4/4`, weight bits before input bits, or a file of such entries.",
     "NT0241": "A plan of bits names a layer that is no product on crossbars. Layers have the names of what they make, as `compile` and `simulate` show them.",
     "NT0242": "A plan of bits asks for wider weights or inputs than the chip holds.",
+    "NT0243": "A chip that rescales by shifting gives the results of float32 arithmetic only where sums are at most 2^24, which could not be proved of some neuron.",
+    "NT0244": "Retraining fits the scales of sums, and a chip that shifts has powers of two only.",
     # 03: targets
     "NT0301": "No built-in target has this name. `neutrams targets` lists them. A file of your own is given by its path, which ends in `.toml`; text that comes with a program may inherit from built-in targets only.",
     "NT0302": "The text of a target is not valid TOML. Nothing else in it was checked.",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from neutrams.ir.diagnostics import Diagnostic, error
 from neutrams.ir.functions import has, needed
 from neutrams.ir.op import Op
 from neutrams.ir.target import Target
+from neutrams.ir.types import Array
 
 SPLIT = 'split and round it first: --passes "…,quantize,lower-units,split-fan-in"'
 MERGE = 'merge them on crossbars: --passes "…,lower-units,merge-through-cores,split-fan-in"'
@@ -45,6 +48,16 @@ def outside(
     message = f"has {what} from {given[0]} to {given[1]}"
     message += f"; `{target.name}` allows {allowed[0]} to {allowed[1]}"
     return [broken(op, target, limit, message, remedy)]
+
+
+def no_powers(op: Op, target: Target, factors: Array) -> list[Diagnostic]:
+    """Return the fault of an op that multiplies by what a target that shifts cannot, if it does."""
+    mantissas, _ = np.frexp(np.abs(np.asarray(factors, np.float64)))
+    odd = np.asarray(factors)[(mantissas != 0.5) & (mantissas != 0)]
+    if target.limits.rescale != "power-of-two" or not odd.size:
+        return []
+    message = f"multiplies by {odd.flat[0]:g}; `{target.name}` has powers of two only"
+    return [broken(op, target, "rescale", message, ROUND)]
 
 
 def missing_functions(op: Op, target: Target, names: tuple[str, ...] = ()) -> list[Diagnostic]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 Coding = Literal["offset", "differential"]
 AdcMode = Literal["clip", "scale"]
+Rescaling = Literal["float", "power-of-two"]
 Place = Literal["crossbar", "core", "tile", "router", "chip"]
 
 
@@ -70,6 +71,8 @@ class Limits:
     family, or ``all``. See :mod:`neutrams.ir.functions`."""
     lut_entries: int = 0
     """Entries of a look-up table; 0 for any number."""
+    rescale: Rescaling = "float"
+    """What sums and activations may be multiplied by: any float32, or powers of two only."""
 
 
 @dataclass(frozen=True, slots=True)

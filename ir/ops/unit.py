@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from neutrams.ir.diagnostics import Diagnostic
-from neutrams.ir.limits import MERGE, ROUND, SPELL, missing_functions, more, outside
+from neutrams.ir.limits import (
+    MERGE,
+    ROUND,
+    SPELL,
+    missing_functions,
+    more,
+    no_powers,
+    outside,
+)
 from neutrams.ir.op import Op, Value, Weight, attr, op, operand
 from neutrams.ir.ops.base import NONE, Mixes, axis_of, size_of, want, want_rank, want_same
 from neutrams.ir.target import Target
@@ -84,6 +94,8 @@ class Rescale(Op):
         if limits.output_range is not None:
             given, allowed = (self.low, self.high), target.output_codes
             faults += outside(self, target, "output-range", given, allowed, "results", ROUND)
+        if isinstance(self.scale, Weight) and self.scale.data is not None:
+            faults += no_powers(self, target, self.scale.data)
         return [*faults, *missing_functions(self, target, self.activation(target))]
 
     def activation(self, target: Target) -> tuple[str, ...]:
@@ -133,6 +145,10 @@ class Add(Op):
 
     def infer(self) -> TensorType:
         return TensorType(self.dtype, broadcast(self.a.type.shape, self.b.type.shape))
+
+    def violations(self, target: Target) -> list[Diagnostic]:
+        """Return the fault of factors that the target does not have."""
+        return no_powers(self, target, np.array([self.a_scale, self.b_scale]))
 
     def evaluate(self, a: Array, b: Array) -> Array:
         left = _centred(a, self.a_zero).astype(np.float32) * np.float32(self.a_scale)
@@ -200,6 +216,17 @@ class AveragePool(Op):
         geometry = (self.kernel, self.strides, self.pads, self.dilations)
         out = out_sizes(shape[2:], *geometry, ceil_mode=self.ceil_mode)
         return TensorType(self.dtype, (*shape[:2], *out))
+
+    def violations(self, target: Target) -> list[Diagnostic]:
+        """Return the fault of factors that the target does not have."""
+        return no_powers(self, target, self.shares())
+
+    def shares(self) -> Array:
+        """Return by what sums are multiplied, for every number of taps that a window may have."""
+        taps = prod(self.kernel)
+        inside = any(self.pads) or self.ceil_mode
+        counts = np.arange(1, taps + 1) if inside and not self.count_include_pad else [taps]
+        return np.float32(self.scale) / np.asarray(counts, np.float32)
 
     def evaluate(self, x: Array) -> Array:
         geometry = (self.kernel, self.strides, self.pads, self.dilations)

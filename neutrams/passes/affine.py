@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import inf
+from math import inf, log2
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from neutrams.passes.match import constant
 
 Codes = tuple[int, int]
 """The least and the largest integer."""
+
+
+CLIPPED = 0.5 - log2(1.2)
+"""A power of two may cover ``1 / 1.2`` of a range; where it covers less, the next one is taken."""
 
 
 def narrowest(low: int, high: int) -> DType:
@@ -48,10 +52,13 @@ class Affine:
         return Affine.onto(low, high, codes=(0, 2**bits - 1))
 
     @staticmethod
-    def onto(low: float, high: float, *, codes: Codes, centred: bool = False) -> Affine:
+    def onto(
+        low: float, high: float, *, codes: Codes, centred: bool = False, power_of_two: bool = False
+    ) -> Affine:
         """Return the map of some codes that covers a range and 0, which it holds exactly.
 
         ``centred`` wants code 0 to stand for 0, if codes below it exist or the range needs none.
+        ``power_of_two`` wants such a scale: the nearest one, so that ends may be clipped a little.
         """
         low, high, (least, most) = min(low, 0.0), max(high, 0.0), codes
         if centred and (least < 0 or low == 0.0):
@@ -60,6 +67,8 @@ class Affine:
             centred, scale = False, np.float32((high - low) / (most - least))
         if not np.isfinite(scale) or scale < 1e-20:
             scale = np.float32(1.0)
+        if power_of_two:
+            scale = np.float32(2.0 ** np.rint(np.log2(scale) + CLIPPED))
         zero = 0 if centred else int(np.clip(np.rint(least - low / float(scale)), least, most))
         return Affine(float(scale), zero, least, most, narrowest(least, most))
 

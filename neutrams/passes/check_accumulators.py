@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
@@ -46,9 +47,30 @@ class CheckAccumulators(Pass):
                 faults.append(_overflow(op, most, width))
             elif isinstance(op, Reduce):
                 _tell(op, most, known, ctx, bits)
+        if ctx.need_target().limits.rescale == "power-of-two":
+            faults += [fault for op in _reduces(graph) for fault in _inexact(op, known)]
         if faults:
             raise NeutramsError(*faults)
         return False
+
+
+def _reduces(graph: Graph) -> Iterator[Reduce]:
+    for each in (graph, *graph.cells()):
+        yield from (op for op in each.ops if isinstance(op, Reduce))
+
+
+def _inexact(op: Reduce, known: Intervals) -> list[Diagnostic]:
+    """Return the fault of sums that a chip which shifts would round otherwise than float32."""
+    low, high = known.of[op.result].whole
+    if max(-low, high) <= EXACT:
+        return []
+    fault = error("NT0243", f"the sums of `{op.name}` are too large to be shifted exactly")
+    fault = fault.at(op.where, f"reach {max(-low, high):,}")
+    return [
+        fault.note(f"they are rescaled in float32, which is exact up to {EXACT:,}").help(
+            "use fewer weight or input bits"
+        )
+    ]
 
 
 def _largest(op: Op, known: Intervals) -> int | None:

@@ -13,6 +13,14 @@ class Grids:
     """The integers of a target; without one, or beyond it, all that the bits hold."""
 
     target: Target | None
+    power_of_two: bool = False
+    """Scales are powers of two, and so is what sums are multiplied by."""
+
+    @staticmethod
+    def of(target: Target | None, *, power_of_two: bool = False) -> Grids:
+        """Return the grids of a target, which may insist on powers of two."""
+        shifts = target is not None and target.limits.rescale == "power-of-two"
+        return Grids(target, power_of_two or shifts)
 
     def activations(self, low: float, high: float, *, bits: int) -> Affine:
         """Return the map that covers a range of real numbers."""
@@ -22,7 +30,13 @@ class Grids:
                 weight_bits=self.target.limits.weight_bits, input_bits=bits
             )
             codes = narrow.activation_codes
-        return Affine.onto(low, high, codes=codes, centred=self.biases is not None)
+        return Affine.onto(
+            low,
+            high,
+            codes=codes,
+            centred=self.biases is not None,
+            power_of_two=self.power_of_two,
+        )
 
     def weights(self, bits: int) -> Codes:
         """Return the least and the largest weight."""

@@ -11,7 +11,9 @@ from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.convolution import Conv, ConvTranspose
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.quantization import Quantize as QuantizeOp
+from neutrams.ir.ops.tensors import Reshape
 from neutrams.ir.ops.time import Next
+from neutrams.ir.ops.unit import AveragePool
 from neutrams.passes.affine import Affine, real, target_affine
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.fuse_clips import bounds
@@ -94,7 +96,7 @@ def _lower_quantize(graph: Graph, op: QuantizeOp, ctx: PassContext) -> None:
         (None if sums is None else crossbar.rescaled(graph, sums, held))
         or digital.added(value.op, held)
         or (digital.multiplied(graph, value.op, held, op) if _lacking(value.op, ctx) else None)
-        or digital.averaged(graph, value.op, held, op)
+        or _possible(digital.averaged(graph, value.op, held, op), op, ctx)
         or digital.narrowed(graph, op)
         or digital.looked_up(graph, op)
         or digital.requantized(graph, op)
@@ -106,6 +108,17 @@ def _lower_quantize(graph: Graph, op: QuantizeOp, ctx: PassContext) -> None:
 
 def _lacking(op: Op | None, ctx: PassContext) -> bool:
     return op is not None and lacks(ctx.target, op)
+
+
+def _possible(new: Op | None, op: QuantizeOp, ctx: PassContext) -> Op | None:
+    """Return a unit that a pool became, if the target has the factors that it multiplies by."""
+    pool = new.x.op if isinstance(new, Reshape) else new
+    if not isinstance(pool, AveragePool) or ctx.target is None or not pool.violations(ctx.target):
+        return new
+    ctx.remark(
+        op, "its average stays float: of a number of terms that is no power of 2", kind="missed"
+    )
+    return None
 
 
 def _is_wide_state(op: QuantizeOp, to: Affine, ctx: PassContext) -> bool:

@@ -26,7 +26,7 @@ from neutrams.passes.match import channel_vector, located, read_once
 from neutrams.passes.observers import Observer
 from neutrams.passes.quantize_plan import plan
 from neutrams.passes.quantize_values import Ranges, insert_pair, insert_pairs
-from neutrams.passes.weight_rounding import channel_scales
+from neutrams.passes.weight_rounding import LEAST, channel_scales, next_power
 
 I32_MAX = 2**31 - 1
 BIAS_ROOM = 1.01
@@ -58,6 +58,9 @@ class Quantize(Pass):
     stands for all others. What digital units read as well keeps `activation-bits`."""
     observer: Observer = "mse"
     """How the ranges of inputs with bits of their own are chosen, as `calibrate` does."""
+    power_of_two: bool = False
+    """Make all scales powers of two, so that rescaling is shifting. A target whose
+    `limits.rescale` says so has it."""
     state_bits: int = 16
     """Width of states that digital units read, at most 16; 0 leaves them float."""
 
@@ -74,7 +77,7 @@ class Quantize(Pass):
         bits = {op: wanted.get(op.result.name, wanted.get(REST, usual)) for op in found.source_of}
         several = bool(wanted) or digital > usual.inputs
         ranges = Ranges(graph, ctx, self.observer, usual.inputs) if several else None
-        grids = Grids(ctx.target)
+        grids = Grids.of(ctx.target, power_of_two=self.power_of_two)
         maps = insert_pairs(graph, found, bits, digital, ranges, grids)
         for item in found.linears:
             _round_weights(graph, item, maps[item.op], bits[item.op].weights, grids)
@@ -83,12 +86,12 @@ class Quantize(Pass):
                 f"rounded to {bits[item.op].weights}-bit weights"
                 f" and {bits[item.op].inputs}-bit inputs",
             )
-        kept = [self._keep(graph, op) for op in list(graph.ops) if isinstance(op, State)]
+        kept = [self._keep(graph, op, grids) for op in list(graph.ops) if isinstance(op, State)]
         if found.linears:
             graph.prune()
         return bool(found.linears) or any(kept)
 
-    def _keep(self, graph: Graph, op: State) -> bool:
+    def _keep(self, graph: Graph, op: State, grids: Grids) -> bool:
         """Round a state that more than one quantise op reads."""
         value = op.result
         rounded = len(value.users) == 1 and isinstance(value.users[0], QuantizeOp)
@@ -96,7 +99,9 @@ class Quantize(Pass):
             return False
         if value.type.range is None:
             raise NeutramsError(_no_range(value))
-        insert_pair(graph, value, Affine.of_range(*value.type.range, bits=self.state_bits))
+        codes = (0, 2**self.state_bits - 1)
+        to = Affine.onto(*value.type.range, codes=codes, power_of_two=grids.power_of_two)
+        insert_pair(graph, value, to)
         return True
 
     def bound(self) -> float:
@@ -145,7 +150,10 @@ def _round_weights(graph: Graph, item: Linear, inputs: Affine, bits: int, grids:
     matrix = item.w.T if isinstance(item.op, Matmul) else item.w.reshape(item.neurons, -1)
     codes = grids.weights(bits)
     least = _least(matrix, bias, inputs, grids.biases)
-    scales = np.maximum(channel_scales(matrix, codes), least)
+    scales = channel_scales(matrix, codes, power_of_two=grids.power_of_two)
+    if grids.power_of_two:
+        least = next_power(np.maximum(least, LEAST)).astype(np.float32)
+    scales = np.maximum(scales, least)
     axis = 1 if isinstance(item.op, Matmul) else 0
     old = item.op.b if isinstance(item.op, Matmul) else item.op.w
     w = _dequantized(graph, item.op, old.name, item.w, scales, codes=codes, axis=axis)

@@ -73,6 +73,12 @@ class RetrainUnits(Pass):
                 .note("the graph alone does not say what it was made from")
                 .help("retrain while compiling: `neutrams compile --retrain`")
             )
+        if ctx.target is not None and ctx.target.limits.rescale == "power-of-two":
+            raise NeutramsError(
+                error("NT0244", f"`{self.name}` fits scales, which would be no powers of two")
+                .note(f"`{ctx.target.name}` shifts sums, and so has powers of two only")
+                .help("compile without `--retrain`")
+            )
         if find_spec("torch") is None:
             raise NeutramsError(
                 error("NT0219", f"`{self.name}` runs in torch, which is not installed").help(

@@ -159,6 +159,7 @@ def limits_of(limits: LimitsSection, core: CoreSection) -> Limits:
         crossbar_fan_out=limits.crossbar_fan_out,
         functions=tuple(dict.fromkeys(limits.functions)),
         lut_entries=limits.lut_entries,
+        rescale=limits.rescale,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from neutrams.ir.target import ALL, AdcMode, Coding, Place
+from neutrams.ir.target import ALL, AdcMode, Coding, Place, Rescaling
 
 Key = tuple[str, ...]
 """A dotted key of a target file, part by part."""
@@ -47,6 +47,7 @@ class LimitsSection(Strict):
     crossbar_fan_out: Annotated[int, Field(ge=0, le=2**20)] = 0
     functions: list[str] = [ALL]
     lut_entries: Annotated[int, Field(ge=0, le=2**16)] = 0
+    rescale: Rescaling = "float"
 
 
 class CoreSection(Strict):
