@@ -13,6 +13,7 @@ from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
+from neutrams.ir.target import Target
 from neutrams.ir.types import Array
 from neutrams.passes import PassManager
 
@@ -46,7 +47,7 @@ def check_weights(program: Program) -> Link:
     alone: list[str] = []
     for unit in units:
         maker = makers.get(unit.result.origin)
-        moved = _moved(unit, maker)
+        moved = _moved(unit, maker, program.target)
         compared += moved.size
         worst = float(moved.max(initial=0.0))
         largest = max(largest, worst)
@@ -95,7 +96,7 @@ def _makers(graph: Graph) -> dict[str, Op]:
     return found
 
 
-def _moved(unit: Mvm, maker: Op | None) -> Array:
+def _moved(unit: Mvm, maker: Op | None, target: Target) -> Array:
     """Return ``[neurons, inputs]`` distances in steps; empty where there is no counterpart."""
     nothing, made = np.zeros((0, 0)), _weights_of(maker)
     if made is None or not isinstance(unit.w, Weight):
@@ -104,22 +105,29 @@ def _moved(unit: Mvm, maker: Op | None) -> Array:
     if weights is None or held is None:
         return nothing
     flat = weights.reshape(len(weights), -1) if isinstance(maker, Conv) else weights.T
+    if target.weight_codes[0] == 0 and held.size == 2 * flat.size:  # of `split-signs`
+        signs = held.reshape(unit.groups, 2, -1, held.shape[1]).astype(np.int64)
+        held = (signs[:, 0] - signs[:, 1]).reshape(flat.shape)
     if flat.shape != held.shape:
         return nothing
-    return _distance(flat.astype(np.float64), held.astype(np.float64), _top(unit))
+    return _distance(flat.astype(np.float64), held.astype(np.float64), _ends(unit, target))
 
 
-def _distance(weights: Array, held: Array, top: int) -> Array:
+def _distance(weights: Array, held: Array, ends: tuple[int, int]) -> Array:
+    low, high = ends
     power = (held**2).sum(axis=1, keepdims=True)
     scale = (weights * held).sum(axis=1, keepdims=True) / np.where(power, power, 1)
     steps = weights / np.where(scale, scale, 1)
-    beyond = (np.abs(held) >= top) & (np.abs(steps) > top) & (np.sign(steps) == np.sign(held))
+    beyond = ((held >= high) & (steps > high)) | ((held <= low) & (steps < low))
     moved: Array = np.where(beyond | (power == 0), 0.0, np.abs(steps - held))
     return np.where((scale <= 0) & (power > 0), np.abs(held), moved)
 
 
-def _top(unit: Mvm) -> int:
-    return int(2 ** (unit.weight_bits - 1) - 1)
+def _ends(unit: Mvm, target: Target) -> tuple[int, int]:
+    """Return the ends of the weights that rounding chose from."""
+    top = 2 ** (unit.weight_bits - 1) - 1
+    low, high = target.chosen_weights
+    return max(low, -top), min(high, top)
 
 
 def _constant(value: Value) -> Array | None:

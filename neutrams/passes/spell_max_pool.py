@@ -70,7 +70,7 @@ def _obstacle(op: MaxPool, target: Target) -> str:
     ends = saturation(target, op.x.type.dtype)
     if low < ends[0] or high > ends[1] or high - low > most - least:
         return "units do not read or make so many bits"
-    if target.weight_codes[1] < 1 or target.weight_codes[0] > -1 or target.limits.fan_in < 2:
+    if target.chosen_weights[1] < 1 or target.limits.fan_in < 2:
         return "units hold no difference of two"
     return ""
 

@@ -87,7 +87,7 @@ class SpellTables(Pass):
         ends = saturation(target, op.result.type.dtype)
         fits = (high - min(low, 0)).bit_length() <= limits.input_bits
         fits &= ends[0] <= int(table.min()) and int(table.max()) <= ends[1]
-        weights = target.weight_codes
+        weights = target.chosen_weights
         if not fits or weights[1] < 1:
             return None
         full = target.activation_codes[1] - least

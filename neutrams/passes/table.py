@@ -28,6 +28,7 @@ PASSES: dict[str, str] = {
     "spell-max-pool": "SpellMaxPool",
     "spell-tables": "SpellTables",
     "split-fan-in": "SplitFanIn",
+    "split-signs": "SplitSigns",
     "widen-inputs": "WidenInputs",
 }
 """Name of every pass to its class, which stands in the file of the same name."""
@@ -93,6 +94,7 @@ def default_pipeline(
             "spell-tables",
             *([f"widen-inputs{{copies={widen}}}"] if widen > 1 else []),
             merge,
+            "split-signs",
             "split-fan-in",
             *_retraining(retrain, device),
             "limit-fan-out",

@@ -46,11 +46,15 @@ class Unit:
 
     @property
     def low(self) -> int:
-        return int(-(2 ** (self.mvm.weight_bits - 1)) + (self.mvm.coding != "offset"))
+        least = int(-(2 ** (self.mvm.weight_bits - 1)) + (self.mvm.coding != "offset"))
+        held = self.mvm.w.type.range
+        return least if held is None else max(least, int(held[0]))
 
     @property
     def high(self) -> int:
-        return int(2 ** (self.mvm.weight_bits - 1) - 1)
+        most = int(2 ** (self.mvm.weight_bits - 1) - 1)
+        held = self.mvm.w.type.range
+        return most if held is None else min(most, int(held[1]))
 
     @property
     def ints(self) -> Tensor:
@@ -198,4 +202,5 @@ def _write(value: Value | None, numbers: Array) -> None:
         assert numbers.min(initial=0) >= info.min
         assert numbers.max(initial=0) <= info.max
     value.data = np.ascontiguousarray(numbers.astype(dtype))
-    value.type = TensorType(DType.of(dtype), value.data.shape)
+    made = TensorType(DType.of(dtype), value.data.shape)
+    value.type = made if value.type.range is None else made.with_range(*value.type.range)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.op import Value
@@ -58,6 +59,9 @@ def compiled(limits: dict[str, object]) -> tuple[Graph, float]:
         ({"fan-in": 16, "neurons": 3}, 0.02),
         ({"weight-range": (-7, 7)}, 0.2),
         ({"weight-range": (-2, 100)}, 0.6),
+        ({"weight-range": (0, 127)}, 0.02),
+        ({"weight-range": (0, 7), "fan-in": 16, "neurons": 3}, 0.2),
+        ({"weight-range": (0, 127), "functions": ("sub", "relu", "add")}, 0.02),
         ({"input-range": (-7, 7)}, 0.2),
         ({"input-range": (0, 100)}, 0.03),
         ({"input-range": (-128, 127)}, 0.02),
@@ -75,3 +79,10 @@ def test_units_obey_and_outputs_stay_near(limits: dict[str, object], most: float
     store: dict[str, np.ndarray] = {}
     text = print_graph(graph, store)
     assert print_graph(parse(text, weights=store).main, {}) == text
+
+
+def test_unsigned_weights_without_differences_are_refused() -> None:
+    with pytest.raises(NeutramsError) as caught:
+        compiled({"weight-range": (0, 127), "functions": ("relu", "add")})
+    assert {fault.code for fault in caught.value.diagnostics} == {"NT0145"}
+    assert "; `cim` allows 0 to 127" in str(caught.value)

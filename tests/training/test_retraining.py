@@ -267,3 +267,10 @@ def test_what_is_missing_is_said(context: dict[str, Any], code: str) -> None:
     with pytest.raises(NeutramsError) as caught:
         PassManager("retrain-units{device=abacus}").run(main, PassContext(**context))
     assert caught.value.diagnostics[0].code == code
+
+
+def test_retrained_weights_stay_within_the_range_of_the_chip() -> None:
+    found = compiled("method=gptq", **{"limits.weight_range": "[-3, 2]"})
+    units = [op for op in found.program.module["main"].ops if isinstance(op, Mvm)]
+    held = np.concatenate([np.asarray(getattr(op.w, "data", None)).ravel() for op in units])
+    assert (held.min(), held.max()) == (-3, 2)

@@ -75,18 +75,21 @@ class Encoding:
     weight_bits: int
     floats: bool
     """Whether the chip adds real numbers to what products give."""
+    weights: tuple[int, int] | None
+    """The least and the largest weight, where the chip states a range of its own."""
     crossbar: dict[str, Any]
     """Cells and converters, by the names of a ``unit.mvm``'s attributes."""
 
     @staticmethod
     def of(target: Target | None) -> Encoding:
         if target is None:
-            return Encoding(8, 8, True, {})
+            return Encoding(8, 8, True, None, {})
         core = target.machine.core
         names = ("cell_bits", "dac_bits", "adc_bits", "coding", "column_flip", "adc_mode")
         crossbar = {name: getattr(core, name) for name in names}
         limits, floats = target.limits, has(target, FLOAT, "add")
-        return Encoding(limits.input_bits, limits.weight_bits, floats, crossbar)
+        stated = None if limits.weight_range is None else target.chosen_weights
+        return Encoding(limits.input_bits, limits.weight_bits, floats, stated, crossbar)
 
     @property
     def differential(self) -> bool:
@@ -183,6 +186,8 @@ def multiply(graph: Graph, found: Product, encoding: Encoding, before: Op) -> Va
     offset = -min(integer_range(found.x.ints)[0], 0)
     name = op.result.name
     w = graph.weight(f"{name}.weights", _narrowest(found.weights))
+    if encoding.weights is not None:
+        w.type = w.type.with_range(*encoding.weights)
     mvm = Mvm(
         found.x.ints,
         w,
