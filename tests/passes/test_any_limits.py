@@ -170,6 +170,8 @@ def limits(draw: st.DrawFn) -> dict[str, object]:
     if draw(st.booleans()):
         found["lut-entries"] = draw(st.integers(8, 256))
     if draw(st.integers(0, 3)) == 0:
+        found["weight-range"] = draw(st.sampled_from([(-7, 7), (-2, 5), (0, 15)]))
+    if draw(st.integers(0, 3)) == 0:
         found["input-range"] = draw(st.sampled_from([(-7, 7), (0, 100), (-128, 127)]))
     return found
 
@@ -179,6 +181,8 @@ def bound(limits: dict[str, object]) -> float:
     bits = min(int(str(limits["weight-bits"])), int(str(limits["input-bits"])))
     if limits.get("input-range") == (-7, 7):
         bits = min(bits, 4)
+    if "weight-range" in limits:
+        bits = min(bits, 2 if limits["weight-range"] == (-2, 5) else 4)
     spelled = 1 + 3 * ("all" not in str(limits["functions"]))
     return 8 * spelled * 2.0**-bits
 
@@ -194,8 +198,9 @@ def text_of(graph: Graph) -> tuple[str, list[bytes]]:
     return text, [store[key].tobytes() for key in sorted(store)]
 
 
-REFUSALS = {"NT0149", "NT0150", "NT0210"}
-"""A function that nothing spells, a fan-out that nothing serves, a sum that overflows."""
+REFUSALS = {"NT0145", "NT0149", "NT0150", "NT0210"}
+"""Unsigned weights on a chip that takes no differences, a function that nothing spells, a fan-out
+that nothing serves, a sum that overflows."""
 
 
 def refusal(graph: Graph, ctx: PassContext) -> tuple[Diagnostic, ...]:
@@ -224,6 +229,8 @@ def test_a_compile_obeys_and_stays_near_or_is_refused(
     twin = copy_of(graph)
     faults = refusal(graph, ctx)
     event("compiled" if not faults else f"refused: {sorted({fault.code for fault in faults})}")
+    if limits["functions"] == ("all",) and "fan-out" not in limits:
+        assert not faults
     if faults:
         assert {fault.code for fault in faults} <= REFUSALS
         assert all(fault.notes and fault.helps for fault in faults)
