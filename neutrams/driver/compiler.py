@@ -267,11 +267,17 @@ class _Run:
         names = [made.name for made in self.passes]
         border = names.index("calibrate") + 1 if "calibrate" in names else 0
         pruned = "prune-to-blocks" in names[:border]
-        original = clone(graph, name="float") if pruned and self.options.keep_float else None
+        original = clone(graph, name="float") if pruned else None
         calibrated = self._calibrated(graph, self.passes[:border])
         self.manifest["parameters"] = parameters(calibrated)
         main = clone(calibrated, name="main")
-        self._run_passes(main, self.passes[border:], "lowering to units", teacher=calibrated)
+        self._run_passes(
+            main,
+            self.passes[border:],
+            "lowering to units",
+            teacher=calibrated,
+            original=original,
+        )
         if main.level != "unit":
             raise NeutramsError(_not_lowered(main, names))
         check(main, self.target)
@@ -312,13 +318,20 @@ class _Run:
         return graph
 
     def _run_passes(
-        self, graph: Graph, passes: list[Pass], stage: str, *, teacher: Graph | None = None
+        self,
+        graph: Graph,
+        passes: list[Pass],
+        stage: str,
+        *,
+        teacher: Graph | None = None,
+        original: Graph | None = None,
     ) -> None:
         options = self.options
         ctx = PassContext(
             target=self.target,
             calibration=self._data(),
             teacher=teacher,
+            original=original,
             checkpoints=options.checkpoints,
             progress=self.progress,
             seed=options.seed,

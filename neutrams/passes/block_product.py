@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neutrams.ir.graph import Graph
-from neutrams.ir.op import Op, Value, operand_fields
+from neutrams.ir.op import Op, Value, Weight, operand_fields
 from neutrams.ir.ops.convolution import Conv
 from neutrams.ir.ops.elementwise import Add
 from neutrams.ir.ops.indexing import Gather
@@ -108,7 +108,8 @@ def _tail(graph: Graph, item: Linear) -> _Tail:
     functions: list[Op] = []
     while read_once(graph, end.result):
         user = end.result.users[0]
-        if not elementwise(user, end.result):
+        others = [v for v in user.present if v is not end.result and not isinstance(v, Weight)]
+        if others or not elementwise(user, end.result):
             break
         functions.append(user)
         end = user

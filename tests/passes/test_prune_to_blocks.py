@@ -21,6 +21,7 @@ from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, Dim, DType, symbol, tensor
 from neutrams.ir.verifier import verify
+from neutrams.ir.windows import patches
 from neutrams.passes import PassContext, PassManager
 from neutrams.passes.grouping import Grouping, exchange, group
 from neutrams.passes.prune_to_blocks import PruneToBlocks, group_count
@@ -181,6 +182,25 @@ def test_a_convolution_keeps_whole_channels() -> None:
     assert pruned.groups == 4
     wanted = interpret(masked, {"x": x})["y"]
     np.testing.assert_allclose(interpret(graph, {"x": x})["y"], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_residual_sum_stays_behind_the_gather() -> None:
+    """Another tensor that is added keeps its own order of channels."""
+    random = np.random.default_rng(2)
+    graph = Graph("net")
+    x = graph.input("x", tensor(DType.F32, symbol("N"), 20, 6, 5))
+    w = graph.weight("w", random.normal(size=(20, 20, 3, 3)).astype(np.float32))
+    made = graph.add(Conv(x, w, pads=(1, 1, 1, 1)))
+    graph.output(graph.add(Relu(graph.add(Add(x, made)))), "y")
+    assert PassManager("prune-to-blocks{rows=64 neurons=8}").run(graph, PassContext())
+    found = group(np.abs(w.data).sum(axis=(2, 3)).T, 3, rows=7)
+    kept = mask_of(found, (20, 20)).T[:, :, None, None]
+    data = random.normal(size=(3, 20, 6, 5)).astype(np.float32)
+    seen = patches(data, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1))
+    masked = np.where(kept, w.data, 0)
+    sums = np.einsum("ncijyx,ocij->noyx", seen.reshape(3, 20, 3, 3, 6, 5), masked)
+    found_y = interpret(graph, {"x": data})["y"]
+    np.testing.assert_allclose(found_y, np.maximum(data + sums, 0), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

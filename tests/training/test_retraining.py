@@ -114,6 +114,20 @@ def test_each_method_is_nearer_to_the_float_network() -> None:
     assert learned < solved
 
 
+def test_what_pruning_cut_is_learnt_from_the_network_before_it() -> None:
+    """The last round compares with the network as it was given, not with what pruning left."""
+    errors = []
+    for extra in ("", ",retrain-units{whole=40 samples=128 threads=1}"):
+        found = compile_model(
+            Net().graph,
+            target=load_target("cim", {"core.rows": 32}),
+            calibration={"x": CALIBRATION},
+            options=Options(passes=default_pipeline(strategy="prune-to-blocks") + extra),
+        )
+        errors.append(error_of(found))
+    assert errors[1] < 0.7 * errors[0]
+
+
 def test_classes_are_learnt_by_divergence() -> None:
     """A softmax is learnt through: what matters is which classes are likely."""
     found = compiled("whole=60", classes=True)

@@ -216,12 +216,27 @@ class _Road:
         """Let all units learn together what the network puts out."""
         inside = [self.lessons[op] for op in whole.ops if op in self.lessons]
         inputs = graph_inputs(self.graph, self.data, self.device)
-        task = self._task(whole, inside, inputs, self._target(whole))
+        task = self._task(whole, inside, inputs, self._final_target(whole))
         wanted = {item.unit.mvm: item.unit.ints for item in inside}
         recipe = replace(
             self._recipe(), steps=self.options.whole, loss=Loss(self._classes(whole.output))
         )
         self._tell(task, self._descend(task, wanted, recipe))
+
+    def _final_target(self, whole: Segment) -> Tensor:
+        """Return what the network put out before any of its connections were cut."""
+        if self.ctx.original is None or whole.anchor is None:
+            return self._target(whole)
+        source = self.ctx.original
+        counterpart = Teacher(source).value(whole.anchor)
+        if counterpart is None:
+            return self._target(whole)
+        data = {value.name: self.data[value.name] for value in source.inputs}
+        inputs = graph_inputs(source, data, self.device)
+        run = Run(device=self.device, fast=True)
+        samples = Samples(source, self.samples.count)
+        heard = run_ops(source.ops, inputs, [counterpart], run, samples)
+        return self._ended(whole, heard[counterpart])
 
     def _classes(self, value: Value | None) -> int | None:
         """Return the axis of the softmax that reads a value, where one does."""
@@ -393,7 +408,11 @@ class _Road:
         assert part.anchor is not None
         counterpart = self.teacher.value(part.anchor)
         assert counterpart is not None
-        target = self.heard[counterpart]
+        return self._ended(part, self.heard[counterpart])
+
+    def _ended(self, part: Segment, target: Tensor) -> Tensor:
+        """Return real numbers as the end of a segment makes them, activation and pools done."""
+        assert part.anchor is not None
         op = part.anchor.op
         if isinstance(op, Digital):
             target = activated(target, op, self.grids[part.anchor].step)
