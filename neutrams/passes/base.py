@@ -80,7 +80,7 @@ class PassContext:
     teacher: Graph | None = None
     """The float network with its ranges, as it was before it was quantised."""
     original: Graph | None = None
-    """The network as it was before connections were cut; ``None`` where the teacher is all of it."""
+    """The network before connections were cut; ``None`` where the teacher has them all."""
     grids: dict[str, tuple[float, int]] = field(default_factory=dict)
     """Scale and zero point of the integer values that `lower-units` made, by name."""
     parts: dict[str, Parts] = field(default_factory=dict)
