@@ -10,7 +10,7 @@ from typing import Any
 from neutrams.driver.compiler import Options
 from neutrams.driver.packing import kinds_of_units
 from neutrams.driver.progress import Progress, silent
-from neutrams.driver.shares import Share, multiply_add_share, parameter_share
+from neutrams.driver.shares import Share
 from neutrams.driver.sources import load_target
 from neutrams.driver.trial import lower
 from neutrams.ir.graph import Graph
@@ -97,8 +97,8 @@ def check(
         target=chip,
         ops=tuple(sorted(verdicts, key=lambda verdict: _position(verdict, graph))),
         taken=_taken(units, chip),
-        parameters=parameter_share(graph, lowered.parameters),
-        multiply_adds=multiply_add_share(graph),
+        parameters=lowered.shares.parameters,
+        multiply_adds=lowered.shares.multiply_adds,
     )
 
 

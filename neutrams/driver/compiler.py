@@ -16,7 +16,7 @@ from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.samples import Samples, SampleSource, load_samples
 from neutrams.driver.scheduling import add_schedule
-from neutrams.driver.shares import parameters
+from neutrams.driver.shares import shares
 from neutrams.driver.sources import clone, load_graph, load_target, source_name
 from neutrams.driver.synthesis import Synthesis
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
@@ -269,7 +269,6 @@ class _Run:
         pruned = "prune-to-blocks" in names[:border]
         original = clone(graph, name="float") if pruned else None
         calibrated = self._calibrated(graph, self.passes[:border])
-        self.manifest["parameters"] = parameters(calibrated)
         main = clone(calibrated, name="main")
         self._run_passes(
             main,
@@ -281,6 +280,7 @@ class _Run:
         if main.level != "unit":
             raise NeutramsError(_not_lowered(main, names))
         check(main, self.target)
+        self.manifest["shares"] = shares(calibrated, main).to_manifest()
         check_units(main, self.target, rounds=self.options.rounds)
         name_apart(main)
         self.progress("placing on the chip", 0, 0)

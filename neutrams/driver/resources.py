@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neutrams.costs import Occupancy, roll_up
 from neutrams.driver.buffers import buffered
 from neutrams.driver.layers import Layer, layers
-from neutrams.driver.shares import Share, multiply_add_share, parameter_share
+from neutrams.driver.shares import Share, Shares
 from neutrams.driver.traffic import find_homes
 from neutrams.ir.cores import kinds_of_crossbars
 from neutrams.ir.op import Weight
@@ -128,7 +128,7 @@ class Resources:
 def resources(program: Program) -> Resources:
     """Measure a program against its chip."""
     target, machine, main = program.target, program.target.machine, program.module["main"]
-    facts = ChipFacts.of(program)
+    facts, part = ChipFacts.of(program), Shares.from_manifest(program.manifest)
     on = facts.occupancy(program)
     cost = roll_up(target)
     mine = cost.of_tiles(on.tiles)
@@ -168,8 +168,8 @@ def resources(program: Program) -> Resources:
         buffer_bytes_available=machine.tile.buffer_bytes,
         batch=facts.rounds[0].batch if facts.rounds else 1,
         rounds=tuple(_round_use(facts, fact) for fact in facts.rounds),
-        parameters=parameter_share(main, program.manifest.get("parameters", 0)),
-        multiply_adds=multiply_add_share(main),
+        parameters=part.parameters,
+        multiply_adds=part.multiply_adds,
         layers=uses,
         components=components,
         assumed=tuple(sorted(assumed)),

@@ -14,7 +14,7 @@ from neutrams.driver.naming import name_apart
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.resources import Resources, resources
 from neutrams.driver.scheduling import add_schedule
-from neutrams.driver.shares import parameters
+from neutrams.driver.shares import Shares, shares
 from neutrams.driver.sources import clone, load_graph, load_target
 from neutrams.driver.synthesis import drawn
 from neutrams.ir.graph import Graph, Module
@@ -28,7 +28,7 @@ class Lowered:
     """A network as units whose ranges mean nothing, and what was said on the way."""
 
     graph: Graph
-    parameters: int
+    shares: Shares
     remarks: tuple[Remark, ...]
 
 
@@ -65,7 +65,7 @@ def dry_run(
         moves=0,
     )
     module = Module([main, chip_graph(main, mapping)])
-    program = Program(module, chip, {"parameters": lowered.parameters})
+    program = Program(module, chip, {"shares": lowered.shares.to_manifest()})
     add_schedule(program)
     return resources(program)
 
@@ -83,11 +83,12 @@ def lower(
     passes = PassManager(options.passes or usual_pipeline(chosen)).passes
     passes = [made for made in passes if made.name not in TRAINING]
     ctx = PassContext(target=target, calibration=drawn(graph, seed=options.seed, count=1))
-    held = 0
+    network = graph
     for index, made in enumerate(passes):
         tell(f"trying {made.name}", index, len(passes))
         if refuse and made.name == "calibrate":
             check_fit(graph, target, passes, rounds=options.rounds)
         PassManager([made]).run(graph, ctx)
-        held = parameters(graph) if made.name == "calibrate" else held
-    return Lowered(graph, held, tuple(ctx.remarks))
+        if made.name == "calibrate":
+            network = clone(graph, name="network")
+    return Lowered(graph, shares(network, graph), tuple(ctx.remarks))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from neutrams.driver import Share, check
-from neutrams.driver.shares import multiply_add_share, parameters
+from neutrams.driver.shares import shares as of
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.products import Einsum, Matmul
 from neutrams.ir.ops.recurrent import Lstm
@@ -20,8 +21,8 @@ from neutrams.ir.types import DType, symbol, tensor
 MNIST8 = Path(__file__).parents[2] / "examples" / "mnist8_cntk.onnx"
 
 
-def shares(model: object) -> tuple[Share, Share]:
-    found = check(model)
+def shares(model: object, **options: Any) -> tuple[Share, Share]:
+    found = check(model, **options)
     return found.parameters, found.multiply_adds
 
 
@@ -86,18 +87,25 @@ def test_products_of_two_activations_are_the_digital_units() -> None:
     assert done == Share(3 * length * width * width, 2 * length * length * width)
 
 
+def test_what_is_added_for_the_chip_is_no_part_of_the_network() -> None:
+    plain = shares(MNIST8)
+    assert shares(MNIST8, limits={"partial-sums": 1}) == plain
+    assert shares(MNIST8, limits={"fan-in": 32, "fan-out": 2}) == plain
+
+
 def test_an_einsum_takes_a_product_for_every_combination() -> None:
-    graph = Graph("main", "unit")
+    graph = Graph("net")
     a = graph.input("a", tensor(DType.F32, 3, 4))
     b = graph.input("b", tensor(DType.F32, 4, 5))
     graph.output(graph.add(Einsum((a, b), equation="ij,jk->ik")))
-    assert multiply_add_share(graph) == Share(0, 3 * 4 * 5)
+    assert of(graph, Graph("main", "unit")).multiply_adds == Share(0, 3 * 4 * 5)
 
 
 def test_a_constant_read_twice_is_one_parameter_each() -> None:
     graph = Graph("net")
     x = graph.input("x", tensor(DType.F32, symbol("N"), 4))
     w = graph.weight("w", normal(4, 4))
-    y = graph.add(Matmul(graph.add(Matmul(x, w)), w))
-    graph.output(y)
-    assert parameters(graph) == 16
+    graph.output(graph.add(Matmul(graph.add(Matmul(x, w), name="a"), w), name="b"))
+    held, done = shares(graph)
+    assert held == Share(16, 0)
+    assert done == Share(32, 0)
