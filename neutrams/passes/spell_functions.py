@@ -19,7 +19,7 @@ from neutrams.ir.ops.normalization import LayerNorm
 from neutrams.ir.ops.pooling import AveragePool, MaxPool
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.reductions import LogSoftmax, ReduceMean, ReduceSum, Softmax
-from neutrams.ir.ops.tensors import Concat, Expand, Reshape, Transpose
+from neutrams.ir.ops.tensors import Concat, Reshape, Transpose
 from neutrams.ir.ops.unary import Exp, Log, Neg, Reciprocal, Sqrt
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, Dim, DType
@@ -33,8 +33,7 @@ class SpellFunctions(Pass):
     """Spell what a chip lacks, of several elements each, in products and element-wise functions.
 
     Softmax and layer norm become sums by matrices of ones, and functions of one number; maxima
-    become ReLUs of differences; averages, and where need be sums of two tensors, become
-    convolutions. What a function of one number becomes is decided once its integers are known.
+    become ReLUs of differences, averages convolutions. What a function of one number becomes is decided once its integers are known.
     Exact but for float rounding; nothing is done for a chip that has the function.
     """
 
@@ -69,9 +68,6 @@ class SpellFunctions(Pass):
 def _rule(op: Op, target: Target) -> Callable[[Speller], Value] | None:
     """Return how to spell an op, if the chip lacks it and there is a way."""
     match op:
-        case Add(a=a, b=b) | Sub(a=a, b=b) if not has(target, "add") and _two_tensors(a, b):
-            sign = -1.0 if isinstance(op, Sub) else 1.0
-            return lambda made: made.summed(a, b, sign)
         case AveragePool() if not has(target, "average_pool") and _plain(op):
             return lambda made: made.averaged(op)
         case ReduceMean(x=x) if not has(target, "average_pool") and pools_all(op):
@@ -117,14 +113,6 @@ class Speller:
 
     def shaped(self, value: Value, shape: tuple[Dim, ...]) -> Value:
         return value if value.type.shape == shape else self.put(Reshape(value, shape=shape))
-
-    def summed(self, a: Value, b: Value, sign: float) -> Value:
-        """Return ``a + sign · b``: a product of both, element by element side by side."""
-        shape = self.before.result.type.shape
-        wide = [v if v.type.shape == shape else self.put(Expand(v, shape=shape)) for v in (a, b)]
-        parts = tuple(self.put(Reshape(v, shape=(*shape, 1))) for v in wide)
-        both = self.put(Concat(parts, axis=len(shape)))
-        return self.shaped(self.put(Matmul(both, self.const(np.array([[1.0], [sign]])))), shape)
 
     def averaged(self, op: AveragePool) -> Value:
         channels = op.x.type.shape[1]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.ops.pooling import MaxPool
-from neutrams.ir.ops.unit import Lut
+from neutrams.ir.ops.unit import Add, Lut
 from neutrams.ir.types import DType, symbol, tensor
 from neutrams.ir.verifier import verify
 from neutrams.passes import PassContext, PassManager
@@ -132,3 +132,38 @@ def test_ramps_are_taken_where_they_err_less() -> None:
     assert ["ramps" in remark.text for remark in ctx.remarks if remark.by == "spell-tables"] == [
         True
     ]
+
+
+@given(
+    scales=st.tuples(st.floats(-1.0, 1.0), st.floats(0.1, 1.0)),
+    zeros=st.tuples(st.integers(0, 255), st.integers(0, 255)),
+    bits=st.sampled_from([8, 4]),
+)
+@quick
+def test_sums_of_units_err_as_stated(
+    scales: tuple[float, float], zeros: tuple[int, int], bits: int
+) -> None:
+    graph = Graph("main", "unit")
+    a = graph.input("a", tensor(DType.U8, symbol("N"), 5).with_range(0, 255))
+    b = graph.input("b", tensor(DType.U8, symbol("N"), 1).with_range(0, 255))
+    added = Add(
+        a,
+        b,
+        a_scale=scales[0],
+        b_scale=scales[1],
+        a_zero=zeros[0],
+        b_zero=zeros[1],
+        zero=100,
+        low=0,
+        high=255,
+        dtype=DType.U8,
+    )
+    graph.output(graph.add(added), "y")
+    rng = np.random.default_rng(zeros[0])
+    given = {k: rng.integers(0, 256, (64, n)).astype(np.uint8) for k, n in (("a", 5), ("b", 1))}
+    wanted = interpret(graph, given)["y"].astype(int)
+    ctx = run(graph, {"functions": ("relu",), "weight-bits": bits}, "spell-sums,split-fan-in")
+    (remark,) = [r for r in ctx.remarks if r.by == "spell-sums"]
+    stated = float(remark.text.split("off by ")[1].split()[0])
+    moved = int(np.abs(interpret(graph, given)["y"].astype(int) - wanted).max())
+    assert moved <= 1.01 * stated + 1  # and one for rounding
