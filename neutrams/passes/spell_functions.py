@@ -33,8 +33,9 @@ class SpellFunctions(Pass):
     """Spell what a chip lacks, of several elements each, in products and element-wise functions.
 
     Softmax and layer norm become sums by matrices of ones, and functions of one number; maxima
-    become ReLUs of differences, averages convolutions. What a function of one number becomes is decided once its integers are known.
-    Exact but for float rounding; nothing is done for a chip that has the function.
+    become ReLUs of differences, averages convolutions. What a function of one number becomes is
+    decided once its integers are known. Exact but for float rounding; nothing is done for a chip
+    that has the function.
     """
 
     name: ClassVar[str] = "spell-functions"
