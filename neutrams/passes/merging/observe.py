@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import bind_inputs, evaluate, weights_of
 from neutrams.ir.op import Op, Value, Watch
+from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
-from neutrams.ir.types import Array
+from neutrams.ir.types import Array, Dim
 from neutrams.passes.affine import integer_range
 from neutrams.passes.match import constant
 from neutrams.passes.samples import batches
@@ -20,14 +21,14 @@ from neutrams.passes.samples import batches
 Ints = NDArray[np.int64]
 SAMPLES, FEWEST = 512, 16
 """Calibration samples that are run; the fewest of a large network."""
-BATCH = 8
+BATCH = 64
 WINDOWS = 2048
 """Windows of a unit that are looked at."""
 SEEN = 2**24
 """Partial sums of a unit that are looked at; of a large unit in fewer windows."""
 WORK = 2**31
-"""Multiply-adds that are run, about."""
-INPUTS = 2**25
+"""Multiply-adds that are run, about; those of cells count as often as converters read."""
+INPUTS = 2**23
 """Inputs of all windows of a unit in one batch, about."""
 
 
@@ -108,15 +109,20 @@ def windows_of(
 
 def _samples(graph: Graph) -> tuple[int, int]:
     """Return how many samples to run, and how many at a time."""
-    products = [op for each in (graph, *graph.cells()) for op in each.ops if isinstance(op, Mvm)]
-    inputs = [_windows_a_sample(op) * op.groups * op.fan_in for op in products]
-    work = sum(n * op.outputs // op.groups for n, op in zip(inputs, products, strict=True))
-    limit = min(SAMPLES, max(FEWEST, WORK // max(work, 1)))
-    return limit, min(BATCH, max(1, INPUTS // max([*inputs, 1])))
+    inputs, work, outside = [1], 1, set(graph.ops)
+    for op, steps in working_ops(graph):
+        if isinstance(op, Mvm):
+            inputs.append(_of_one(op.windows) * op.groups * op.fan_in)
+            code = op.encoding
+            slow = code.phases * code.slices if op not in outside else 1
+            work += inputs[-1] * op.outputs // op.groups * _of_one(steps) * slow
+    limit = min(SAMPLES, max(FEWEST, WORK // work))
+    return limit, min(BATCH, max(1, INPUTS // max(inputs)))
 
 
-def _windows_a_sample(op: Mvm) -> int:
-    return op.windows if isinstance(op.windows, int) else op.windows.factor
+def _of_one(dim: Dim) -> int:
+    """Return a number for one sample: every symbol stands for 1."""
+    return dim if isinstance(dim, int) else dim.factor
 
 
 def _run(graph: Graph, batch: Mapping[str, Array], watch: Watch) -> None:
