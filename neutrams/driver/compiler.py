@@ -181,6 +181,7 @@ def compile_model(
     run.manifest = _manifest(model, graph, steps, run)
     labels = [] if samples is None or samples.labels is None else [("y", samples.labels)]
     asked = [dict(options.budget), arrays_digest(labels)] if options.bits == AUTO else []
+    asked += [arrays_digest(labels)] if any(getattr(p, "labels", 0) for p in manager.passes) else []
     key = key_of("program", run.manifest, target, options.verify_each, *asked)
     if cache is not None and (found := cache.get(key)) is not None:
         return Compiled(found, (), tuple(run.warnings), ("everything",))

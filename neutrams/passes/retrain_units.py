@@ -19,7 +19,8 @@ class RetrainUnits(Pass):
 
     In topological order: a unit reads what the units before it make once they are retrained, and
     should make what the original network makes there, so that it makes good the errors before it.
-    Needs calibration data, and no labels. What the original network does not have stays as it is.
+    Needs calibration data, and no labels unless asked to learn them. What the original network does
+    not have stays as it is.
     """
 
     name: ClassVar[str] = "retrain-units"
@@ -44,6 +45,15 @@ class RetrainUnits(Pass):
     """Steps of the last round, in which all units learn together what the network puts out."""
     batch: int = 32
     """Samples in a step."""
+    labels: bool = False
+    """Learn labels too in the last round, end to end: the right classes of the calibration data
+    count for half. Everything else does without labels."""
+    program_noise: float = 0.0
+    """Deviation of cells as they are programmed, as a share of their range, while learning."""
+    read_noise: float = 0.0
+    """Deviation of cells in each read, likewise."""
+    adc_offset: float = 0.0
+    """Deviation of converters, in their steps, while learning."""
     ridge: float = 0.01
     """How strongly least squares holds on to the original weights."""
     rate: float = 0.003
@@ -79,6 +89,9 @@ class RetrainUnits(Pass):
                 .note(f"`{ctx.target.name}` shifts sums, and so has powers of two only")
                 .help("compile without `--retrain`")
             )
+        if self.labels and ctx.labels is None:
+            fault = error("NT0223", f"`{self.name}` is to learn labels, and none are given")
+            raise NeutramsError(fault.help("put the classes into the calibration data, as `y`"))
         if find_spec("torch") is None:
             raise NeutramsError(
                 error("NT0219", f"`{self.name}` runs in torch, which is not installed").help(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from neutrams.ir.op import Op, Value
 from neutrams.ir.ops import unit as words
 from neutrams.training.digital import SCALES, Digital, adjustable, scale_of, set_scale
 from neutrams.training.losses import SQUARED, Loss
+from neutrams.training.noise import QUIET, Noise
 from neutrams.training.rules import rint
 from neutrams.training.run import Run
 from neutrams.training.units import Grids, Unit
@@ -52,6 +53,8 @@ class Recipe:
     plain: bool = False
     """Plain gradient descent with momentum on weights and biases, instead of Adam on all."""
     loss: Loss = SQUARED
+    noise: Noise = QUIET
+    """What is added to sums of products while learning; another draw in each step."""
     seed: int = 0
 
 
@@ -189,8 +192,8 @@ class Learner:
             for name in SCALES[type(op)]
         }
 
-    def predict(self, inputs: Mapping[Value, Tensor], *, hard: bool) -> Tensor:
-        """Return what the body makes, as real numbers."""
+    def predict(self, inputs: Mapping[Value, Tensor], *, hard: bool, draw: int = 0) -> Tensor:
+        """Return what the body makes, as real numbers; ``draw`` is that of the noise."""
         weights: dict[Value, Tensor] = {}
         for item in self._learnt:
             weights.update(item.stand_ins(hard=hard))
@@ -201,7 +204,10 @@ class Learner:
                 weights[op.scale] = scale
             else:
                 attributes[op, name] = scale
-        run = Run(device=self._device, weights=weights, attributes=attributes, fast=True)
+        noise = replace(self._recipe.noise, seed=draw) if self._recipe.noise else None
+        run = Run(
+            device=self._device, weights=weights, attributes=attributes, fast=True, noise=noise
+        )
         return self._body.make(inputs, run)
 
     def train(self, inputs: Inputs, target: Tensor, split: tuple[Tensor, Tensor]) -> Outcome:
@@ -218,7 +224,8 @@ class Learner:
         every = max(1, recipe.steps // CHECKS)
         for step in range(1, recipe.steps + 1):
             part = next(order)
-            wrong = recipe.loss(self.predict(inputs(part), hard=False), target[part]) / size
+            made = self.predict(inputs(part), hard=False, draw=step)
+            wrong = recipe.loss(made, target[part], part) / size
             optimiser.step(wrong + self._pressure(step), step)
             if step % every and step != recipe.steps:
                 continue
@@ -266,7 +273,7 @@ class Learner:
         with torch.no_grad():
             for part in torch.split(which, 64):
                 made = self.predict(inputs(part), hard=True)
-                total += float(self._recipe.loss(made, target[part])) * len(part)
+                total += float(self._recipe.loss(made, target[part], part)) * len(part)
         return total / len(which)
 
     def _tensors(self) -> list[Tensor]:

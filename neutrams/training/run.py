@@ -12,6 +12,7 @@ from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType
+from neutrams.training.noise import Noise
 from neutrams.training.rules import EXACT
 
 
@@ -20,7 +21,8 @@ class Run:
 
     ``fast`` allows float32 sums beyond 2^24, for training only. ``merging`` adds the partial sums
     of all splits at once where only a ``unit.reduce`` reads them, and no converter is lossy.
-    ``close`` runs float ops in torch too, whose last bit may then differ from NumPy's.
+    ``close`` runs float ops in torch too, whose last bit may then differ from NumPy's. With
+    ``noise``, sums of products are no integers any more.
     """
 
     def __init__(
@@ -32,9 +34,11 @@ class Run:
         fast: bool = False,
         merging: bool = True,
         close: bool = False,
+        noise: Noise | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.fast = fast
+        self.noise = noise
         self.close = close or fast
         self._merging = merging
         self._weights = weights or {}

@@ -19,7 +19,18 @@ CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 @rule(Mvm)
 def mvm(op: Mvm, run: Run, x: Tensor, w: Tensor) -> Tensor:
-    """Return partial sums; one sum over all splits where the run merges them and none is lossy."""
+    """Return partial sums, what noise adds in the first of them.
+
+    They are one sum over all splits where the run merges them and none is lossy.
+    """
+    sums = _sums(op, run, x, w)
+    if not run.noise:
+        return sums
+    first = sums[:1] + run.noise.of(op, x, w, lambda weights: _whole(op, run, x, weights))
+    return torch.cat([first, sums[1:]])
+
+
+def _sums(op: Mvm, run: Run, x: Tensor, w: Tensor) -> Tensor:
     if not _lossless(op, w):
         exact = crossbar.scatter(op, crossbar.converted(op, x, w), tuple(x.shape))
         if not torch.is_grad_enabled():

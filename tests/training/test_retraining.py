@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from neutrams.ir.verifier import verify
 from neutrams.passes import PassContext, PassManager, default_pipeline
 from neutrams.training.executor import run_graph
 from neutrams.training.losses import Loss
+from neutrams.training.noise import Noise
+from neutrams.training.run import Run
 
 LIMITS = {"limits.weight_bits": 3, "limits.input_bits": 4, "core.rows": 32}
 
@@ -288,3 +291,51 @@ def test_retrained_weights_stay_within_the_range_of_the_chip() -> None:
     units = [op for op in found.program.module["main"].ops if isinstance(op, Mvm)]
     held = np.concatenate([np.asarray(getattr(op.w, "data", None)).ravel() for op in units])
     assert (held.min(), held.max()) == (-3, 2)
+
+
+def test_labels_are_learnt_where_asked_for() -> None:
+    """Labels that contradict the teacher pull the network away from it."""
+    given = {"x": CALIBRATION, "y": np.full(len(CALIBRATION), 3)}
+
+    def share(options: str) -> float:
+        found = compile_model(
+            Net(classes=True).graph,
+            target=load_target("cim", LIMITS),
+            calibration=given,
+            options=Options(passes=f"{default_pipeline()},retrain-units{{{options} threads=1}}"),
+        )
+        made = run_graph(found.program.module["main"], {"x": TEST})["y"]
+        return float((made.argmax(axis=1) == 3).mean())
+
+    assert share("whole=60 labels=true rate=0.02") > share("whole=60 rate=0.02") + 0.1
+
+
+def test_training_under_noise_makes_a_network_bear_it() -> None:
+    noise = Noise(program=0.03, read=0.01, offset=0.25)
+    options = "program-noise=0.03 read-noise=0.01 adc-offset=0.25"
+
+    def error_under_noise(found: Compiled) -> float:
+        wanted = interpret(found.program.module["float"], {"x": TEST})["y"]
+        missed = []
+        for seed in range(1, 6):
+            run = Run(noise=replace(noise, seed=seed))
+            made = run_graph(found.program.module["main"], {"x": TEST}, run)["y"]
+            missed.append(((made - wanted) ** 2).mean())
+        return float(np.mean(missed) / wanted.var())
+
+    quiet = compiled("whole=80 rate=0.01")
+    hardened = compiled(f"whole=80 rate=0.01 {options}")
+    assert error_under_noise(hardened) < 0.9 * error_under_noise(quiet)
+
+
+@pytest.mark.parametrize("labels", [None, np.full(96, 5), np.zeros((96, 5))])
+def test_labels_must_be_there_and_fit(labels: Array | None) -> None:
+    given = {"x": CALIBRATION} if labels is None else {"x": CALIBRATION, "y": labels}
+    with pytest.raises(NeutramsError) as caught:
+        compile_model(
+            Net().graph,
+            target=load_target("cim", LIMITS),
+            calibration=given,
+            options=Options(passes=default_pipeline() + ",retrain-units{whole=1 labels=true}"),
+        )
+    assert caught.value.diagnostics[0].code == "NT0223"

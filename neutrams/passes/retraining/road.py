@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight
-from neutrams.ir.ops.reductions import Softmax
 from neutrams.ir.ops.time import Run as TimeRun
 from neutrams.ir.ops.unit import Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
@@ -29,14 +28,14 @@ from neutrams.passes.retraining.fit import (
     solve,
 )
 from neutrams.passes.retraining.merged import merged_lessons
+from neutrams.passes.retraining.tasks import Descent, Task, loss_of
 from neutrams.passes.retraining.teacher import Lesson, Teacher, lesson
 from neutrams.passes.samples import batches
 from neutrams.training.batched import Samples, graph_inputs, run_ops
 from neutrams.training.chunks import obstacle
 from neutrams.training.digital import Digital, adjustable
-from neutrams.training.executor import execute
-from neutrams.training.learn import Learner, Outcome, Recipe
-from neutrams.training.losses import Loss
+from neutrams.training.learn import Outcome, Recipe
+from neutrams.training.noise import Noise
 from neutrams.training.run import Run, to_tensor
 from neutrams.training.segments import Segment, segments
 from neutrams.training.settings import choose_device, settled
@@ -109,37 +108,6 @@ def _original(run: TimeRun, teacher: Teacher) -> TimeRun | None:
     return found.op if found is not None and isinstance(found.op, TimeRun) else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Task:
-    """Ops to learn together, what they read, and what they should make."""
-
-    segment: Segment
-    lessons: list[Lesson]
-    inputs: dict[Value, Tensor]
-    target: Tensor
-    """Samples along the first axis."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Body:
-    """A segment as a learner runs it."""
-
-    segment: Segment
-    grids: Grids
-    samples: Samples
-
-    @property
-    def ops(self) -> tuple[Op, ...]:
-        return self.segment.ops
-
-    def make(self, inputs: Mapping[Value, Tensor], run: Run) -> Tensor:
-        live = dict(inputs)
-        execute(self.ops, live, run)
-        output = self.segment.output
-        assert output is not None
-        return self.samples.first(output, self.grids.real(live[output], output))
-
-
 class _Road:
     """One retraining under way; ``live`` holds what the graph so far makes of all samples."""
 
@@ -167,6 +135,7 @@ class _Road:
         self.ends = {item.unit.post for item in lessons.values()}
         self.grids = Grids(graph, known, {op: item.unit for op, item in lessons.items()})
         self.split = self._split()
+        self.descent = Descent(self.grids, samples, self.split, self.device)
         self.cells = [
             op
             for op in graph.ops
@@ -218,10 +187,10 @@ class _Road:
         inputs = graph_inputs(self.graph, self.data, self.device)
         task = self._task(whole, inside, inputs, self._final_target(whole))
         wanted = {item.unit.mvm: item.unit.ints for item in inside}
-        recipe = replace(
-            self._recipe(), steps=self.options.whole, loss=Loss(self._classes(whole.output))
-        )
-        self._tell(task, self._descend(task, wanted, recipe))
+        labels = self.ctx.labels if self.options.labels else None
+        loss = loss_of(whole.output, task.target, labels)
+        recipe = replace(self._recipe(), steps=self.options.whole, loss=loss)
+        self._tell(task, self.descent.learn(task, wanted, recipe))
 
     def _final_target(self, whole: Segment) -> Tensor:
         """Return what the network put out before any of its connections were cut."""
@@ -238,15 +207,12 @@ class _Road:
         heard = run_ops(source.ops, inputs, [counterpart], run, samples)
         return self._ended(whole, heard[counterpart])
 
-    def _classes(self, value: Value | None) -> int | None:
-        """Return the axis of the softmax that reads a value, where one does."""
-        users = value.users if value is not None else []
-        return next((user.axis for user in users if isinstance(user, Softmax)), None)
-
     def _key(self) -> str:
         options = replace(self.options, checkpoints="", device=self.device)
         held = (options, self.ctx.seed, torch.__version__)
-        return key_of(self.graph, self.teacher.graph, self.data, held)
+        labels = self.ctx.labels if self.options.labels else None
+        data = self.data if labels is None else {**self.data, "labels": labels}
+        return key_of(self.graph, self.teacher.graph, data, held)
 
     def _split(self) -> tuple[Tensor, Tensor]:
         """Return the numbers of the samples to learn from, and of those held out."""
@@ -335,7 +301,7 @@ class _Road:
         assert value.data is not None
         return to_tensor(value.data, self.device)
 
-    def _tell(self, task: _Task, outcome: Outcome) -> None:
+    def _tell(self, task: Task, outcome: Outcome) -> None:
         assert task.segment.anchor is not None
         self.ctx.remark(task.lessons[0].unit.mvm, outcome.text(task.segment.anchor.name))
 
@@ -422,7 +388,7 @@ class _Road:
         last = part.tail[-1].result
         return run_ops(part.tail, {part.anchor: target}, [last], run, self.samples)[last]
 
-    def _alone(self, item: Lesson, live: dict[Value, Tensor]) -> _Task:
+    def _alone(self, item: Lesson, live: dict[Value, Tensor]) -> Task:
         """Return the task of one unit by itself."""
         unit, target = item.unit, self.heard[item.sums]
         post: Op = unit.post
@@ -436,46 +402,20 @@ class _Road:
 
     def _task(
         self, part: Segment, lessons: list[Lesson], inputs: dict[Value, Tensor], target: Tensor
-    ) -> _Task:
+    ) -> Task:
         assert part.output is not None
-        return _Task(part, lessons, inputs, self.samples.first(part.output, target))
+        return Task(part, lessons, inputs, self.samples.first(part.output, target))
 
-    def _learn(self, task: _Task, wanted: dict[Mvm, Tensor]) -> Outcome:
-        recipe = self._recipe()
+    def _learn(self, task: Task, wanted: dict[Mvm, Tensor]) -> Outcome:
         if self.options.method != "sgd":
-            return self._descend(task, wanted, recipe)
-        (item,) = task.lessons
-        free = replace(recipe, rounding="float", plain=True)
-        kept = self._value_range(task, wanted[item.unit.mvm], free)
-        return self._descend(task, {item.unit.mvm: kept}, replace(recipe, plain=True))
-
-    def _descend(self, task: _Task, wanted: dict[Mvm, Tensor], recipe: Recipe) -> Outcome:
-        learner, outcome = self._learner(task, wanted, recipe)
-        learner.store()
-        return outcome
-
-    def _learner(
-        self, task: _Task, wanted: dict[Mvm, Tensor], recipe: Recipe
-    ) -> tuple[Learner, Outcome]:
-        pairs = [(item.unit, wanted[item.unit.mvm]) for item in task.lessons]
-        body = _Body(task.segment, self.grids, self.samples)
-        learner = Learner(body, pairs, self.grids, recipe, self.device)
-        outcome = learner.train(
-            lambda w: self.samples.take(task.inputs, w), task.target, self.split
-        )
-        return learner, outcome
+            return self.descent.learn(task, wanted, self._recipe())
+        return self.descent.learn_in_phases(task, wanted, replace(self._recipe(), plain=True))
 
     def _recipe(self) -> Recipe:
         options = self.options
-        recipe = Recipe(options.steps, options.batch, options.rate, seed=self.ctx.seed)
+        noise = Noise(options.program_noise, options.read_noise, options.adc_offset)
+        recipe = Recipe(options.steps, options.batch, options.rate, noise=noise, seed=self.ctx.seed)
         return replace(recipe, rounding="soft") if options.method == "adaround" else recipe
-
-    def _value_range(self, task: _Task, wanted: Tensor, recipe: Recipe) -> Tensor:
-        """The first phase of 2016: weights that are not rounded, within the range of values."""
-        (item,) = task.lessons
-        learner, _ = self._learner(task, {item.unit.mvm: wanted}, recipe)
-        learner.store()
-        return learner.latents()[0]
 
     def _advance(self, part: Segment) -> None:
         """Replace a segment's inputs by what it makes, as far as later ops read it."""
