@@ -311,9 +311,11 @@ class _Run:
             self.reused.append("calibration")
             check_fit(found.module.main, self.target, self.passes, rounds=self.options.rounds)
             return found.module.main
-        self._run_passes(graph, passes[:-1], "preparing")
+        slow = (made.name in (*TRAINING, "calibrate") for made in passes)
+        ready = next((index for index, found in enumerate(slow) if found), 0)
+        self._run_passes(graph, passes[:ready], "preparing")
         check_fit(graph, self.target, self.passes, rounds=self.options.rounds)
-        self._run_passes(graph, passes[-1:], "calibrating")
+        self._run_passes(graph, passes[ready:], "calibrating")
         if passes and self.cache is not None:
             self.cache.put(key, Program(Module([graph]), self.target))
         return graph

@@ -25,7 +25,7 @@ from neutrams.passes.quantize import Quantize
 from neutrams.passes.quantize_plan import stays_float
 from neutrams.passes.split_fan_in import Shape, SplitFanIn
 
-TRAINING = ("retrain-units",)
+TRAINING = ("equalise-channels", "retrain-units")
 """Passes that take long, and change no shape."""
 NAMED = 3
 """Layers that a refusal names, the largest first."""

@@ -7,7 +7,7 @@ from math import prod
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
-from neutrams.ir.op import Value, Weight
+from neutrams.ir.op import Value, Watch, Weight
 from neutrams.ir.types import Array
 from neutrams.passes.base import PassContext
 from neutrams.passes.match import floats
@@ -30,24 +30,33 @@ def watch(graph: Graph, ctx: PassContext, *, samples: int = SAMPLES) -> dict[Val
     Raises:
         NeutramsError: NT0207 and NT0208, there is none, or it does not fit.
     """
-    if not ctx.calibration:
-        raise NeutramsError(
-            error("NT0207", f"`{ctx.running}` needs calibration data")
-            .note("activations are rounded to integers, and their ranges come from real inputs")
-            .help("give some: `--calibrate data.npz`, or `calibration=` in Python")
-        )
     seen: dict[Value, Histogram] = {}
 
     def note(value: Value, array: Array) -> None:
         if floats(value) and not isinstance(value, Weight) and array.size:
             seen.setdefault(value, Histogram()).add(array)
 
+    show(graph, ctx, note, samples=samples)
+    return seen
+
+
+def show(graph: Graph, ctx: PassContext, note: Watch, *, samples: int) -> None:
+    """Run the calibration data, or as much as a large network can afford, and tell of values.
+
+    Raises:
+        NeutramsError: NT0207 and NT0208, as for :func:`watch`.
+    """
+    if not ctx.calibration:
+        raise NeutramsError(
+            error("NT0207", f"`{ctx.running}` needs calibration data")
+            .note("activations are rounded to integers, and their ranges come from real inputs")
+            .help("give some: `--calibrate data.npz`, or `calibration=` in Python")
+        )
     sizes = [_elements(value) for value in graph.values() if not isinstance(value, Weight)]
     limit = min(samples, max(FEWEST, WORK // max(sum(sizes), 1)))
     size = max(1, min(64, BATCH_BYTES // (4 * max(sizes, default=1))))
     for batch in batches(graph, ctx.calibration, limit=limit, size=size):
         interpret(graph, batch, watch=note)
-    return seen
 
 
 def _elements(value: Value) -> int:

@@ -219,19 +219,13 @@ def test_silero_vad_finds_the_same_speech() -> None:
         pytest.skip(f"{model.name} is not here; set NEUTRAMS_DATA")
     order = np.random.default_rng(1).permutation(300)
     test, calibration = speech(order[:30], 1), speech(order[30:130], 2)
-    made = compile(
-        model,
-        target="cim",
-        calibration=calibration,
-        passes="canonicalise,expand-recurrence,calibrate{observer=min-max samples=1500},quantize,"
-        "lower-units,split-fan-in,check-accumulators",
-    )
+    made = compile(model, target="cim", calibration=calibration)
     assert any(isinstance(op, Run) for op in made.module["main"].ops)
     found = simulate(made, test)
     assert found.samples == 1
     wanted = onnxruntime.InferenceSession(model).run(["speech_probs"], test)[0]
     probabilities = found.outputs["speech_probs"]
-    assert np.corrcoef(probabilities, wanted)[0, 1] >= 0.985
-    assert np.mean((probabilities > 0.5) == (wanted > 0.5)) >= 0.98
+    assert np.corrcoef(probabilities, wanted)[0, 1] >= 0.99
+    assert np.mean((probabilities > 0.5) == (wanted > 0.5)) >= 0.99
     exact = interpret(made.module["main"], test)
     assert all(np.array_equal(found.outputs[name], array) for name, array in exact.items())
