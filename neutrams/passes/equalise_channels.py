@@ -25,8 +25,6 @@ SHARES = np.linspace(0, 1, 9)
 """How much of the differences is taken from the values; the rest from the weights."""
 LEAST = 1 / 64
 """Smallest range of a channel, as a share of the largest."""
-GAIN = 0.95
-"""What is left of the error, where the effort is worth it."""
 FLOOR = 0.01
 """Power that counts as that of a silent neuron, as a share of the mean."""
 ROWS = 2048
@@ -52,6 +50,9 @@ class EqualiseChannels(Pass):
 
     samples: int = 256
     """Most calibration samples to read."""
+    worth: float = 0.25
+    """Largest share of a layer's error that may be left where its channels are scaled; equalised
+    channels have no room for larger values than were seen."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         if is_quantized(graph) or not ctx.calibration:
@@ -65,7 +66,7 @@ class EqualiseChannels(Pass):
         for op in [found.behind.op for found in chains]:
             found = chain(graph, op)
             assert found is not None
-            factors = _best(seen[found.behind.x.name], found.weights, bits, codes)
+            factors = _best(seen[found.behind.x.name], found.weights, bits, codes, self.worth)
             if factors is None:
                 continue
             ctx.remark(op, f"{len(factors)} channels that it reads are rounded more alike")
@@ -93,7 +94,7 @@ class EqualiseChannels(Pass):
         return {name: np.concatenate(parts) for name, parts in seen.items()}
 
 
-def _best(x: Array, w: Array, bits: int, codes: Codes) -> Array | None:
+def _best(x: Array, w: Array, bits: int, codes: Codes, worth: float) -> Array | None:
     """Return what to divide channels by, for the least error; ``None`` where that is nothing.
 
     Args:
@@ -101,6 +102,7 @@ def _best(x: Array, w: Array, bits: int, codes: Codes) -> Array | None:
         w: ``[neurons, channels, of each]``, or more weights of each where windows slide.
         bits: of numbers.
         codes: the least and the largest weight.
+        worth: share of the error that may be left.
     """
     most = np.abs(w).max(axis=(1, 2), keepdims=True)
     sizes = np.abs(x).max(axis=(0, 2)), (np.abs(w) / np.maximum(most, 1e-30)).max(axis=(0, 2))
@@ -108,7 +110,7 @@ def _best(x: Array, w: Array, bits: int, codes: Codes) -> Array | None:
         return None
     by_x, by_w = (np.maximum(size, LEAST * size.max()) for size in sizes)
     x = x[:: max(1, len(x) * w.size // WORK)]
-    best, least = None, GAIN * _error(np.ones_like(by_x), x, w, bits, codes)
+    best, least = None, worth * _error(np.ones_like(by_x), x, w, bits, codes)
     for share in SHARES:
         factors = by_x**share / by_w ** (1 - share)
         factors /= np.exp(np.log(factors).mean())
