@@ -126,8 +126,17 @@ def test_ranges_and_functions_are_proved(
 
 
 def test_a_range_at_the_edge_is_held() -> None:
-    limits = {"weight_range": Range(-1, 3), "input_range": Range(-4, 3), "functions": ("relu",)}
+    limits = {"weight_range": Range(-1, 3), "input_range": Range(-4, 3)}
     assert verify(tail(low=0), stated(**limits, bias_range=Range(0, 24))) == []
+
+
+def test_results_saturate_at_the_codes_that_a_chip_reads() -> None:
+    """The ends of those need no function; others do, though the type holds more."""
+    chip = stated(input_range=Range(-4, 3), functions=("relu",))
+    assert verify(tail(low=0, high=3), chip) == []
+    assert verify(tail(low=-4, high=3), chip) == []
+    (fault,) = verify(tail(low=0), chip)
+    assert "needs `clip`" in fault.message
 
 
 def test_what_the_vector_unit_does_is_proved() -> None:
