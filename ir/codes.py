@@ -124,6 +124,7 @@ CODES: dict[str, str] = {
     "NT0560": "A budget for `--bits auto` is out of range: a loss is 0 points or more, a share of the cost above 0 and at most 1. Without `--bits auto` a budget serves nothing.",
     "NT0561": "No plan of bits was found within the budget, on calibration data held out.",
     "NT0562": "Bits cannot be chosen: the network is quantised already, no layer runs on crossbars, or the pipeline has no `calibrate`.",
+    "NT0580": "There is no recipe of this name; `neutrams reproduce --list` names them.",
     "NT0570": "The cycle grain runs networks that their chip holds at once; a program in rounds has its times from the schedule.",
     # 06: models
     "NT0601": "The file cannot be read as a model: it is missing, empty, cut short, or holds something else.",

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LINKED = ("ir", "simulator", "mapper")
 LAYERS = (
     {"cli"},
-    {"search", "report"},
+    {"search", "report", "reproduce"},
     {"driver"},
     {"passes"},
     {"frontends", "training", "targets", "costs"},

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from neutrams.cli import commands, inspecting, sweeping, verifying
+from neutrams.cli import commands, inspecting, reproducing, sweeping, verifying
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.version import VERSION
 
@@ -31,6 +31,7 @@ app.command("check")(commands.check)
 app.command("export")(commands.export)
 app.command("verify")(verifying.verify)
 app.command("sweep")(sweeping.sweep)
+app.command("reproduce")(reproducing.reproduce)
 app.command("demo")(commands.demo)
 app.command("opt")(inspecting.opt)
 app.command("passes")(inspecting.passes)

@@ -50,6 +50,11 @@ class Stack:
         return Place(files[0])
 
 
+def _other_kind(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
+    """Tell whether one is a table of values and the other the fit of the survey."""
+    return any("survey" in one and "by" in other for one, other in ((old, new), (new, old)))
+
+
 def merge(below: Tree, above: Tree) -> Tree:
     """Return ``below`` with the keys of ``above`` put over it, table by table."""
     merged = dict(below)
@@ -57,7 +62,7 @@ def merge(below: Tree, above: Tree) -> Tree:
         if (other := _ONE_OF.get(key)) is not None and other not in above:
             merged.pop(other, None)
         old = merged.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
+        if isinstance(old, dict) and isinstance(value, dict) and not _other_kind(old, value):
             merged[key] = merge(cast(Tree, old), cast(Tree, value))
         else:
             merged[key] = value

@@ -17,9 +17,11 @@ from neutrams.targets.schema import (
     KindSection,
     LimitsSection,
     Strict,
+    Survey,
     Table,
     machine_numbers,
 )
+from neutrams.targets.survey import LEAST_BITS, survey_converter
 
 _MM2_IN_UM2 = 1e-6
 _SIZES = ("core.rows", "core.columns", "tile.cores")
@@ -42,7 +44,7 @@ class Resolver:
         assumed = list(section.assumed)
         key = ("costs", name)
 
-        def number(value: float | Table, *path: str) -> float:
+        def number(value: float | Table | Survey, *path: str) -> float:
             return self._number(value, (*key, *path), assumed)
 
         area = number(section.area_mm2, "area_mm2") if section.area_mm2 is not None else 0.0
@@ -104,7 +106,9 @@ class Resolver:
         names = [section.count] if isinstance(section.count, str) else section.count
         return math.prod(int(self._value(name, key) or 0) for name in names)
 
-    def _number(self, value: float | Table, key: Key, assumed: list[str]) -> float:
+    def _number(self, value: float | Table | Survey, key: Key, assumed: list[str]) -> float:
+        if isinstance(value, Survey):
+            return self._surveyed(value, key)
         if not isinstance(value, Table):
             return value
         by = self._value(value.by, (*key, "by"))
@@ -116,6 +120,28 @@ class Resolver:
         if point in value.assumed:
             assumed.append(".".join(key[2:]))
         return value.at[point]
+
+    def _surveyed(self, value: Survey, key: Key) -> float:
+        """Return area, energy of a conversion or full power of a converter, as ``key`` asks."""
+        bits = int(self._value("core.adc_bits", key) or 0)
+        if bits < LEAST_BITS:
+            if (key[1], "survey") not in self.pointless:
+                self.pointless.add((key[1], "survey"))
+                message = f"the survey of converters says nothing for `core.adc_bits` = {bits}"
+                fault = error("NT0312", message).at(self.stack.where(("core", "adc_bits")))
+                fault = fault.at(self.stack.where(key), f"has {LEAST_BITS} bits or more")
+                self.faults.append(fault.help("give energy, area and power as numbers"))
+            return 0.0
+        found = survey_converter(bits, node_nm=value.node_nm, gsamples_per_s=value.gsamples_per_s)
+        match key[2]:
+            case "area_um2":
+                return found.area_um2
+            case "area_mm2":
+                return found.area_um2 * _MM2_IN_UM2
+            case "energy_pj":
+                return found.energy_pj
+            case _:
+                return found.energy_pj * value.gsamples_per_s
 
     def _value(self, dotted: str, key: Key) -> int | float | None:
         """Return a number of the machine; ``None`` where it is at fault, or does not exist."""

@@ -108,8 +108,20 @@ class Table(Strict):
     """Points that are assumptions."""
 
 
+class Survey(Strict):
+    """A converter of ``core.adc_bits``, by the fit of :mod:`neutrams.targets.survey`."""
+
+    survey: Literal["adc"]
+    node_nm: Annotated[float, Field(ge=1, le=1000)]
+    gsamples_per_s: Annotated[float, Field(gt=0, le=10)]
+
+
 def _quantity_tag(value: object) -> str:
-    return "#table" if isinstance(value, dict | Table) else "#number"
+    if isinstance(value, dict):
+        return "#survey" if "survey" in value else "#table"
+    if isinstance(value, Survey):
+        return "#survey"
+    return "#table" if isinstance(value, Table) else "#number"
 
 
 def _count_tag(value: object) -> str:
@@ -119,7 +131,9 @@ def _count_tag(value: object) -> str:
 
 
 Quantity = Annotated[
-    Annotated[Amount, Tag("#number")] | Annotated[Table, Tag("#table")],
+    Annotated[Amount, Tag("#number")]
+    | Annotated[Table, Tag("#table")]
+    | Annotated[Survey, Tag("#survey")],
     Discriminator(_quantity_tag),
 ]
 Count = Annotated[

@@ -182,3 +182,27 @@ def test_targets_load_nothing_heavy() -> None:
     code = "import sys, neutrams.targets, neutrams.costs; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(run.stdout.split()) & {"torch", "numba", "onnx", "scipy", "numpy"}
+
+
+FIT = '{ survey = "adc", node_nm = 32, gsamples_per_s = 0.5 }'
+
+
+def test_the_survey_costs_a_converter_by_its_bits() -> None:
+    text = f'inherits = "cim"\n[costs.adc]\nstatic_mw = 0.0\narea_mm2 = {FIT}\npower_mw = {FIT}\n'
+    text += f"energy_pj.adc_conversions = {FIT}\n"
+    for bits in (7, 9):
+        chip = targets.loads(f"{text}[core]\nadc_bits = {bits}\n")
+        want = targets.survey_converter(bits, node_nm=32, gsamples_per_s=0.5)
+        adc = next(part for part in chip.costs if part.name == "adc")
+        assert dict(adc.energy_pj)["adc_conversions"] == want.energy_pj
+        assert adc.area_mm2 == pytest.approx(want.area_um2 * 1e-6)
+        assert adc.power_mw == pytest.approx(want.energy_pj * 0.5)
+
+
+def test_the_survey_says_nothing_of_three_bits() -> None:
+    text = f'inherits = "cim"\n[core]\nadc_bits = 3\n[costs.adc]\narea_um2 = {FIT}\n'
+    text += f"power_mw = {FIT}\nstatic_mw = 0.0\nenergy_pj.adc_conversions = {FIT}\n"
+    with pytest.raises(NeutramsError) as found:
+        targets.loads(text)
+    assert [d.code for d in found.value.diagnostics] == ["NT0312"]
+    assert "`core.adc_bits` = 3" in found.value.diagnostics[0].message

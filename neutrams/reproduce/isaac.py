@@ -1,0 +1,46 @@
+"""ISAAC-CE: its totals, from the parts of ``isaac.toml``, and its pipeline, from a compiled net."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from neutrams import targets
+from neutrams.costs import peak, roll_up
+from neutrams.reproduce.layer import conversions_per_mac, one_layer
+from neutrams.reproduce.recipe import Recipe, Row
+
+
+def _rows() -> Iterator[Row]:
+    chip = targets.load("isaac")
+    whole, best = roll_up(chip), peak(chip)
+    parts = {part.component: part.tile for part in whole.parts}
+    yield Row("power of an IMA", "24.1", 1e3 * whole.core.power_w, "mW", 0.01)
+    yield Row("area of an IMA", "0.0131", whole.core.area_mm2, "mm²", 0.01)
+    yield Row("power of a tile", "330", 1e3 * whole.tile.power_w, "mW", 0.01)
+    yield Row("area of a tile", "0.372", whole.tile.area_mm2, "mm²", 0.01)
+    share = parts["adc"].power_w / whole.tile.power_w
+    yield Row("converters of the tile's power", "58.2", 100 * share, "%", 0.01)
+    share = parts["adc"].area_mm2 / whole.tile.area_mm2
+    yield Row("converters of the tile's area", "31", 100 * share, "%", 0.01)
+    yield Row("power of 168 tiles", "55.4", 168 * whole.tile.power_w, "W", 0.01)
+    yield Row("power of the chip", "65.8", whole.chip.power_w, "W", 0.01)
+    yield Row("area of the chip", "85.4", whole.chip.area_mm2, "mm²", 0.01)
+    yield Row("throughput by area", "478.95", best.gops_per_mm2, "GOPS/mm²", 0.015)
+    yield Row("throughput by power", "627.5", best.gops_per_w, "GOPS/W", 0.015)
+    yield Row("storage by area", "0.74", best.storage_mib_per_mm2, "MB/mm²", 0.01)
+    made = one_layer(chip, inputs=128, neurons=16)
+    yield Row("buffer to buffer, 16 bits", "22", made.latency_cycles, "cycles")
+    yield Row("conversions a multiply-add", "1.0", conversions_per_mac(made), "")
+
+
+ISAAC = Recipe(
+    name="isaac",
+    title="ISAAC-CE: tile, chip, peak figures and pipeline",
+    source="Shafiee et al., ISCA 2016, Table I and section 8, version of October 2016",
+    about=(
+        "Totals are the sum of the parts in `isaac.toml` (`costs.roll_up`), which holds Table I "
+        "divided by instances, and `costs.peak`. Cycles and conversions are those of a full "
+        "128×16 layer of 16 bits, compiled and counted."
+    ),
+    rows=lambda: tuple(_rows()),
+)

@@ -1,0 +1,57 @@
+"""One fully connected layer, compiled to a chip: what one inference of it does there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neutrams import driver
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.program import Program
+from neutrams.ir.target import Target
+from neutrams.ir.text import parse_graph
+from neutrams.simulator.batching import batching
+from neutrams.simulator.events import Counts, events
+from neutrams.simulator.timing import schedule
+
+_NET = """neutrams 1
+
+graph @net(%x: f32[N, {inputs}]) {{
+  weight @w : f32[{inputs}, {neurons}] = splat 0.5
+  %y = nn.matmul(%x, @w) : f32[N, {neurons}]
+  return %y
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    program: Program
+    macs: int
+    """Multiply-adds of one inference."""
+    counts: Counts
+    """Events of its crossbars in one inference."""
+    latency_cycles: float
+    """Reads from the buffer that its input is in to the one its result is put in."""
+
+
+def one_layer(target: Target, *, inputs: int, neurons: int) -> Layer:
+    """Compile a layer of ``inputs`` × ``neurons`` at the precision of the target's limits."""
+    graph = parse_graph(_NET.format(inputs=inputs, neurons=neurons))
+    samples = np.linspace(0, 1, 4 * inputs, dtype=np.float32).reshape(4, inputs)
+    program = driver.compile(graph, target=target, calibration=samples, replicate=False)
+    how = batching(program.module["main"])
+    crossbars = [made for made in events(program, how, inferences=1) if made.op == Mvm.name]
+    stages = [stage for stage in schedule(program).stages if stage.op == Mvm.name]
+    return Layer(
+        program=program,
+        macs=inputs * neurons,
+        counts=crossbars[0].counts,
+        latency_cycles=stages[0].alone_cycles,
+    )
+
+
+def conversions_per_mac(layer: Layer) -> float:
+    """Return the converter readings that one multiply-add takes, unit columns included."""
+    return layer.counts["adc_conversions"] / layer.macs

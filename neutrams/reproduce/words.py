@@ -1,0 +1,116 @@
+"""Recipes in words: the page of all of them, a table for a terminal, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from neutrams.reproduce.recipe import Result, Row
+
+_HEADS = ("quantity", "published", "ours", "error", "bound", "holds", "note")
+
+
+def page(results: Sequence[Result], about: str) -> str:
+    """Return a Markdown page: a summary, then one table a recipe."""
+    rows = [row for result in results for row in result.rows]
+    missed = sum(len(result.missed) for result in results)
+    lines = [
+        about,
+        f"{len(rows)} numbers, {len(rows) - missed} within their bound, {missed} not.",
+        "",
+    ]
+    lines += ["| recipe | numbers | missed | source |", "|---|---|---|---|"]
+    for result in results:
+        recipe = result.recipe
+        link = f"[{recipe.name}](#{recipe.name})"
+        numbers = "not run" if result.absent else str(len(result.rows))
+        lines.append(f"| {link} | {numbers} | {len(result.missed)} | {recipe.source} |")
+    for result in results:
+        lines += ["", *section(result)]
+    return "\n".join(lines) + "\n"
+
+
+def section(result: Result) -> list[str]:
+    """Return the lines of one recipe: what it is, and its numbers."""
+    recipe = result.recipe
+    lines = [f"## {recipe.name}", "", f"{recipe.title}. Source: {recipe.source}.", ""]
+    lines += [recipe.about, ""]
+    if result.absent:
+        return [*lines, f"Not run: {result.absent}."]
+    noted = any(row.note for row in result.rows)
+    heads = _HEADS if noted else _HEADS[:-1]
+    lines += [f"| {' | '.join(heads)} |", "|---|" + "---:|" * 3 + "---|" * (len(heads) - 4)]
+    return lines + [f"| {' | '.join(_cells(row)[: len(heads)])} |" for row in result.rows]
+
+
+def tables(results: Sequence[Result]) -> list[RenderableType]:
+    """Return the recipes for a terminal."""
+    parts: list[RenderableType] = []
+    for result in results:
+        recipe = result.recipe
+        parts += [Text.assemble((recipe.name, "bold"), f"  {recipe.title}"), Text(recipe.source)]
+        if result.absent:
+            parts.append(Text(f"not run: {result.absent}"))
+        else:
+            table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+            for head in _HEADS:
+                number = head in ("published", "ours", "error", "bound")
+                table.add_column(head, justify="right" if number else "left")
+            for row in result.rows:
+                table.add_row(*_cells(row))
+            parts.append(table)
+        parts.append(Text())
+    return parts
+
+
+def as_json(results: Sequence[Result]) -> list[dict[str, object]]:
+    return [
+        {
+            "name": result.recipe.name,
+            "title": result.recipe.title,
+            "source": result.recipe.source,
+            "absent": result.absent,
+            "rows": [
+                {
+                    "quantity": row.quantity,
+                    "unit": row.unit,
+                    "published": row.published,
+                    "ours": row.ours,
+                    "error": row.error,
+                    "bound": row.within,
+                    "holds": row.holds,
+                    "note": row.note,
+                }
+                for row in result.rows
+            ],
+        }
+        for result in results
+    ]
+
+
+def _cells(row: Row) -> list[str]:
+    unit = f" {row.unit}" if row.unit else ""
+    error = "-" if row.error is None else f"{100 * row.error:+.2f} %"
+    bound = "all digits" if row.within is None else f"{100 * row.within:g} %"
+    return [
+        row.quantity,
+        row.published + unit,
+        _ours(row) + (unit if row.ours is not None else ""),
+        error,
+        bound,
+        "yes" if row.holds else "**no**",
+        row.note,
+    ]
+
+
+def _ours(row: Row) -> str:
+    """Return our number with a digit more than the published one, where it has them."""
+    if row.ours is None:
+        return "-"
+    if isinstance(row.ours, tuple):
+        return ", ".join(map(str, row.ours))
+    digits = len(row.published.partition(".")[2])
+    return f"{row.ours:,.{digits + (row.within is not None and digits < 4)}f}"
