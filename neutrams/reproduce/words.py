@@ -58,7 +58,9 @@ def tables(results: Sequence[Result]) -> list[RenderableType]:
             table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
             for head in _HEADS:
                 number = head in ("published", "ours", "error", "bound")
-                table.add_column(head, justify="right" if number else "left")
+                table.add_column(
+                    head, justify="right" if number else "left", no_wrap=head != "note"
+                )
             for row in result.rows:
                 table.add_row(*_cells(row))
             parts.append(table)

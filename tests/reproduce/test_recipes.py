@@ -10,7 +10,16 @@ import pytest
 from neutrams.reproduce import RECIPES, Recipe, Result, Row, recipes_named, run, section
 
 PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
-MISSED: dict[str, set[str]] = {}
+MISSED: dict[str, set[str]] = {
+    "neurosim": {
+        "utilisation, one cell a weight, conventional mapping",
+        "utilisation, one cell a weight, novel mapping",
+        "V1.4, SRAM 22 nm, 32 rows: area",
+        "V1.4, SRAM 22 nm, 32 rows: throughput",
+        "V1.4, SRAM 22 nm, 32 rows: by power",
+        "V1.4, SRAM 22 nm, 32 rows: by area",
+    },
+}
 """Numbers that are known to be outside of their bound, by recipe."""
 
 

@@ -30,7 +30,7 @@ def energy(target: Target, name: str, event: str) -> float:
 def test_every_number_has_its_source_beside_it(name: str) -> None:
     lines = (FOLDER / f"{name}.toml").read_text(encoding="utf-8").splitlines()
     numbers = [line for line in lines if re.match(r"[\w.]+ = [-\d]", line)]
-    assert len(numbers) > 50
+    assert len(numbers) > (10 if "\ninherits = " in "\n".join(lines) else 50)
     assert [line for line in numbers if "# " not in line] == []
 
 
@@ -57,7 +57,7 @@ def test_every_event_is_charged(name: str) -> None:
     assert charged == set(EVENTS)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["cim", "isaac"])
 def test_flipped_columns_never_pass_the_converter(name: str) -> None:
     core = targets.load(name).machine.core
     largest = core.rows * (2**core.cell_bits - 1) * (2**core.dac_bits - 1)
