@@ -9,8 +9,9 @@ Samples lie innermost here, so that what windows see lies in long runs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -47,6 +48,15 @@ class Placed:
     block: Block
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Which samples a batch holds, and how often each matrix was read for them."""
+
+    first: int
+    """Number of its first sample."""
+    reads: Counter[str] = field(default_factory=Counter)
+
+
 class Matrix:
     """One ``unit.mvm`` with its weights, ready for batches of any size."""
 
@@ -79,13 +89,13 @@ class Matrix:
                 found[split].append(Placed(inputs, op.columns_of(entry), split, block))
         return tuple(map(tuple, found))
 
-    def sums(self, x: Array, *, merged: bool) -> Iterator[tuple[slice, Array]]:
+    def sums(self, x: Array, moment: Moment, *, merged: bool) -> Iterator[tuple[slice, Array]]:
         """Yield ``[splits, neurons, places]`` for a few of the :meth:`places` at a time.
 
-        ``merged`` adds the splits up, and then there is one.
+        ``merged`` adds the splits up, and then there is one. Exact sums are the same at any moment.
         """
         direct: list[bool] | None = None
-        for part, columns in self._unfolded(x):
+        for part, columns in self.unfolded(x):
             if direct is None:
                 direct = [self._direct(split, columns) for split in range(self.op.splits)]
             yield part, self._converted(columns, direct, merged=merged)
@@ -100,8 +110,8 @@ class Matrix:
             return x.shape[:-1]
         return (*out_sizes(x.shape[2:], op.kernel, op.strides, op.pads, op.dilations), len(x))
 
-    def _unfolded(self, x: Array) -> Iterator[tuple[slice, Array]]:
-        """Yield ``[rows, places]``: what drives every row at some places."""
+    def unfolded(self, x: Array) -> Iterator[tuple[slice, Array]]:
+        """Yield numbers of some places, and ``[rows, places]``: what drives every row there."""
         seen = self._seen(x)
         rows, places = self.op.groups * self.op.fan_in, seen.shape[1 + len(self.op.kernel) :]
         each = max(_COLUMN_BYTES // (4 * rows), _PLACES)

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -20,6 +21,8 @@ from neutrams.ir.program import Program
 from neutrams.ir.types import Array
 from neutrams.simulator.batching import Batching, batch_size, batches, batching, checked, count
 from neutrams.simulator.events import LayerEvents, events
+from neutrams.simulator.matrix import Moment
+from neutrams.simulator.physics.matrix import Chance
 from neutrams.simulator.rounds import Rounds, program_rounds
 from neutrams.simulator.steps import Product, Step, steps
 from neutrams.simulator.timing import Timing, schedule
@@ -54,6 +57,7 @@ def simulate(
     inputs: Mapping[str, Array],
     *,
     batch: int | None = None,
+    chance: Chance | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Run every sample through the program's ``main`` graph and count events.
@@ -63,14 +67,16 @@ def simulate(
         inputs: One array for each graph input; the first axis counts the samples. Where the
             graph takes a fixed number of samples at once, the last run is filled up.
         batch: Samples to run at once; by default as many as a modest amount of memory holds.
+        chance: What is not ideal, and the random numbers of this run; results then do not depend
+            on ``batch`` either.
         progress: Told of samples done.
 
     Raises:
         NeutramsError: NT0521 to NT0524, the inputs do not fit the graph; every fault at once.
     """
     graph = program.module["main"]
-    runner = Runner(graph, program_rounds(program))
-    ran = run_batched(graph, inputs, runner, batch=batch, progress=progress)
+    runner = Runner(graph, program_rounds(program), chance)
+    ran = run_batched(graph, inputs, runner.at, numbered=True, batch=batch, progress=progress)
     return Result(
         outputs=ran.outputs,
         layers=events(program, ran.how, inferences=-(-ran.samples // ran.how.each)),
@@ -91,12 +97,15 @@ class Batched:
 def run_batched(
     graph: Graph,
     inputs: Mapping[str, Array],
-    run: Callable[[dict[str, Array]], Mapping[str, Array]],
+    run: Callable[..., Mapping[str, Array]],
     *,
+    numbered: bool = False,
     batch: int | None = None,
     progress: Progress | None = None,
 ) -> Batched:
     """Give ``run`` the samples batch by batch, and join the outputs it returns by name.
+
+    Where ``numbered``, it is given the number of the first sample as well.
 
     Raises:
         NeutramsError: NT0521 to NT0524, the inputs do not fit the graph; every fault at once.
@@ -106,7 +115,12 @@ def run_batched(
     size = how.fixed or batch or batch_size(graph, how)
     total, done = count(graph, arrays, how), 0
     parts: list[dict[str, Array]] = []
-    for real, found in _concurrently(run, batches(graph, arrays, how, size)):
+    work = enumerate(batches(graph, arrays, how, size))
+    tasks = (
+        (real, partial(run, part, number * size) if numbered else partial(run, part))
+        for number, (real, part) in work
+    )
+    for real, found in _concurrently(tasks):
         parts.append({k: _kept(a, real, how) for k, a in found.items()})
         done += real
         if progress is not None:
@@ -115,8 +129,7 @@ def run_batched(
 
 
 def _concurrently(
-    run: Callable[[dict[str, Array]], Mapping[str, Array]],
-    work: Iterator[tuple[int, dict[str, Array]]],
+    work: Iterator[tuple[int, Callable[[], Mapping[str, Array]]]],
 ) -> Iterator[tuple[int, Mapping[str, Array]]]:
     """Run batches in order on all cores, one thread each; results do not depend on how many.
 
@@ -126,8 +139,8 @@ def _concurrently(
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         queue: deque[tuple[int, Future[Mapping[str, Array]]]] = deque()
         try:
-            for real, part in work:
-                queue.append((real, pool.submit(run, part)))
+            for real, run in work:
+                queue.append((real, pool.submit(run)))
                 if len(queue) > threads:
                     first, future = queue.popleft()
                     yield first, future.result()
@@ -146,47 +159,56 @@ class Runner:
     matrix that several rounds hold are taken in the last of them, as their order changes nothing.
     """
 
-    def __init__(self, graph: Graph, rounds: Rounds | None = None) -> None:
+    def __init__(
+        self, graph: Graph, rounds: Rounds | None = None, chance: Chance | None = None
+    ) -> None:
         self._graph = graph
         self._steps = steps(graph)
         if rounds:
             self._steps.sort(key=lambda step: rounds[step.ops[-1]][-1])
         self._weights = weights_of(graph)
         self._outputs = set(graph.outputs)
-        self._cells = {op: Runner(op.cell) for op in graph.ops if isinstance(op, Run)}
-        self._products = {step: Product(step) for step in self._steps if _is_product(step)}
+        self._cells = {
+            op: Runner(op.cell, chance=chance) for op in graph.ops if isinstance(op, Run)
+        }
+        self._products = {step: Product(step, chance) for step in self._steps if _is_product(step)}
         self._last = {
             value: step for step in self._steps for op in step.ops for value in op.present
         }
 
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the graph's outputs by name; equal, bit for bit, to the interpreter's."""
+        return self.at(inputs, 0)
+
+    def at(self, inputs: Mapping[str, Array], first: int) -> dict[str, Array]:
+        """Return the outputs for samples from number ``first`` on."""
         live: dict[Value, Array] = {v: inputs[v.name] for v in self._graph.inputs}
-        self.step(live, Memory({}))
+        self.step(live, Memory({}), Moment(first))
         return dict(
             zip(self._graph.output_names, (live[v] for v in self._graph.outputs), strict=True)
         )
 
-    def step(self, live: dict[Value, Array], memory: Memory) -> None:
+    def step(self, live: dict[Value, Array], memory: Memory, moment: Moment) -> None:
         """Add the graph's outputs to its inputs; states are read from and written to a memory."""
         live.update(self._weights)
         for step in self._steps:
-            self._run(step, live, memory)
+            self._run(step, live, memory, moment)
             for op in step.ops:
                 for value in op.present:
                     if self._last[value] is step and value not in self._outputs:
                         live.pop(value, None)
 
-    def _run(self, step: Step, live: dict[Value, Array], memory: Memory) -> None:
+    def _run(self, step: Step, live: dict[Value, Array], memory: Memory, moment: Moment) -> None:
         product = self._products.get(step)
         if product is not None and product.ready:
             mvm = step.ops[0]
             assert isinstance(mvm, Mvm)
-            live[step.result] = product(live[mvm.x])
+            live[step.result] = product(live[mvm.x], moment)
             return
         for op in step.ops:
             if isinstance(op, Run):
-                made = op.unroll([live[v] for v in op.sources], self._cells[op].step)
+                step_of = partial(self._cells[op].step, moment=moment)
+                made = op.unroll([live[v] for v in op.sources], step_of)
                 live.update(zip(op.results, made, strict=True))
             elif not memory.does(op, live):
                 live.update(zip(op.results, evaluate(op, live), strict=True))

@@ -12,7 +12,8 @@ from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
-from neutrams.simulator.matrix import Matrix
+from neutrams.simulator.matrix import Matrix, Moment
+from neutrams.simulator.physics.matrix import AnalogMatrix, Chance
 from neutrams.simulator.rescale import rescale
 
 
@@ -43,12 +44,14 @@ def steps(graph: Graph) -> list[Step]:
 class Product:
     """A chain that starts with a ``unit.mvm``, ready for batches of any size."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, chance: Chance | None = None) -> None:
+        """Make a chain ready; with ``chance``, on cells and converters that are not ideal."""
         mvm, *rest = step.ops
         assert isinstance(mvm, Mvm)
         assert isinstance(mvm.w, Weight)
         assert mvm.w.data is not None
-        self._matrix = Matrix(mvm, mvm.w.data)
+        data = mvm.w.data
+        self._matrix = AnalogMatrix(mvm, data, chance) if chance else Matrix(mvm, data)
         self._mvm = mvm
         self._result = step.result
         self._reduce = rest[0] if rest and isinstance(rest[0], Reduce) else None
@@ -58,12 +61,13 @@ class Product:
     def ready(self) -> bool:
         return self._matrix.ready
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, moment: Moment | None = None) -> Array:
         """Return the result of the last op for an input of the first."""
+        moment = moment or Moment(0)
         op, places = self._mvm, self._matrix.places(x)
         splits = 1 if self._reduce is not None else op.splits
         out = np.empty((splits, op.outputs, prod(places)), self._result.type.dtype.numpy)
-        for part, sums in self._matrix.sums(x, merged=self._reduce is not None):
+        for part, sums in self._matrix.sums(x, moment, merged=self._reduce is not None):
             if self._rescale is not None:
                 self._rescaled(sums[0], self._rescale, part.start, out[0])
                 continue

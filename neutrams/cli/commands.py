@@ -140,6 +140,22 @@ def simulate(
             "buffers and the network."
         ),
     ] = "tick",
+    physics: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="What is not ideal: a preset or `.toml`, then values: "
+            "rram-wan,read-additive=0.01,adc-offset=0.5. See docs/physics.md.",
+        ),
+    ] = "",
+    time: Annotated[
+        float, typer.Option(min=0.0, help="Seconds since cells were programmed.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of what physics draw.")] = 0,
+    monte_carlo: Annotated[
+        int, typer.Option("--monte-carlo", min=1, help="Runs, each on a chip of its own.")
+    ] = 1,
+    jobs: Annotated[int, typer.Option(min=0, help="Runs at a time; 0: one a processor.")] = 0,
     format: shared.Format = "text",
 ) -> None:
     """Simulate a program on samples: accuracy, latency, energy, area, utilisation."""
@@ -162,6 +178,10 @@ def simulate(
             batch=batch,
             compare=compare,
             grain=shared.one_of("--grain", grain, driver.GRAINS),
+            physics=f"{physics or 'ideal'},time-s={time!r}" if time else physics,
+            seed=seed,
+            monte_carlo=monte_carlo,
+            jobs=jobs,
             progress=bar,
         )
     if outputs:

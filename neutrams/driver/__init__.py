@@ -8,8 +8,10 @@ from neutrams.driver.exporter import KINDS as EXPORTS
 from neutrams.driver.exporter import export
 from neutrams.driver.grid import parse_axes
 from neutrams.driver.links import Link
+from neutrams.driver.monte_carlo import CONFIDENCE, Spread
 from neutrams.driver.npz import write_npz
 from neutrams.driver.outputs import check_writable
+from neutrams.driver.physics import described, load_physics
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress
 from neutrams.driver.resources import LayerUse, Resources, resources
@@ -22,6 +24,7 @@ from neutrams.driver.trial import dry_run
 from neutrams.driver.verification import Verification, verify
 
 __all__ = [
+    "CONFIDENCE",
     "EXPORTS",
     "GRAINS",
     "Cache",
@@ -39,6 +42,7 @@ __all__ = [
     "Samples",
     "Share",
     "Simulation",
+    "Spread",
     "Sweep",
     "Verdict",
     "Verification",
@@ -46,10 +50,12 @@ __all__ = [
     "check_writable",
     "compile",
     "compile_model",
+    "described",
     "dry_run",
     "export",
     "load_graph",
     "load_module",
+    "load_physics",
     "load_samples",
     "load_target",
     "parse_axes",

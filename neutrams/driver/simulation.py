@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,6 +11,8 @@ import numpy as np
 from neutrams.costs import Charge, charge
 from neutrams.driver.cycles import Cycles, run_cycles, with_cycles
 from neutrams.driver.metrics import Metric, default_metric, metric_named
+from neutrams.driver.monte_carlo import Spread, each_run
+from neutrams.driver.physics import load_physics
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.resources import Resources, resources
@@ -21,9 +23,11 @@ from neutrams.ir.interpreter import interpret
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
 from neutrams.passes.answers import classes
-from neutrams.simulator import run_batched
+from neutrams.simulator import Result, run_batched
 from neutrams.simulator import simulate as run
 from neutrams.simulator.batching import batching
+from neutrams.simulator.physics import Physics, check_physics
+from neutrams.simulator.physics.matrix import Chance
 
 Grain = Literal["tick", "cycle"]
 GRAINS: tuple[Grain, ...] = get_args(Grain)
@@ -75,6 +79,10 @@ class Simulation:
     warnings: tuple[Diagnostic, ...]
     cycles: Cycles | None = None
     """What the cycle grain measured, where it was run."""
+    physics: Physics | None = None
+    """What was not ideal; then outputs and figures beside ``spread`` are those of the first run."""
+    spread: Spread | None = None
+    """The metric over all runs with physics."""
 
     @property
     def energy_j(self) -> float:
@@ -108,6 +116,10 @@ def simulate(
     compare: bool = True,
     grain: Grain = "tick",
     reference: Mapping[str, Array] | None = None,
+    physics: Physics | str | None = None,
+    seed: int = 0,
+    monte_carlo: int = 1,
+    jobs: int = 0,
     progress: Progress | None = None,
 ) -> Simulation:
     """Run a program on samples, preprocessed as it says.
@@ -124,19 +136,26 @@ def simulate(
         grain: ``tick`` takes times from the schedule, in which nothing waits for buses, buffers
             and the network; ``cycle`` measures them clock by clock. Outputs are the same.
         reference: What the float network makes of these samples, where that is known already.
+        physics: What is not ideal: a preset or a ``.toml`` file, then values, as in
+            :func:`neutrams.driver.physics.load_physics`. Without any, arithmetic is exact.
+        seed: Of all that physics draw; the same seed gives the same chips.
+        monte_carlo: Runs, each on a chip of its own. Draws for one thing do not depend on others,
+            so run by run different physics meet the same chips.
+        jobs: Runs at a time; 0 for one a processor.
         progress: Told how far the run is.
 
     Raises:
-        NeutramsError: the samples do not fit (NT0520 to NT0529).
+        NeutramsError: the samples do not fit (NT0520 to NT0529); physics are wrong, or not for this
+            program (NT0580, NT0581).
     """
     tell = progress or silent
     main = program.module["main"]
     steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
     samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
     judge = _judge(metric, samples)
-    result = run(
-        program, samples.inputs, batch=batch, progress=lambda n, of: tell("simulating", n, of)
-    )
+    chances = _chances(program, physics, seed, monte_carlo)
+    results = _runs(program, samples, chances, batch, jobs, tell)
+    result = results[0]
     teacher = program.module.graphs.get("float") if compare else None
     expected = reference
     if reference is None and teacher is not None:
@@ -165,7 +184,59 @@ def simulate(
         others=tuple(costs[len(found.layers) :]),
         warnings=(*cost.warnings(program.target.name), *_doubts(program, samples)),
         cycles=cycles,
+        physics=chances[0].physics if chances else None,
+        spread=_spread(judge, results, samples) if chances else None,
     )
+
+
+def _chances(program: Program, physics: Physics | str | None, seed: int, runs: int) -> list[Chance]:
+    """Return what each run draws from; none where arithmetic is exact."""
+    found = load_physics(physics or Physics())
+    if found == Physics():
+        if runs > 1:
+            fault = error("NT0581", f"all of {runs} runs would be the same: nothing is random")
+            raise NeutramsError(fault.help("state what is not ideal: --physics rram-wan"))
+        return []
+    check_physics(found, program)
+    adcs = program.target.machine.core.adcs
+    return [Chance(found, seed, number, adcs) for number in range(runs)]
+
+
+def _runs(
+    program: Program,
+    samples: Samples,
+    chances: Sequence[Chance],
+    batch: int | None,
+    jobs: int,
+    tell: Progress,
+) -> list[Result]:
+    """Return the result of every run, or the one exact result."""
+    if len(chances) < 2:
+        chance = chances[0] if chances else None
+        return [
+            run(
+                program,
+                samples.inputs,
+                batch=batch,
+                chance=chance,
+                progress=lambda n, of: tell("simulating", n, of),
+            )
+        ]
+
+    def work(number: int) -> Result:
+        found = run(program, samples.inputs, batch=batch, chance=chances[number])
+        tell("simulating", number + 1, len(chances))
+        return found
+
+    return each_run(work, len(chances), jobs=jobs)
+
+
+def _spread(judge: Metric | None, results: Sequence[Result], samples: Samples) -> Spread | None:
+    if judge is None:
+        return None
+    assert samples.labels is not None
+    values = [judge.measure(r.outputs, samples.inputs, samples.labels) for r in results]
+    return Spread(judge.name, judge.percent, tuple(values))
 
 
 def _network(cycles: Cycles, *, inferences: int) -> dict[str, int]:

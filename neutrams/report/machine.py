@@ -6,7 +6,18 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from neutrams.driver import Check, Cycles, LayerCost, LayerUse, Resources, Share, Simulation
+from neutrams.driver import (
+    CONFIDENCE,
+    Check,
+    Cycles,
+    LayerCost,
+    LayerUse,
+    Resources,
+    Share,
+    Simulation,
+    Spread,
+    described,
+)
 
 
 def resources_json(found: Resources) -> dict[str, Any]:
@@ -63,6 +74,21 @@ def _cycles(found: Cycles | None) -> dict[str, Any] | None:
     return {key: value for key, value in asdict(found).items() if key != "layers"}
 
 
+def _spread(found: Spread | None) -> dict[str, Any] | None:
+    """Return the metric over runs: ``half_width`` is that of the mean's interval."""
+    if found is None:
+        return None
+    return {
+        "metric": found.metric,
+        "runs": len(found.values),
+        "mean": _finite(found.mean),
+        "standard_deviation": _finite(found.deviation),
+        "confidence": CONFIDENCE,
+        "half_width": _finite(found.half_width),
+        "values": [_finite(value) for value in found.values],
+    }
+
+
 def simulation_json(found: Simulation) -> dict[str, Any]:
     """Return what ``simulate --format json`` emits: figures of one inference unless said."""
     quality = found.quality
@@ -94,6 +120,8 @@ def simulation_json(found: Simulation) -> dict[str, Any]:
         "metric": None if quality is None else quality.metric,
         "metric_value": None if quality is None else _finite(quality.value),
         "float_metric_value": None if quality is None else _finite(quality.float_value),
+        "physics": None if found.physics is None else described(found.physics),
+        "monte_carlo": _spread(found.spread),
         "agreement": found.agreement,
         "relative_error": found.relative_error,
         "energy_j": found.energy_j,

@@ -9,7 +9,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from neutrams.driver import Check, LayerCost, Quality, Resources, Share, Simulation
+from neutrams.driver import (
+    CONFIDENCE,
+    Check,
+    LayerCost,
+    Quality,
+    Resources,
+    Share,
+    Simulation,
+    described,
+)
 from neutrams.report.tables import Row, facts, layer_table, short, table
 from neutrams.report.units import area, count, percent, quantity
 
@@ -115,10 +124,29 @@ def _quality_rows(found: Simulation) -> list[Row]:
     rows: list[Row] = [("samples", count(found.samples))]
     if found.quality is not None:
         rows.append((found.quality.metric, _quality(found.quality)))
+    rows += _physics_rows(found)
     if found.agreement is not None:
         rows.append(("same class as float", percent(found.agreement)))
     if found.relative_error is not None:
         rows.append(("change of outputs", f"{percent(found.relative_error)} RMS, against float"))
+    return rows
+
+
+def _physics_rows(found: Simulation) -> list[Row]:
+    """Say what was not ideal, and how the metric varies over runs."""
+    if found.physics is None:
+        return []
+    values = described(found.physics)
+    text = ", ".join(f"{key}={value}" for key, value in values.items())
+    rows: list[Row] = [("physics", text)]
+    spread = found.spread
+    if spread is not None and spread.half_width is not None:
+        times, unit = (100, " %") if spread.percent else (1, "")
+        mean, width, each = (
+            f"{times * value:.4g}" for value in (spread.mean, spread.half_width, spread.deviation)
+        )
+        runs = f"{count(len(spread.values))} runs, {percent(CONFIDENCE)} interval"
+        rows.append(("over all runs", f"{mean} ± {width}{unit}  ({runs}; σ of a run {each}{unit})"))
     return rows
 
 

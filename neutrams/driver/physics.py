@@ -1,0 +1,99 @@
+"""Physics of a run as text: a preset or a file, then single values."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from math import inf
+from pathlib import Path
+from typing import Any, cast
+
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Place, error
+from neutrams.simulator.physics import PRESETS, Physics, check_physics
+
+_FIELDS = {each.name.replace("_", "-"): each.name for each in fields(Physics)}
+
+
+def load_physics(text: str | Physics) -> Physics:
+    """Read ``rram-wan``, ``my.toml``, or either and values: ``pcm,time-s=3600,read-additive=0.01``.
+
+    Raises:
+        NeutramsError: NT0580, an unknown name or a wrong value; NT0581, no such combination.
+    """
+    if isinstance(text, Physics):
+        check_physics(text)
+        return text
+    first, *rest = text.split(",")
+    if "=" in first:
+        first, rest = "ideal", [first, *rest]
+    base = _file(Path(first)) if first.endswith(".toml") else _preset(first)
+    pairs = dict(part.partition("=")[::2] for part in rest)
+    found = _changed(base, pairs, None)
+    check_physics(found)
+    return found
+
+
+def _preset(name: str) -> Physics:
+    if name in PRESETS:
+        return PRESETS[name]
+    known = ", ".join(f"`{each}`" for each in PRESETS)
+    fault = error("NT0580", f"there are no physics called `{name}`")
+    raise NeutramsError(fault.help(f"known: {known}; or a `.toml` file, or key=value"))
+
+
+def _file(path: Path) -> Physics:
+    """Read a table of values; ``preset`` names what they start from."""
+    place = Place(str(path))
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise NeutramsError(error("NT0580", f"physics cannot be read: {fault}").at(place)) from None
+    return _changed(_preset(str(values.pop("preset", "ideal"))), values, place)
+
+
+def _changed(base: Physics, values: Mapping[str, Any], place: Place | None) -> Physics:
+    changes: dict[str, Any] = {}
+    faults: list[Diagnostic] = []
+    for key, value in values.items():
+        name = _FIELDS.get(key.replace("_", "-"))
+        if name is None:
+            fault = error("NT0580", f"physics have no `{key}`").help("known: " + ", ".join(_FIELDS))
+            faults.append(fault.at(place) if place else fault)
+            continue
+        kind = type(getattr(base, name))
+        try:
+            changes[name] = _read(value, kind)
+        except ValueError:
+            wanted = {bool: "true or false", float: "a number"}.get(kind, "a name")
+            fault = error("NT0580", f"`{key}` is `{value}`; it must be {wanted}")
+            faults.append(fault.at(place) if place else fault)
+    if faults:
+        raise NeutramsError(*faults)
+    return replace(base, **changes)
+
+
+def _read(value: object, kind: type) -> object:
+    """Return a value of the kind of a field; raise ``ValueError`` where it is none."""
+    if kind is float and not isinstance(value, bool):
+        return float(cast(str, value))
+    if kind is str:
+        return str(value)
+    text = str(value).lower()
+    if kind is bool and text in ("true", "false"):
+        return text == "true"
+    raise ValueError
+
+
+def described(physics: Physics) -> dict[str, float | str | bool]:
+    """Return what differs from ideal, by the names of the command line."""
+    default = Physics()
+    return {
+        key: _finite(getattr(physics, name))
+        for key, name in _FIELDS.items()
+        if getattr(physics, name) != getattr(default, name)
+    }
+
+
+def _finite(value: Any) -> float | str | bool:
+    return "inf" if value == inf else cast("float | str | bool", value)

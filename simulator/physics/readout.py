@@ -1,0 +1,66 @@
+"""Kernels that turn column currents into numbers: noise, converters, shift-and-add."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neutrams.ir.kernel import kernel
+from neutrams.simulator.physics.normals import Floats, Ids, fill_normals
+
+I64 = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+
+
+@kernel(cache=False)
+def add_noise(currents: Floats, sigma: Floats, ids: Ids, keys: I64, table: Floats) -> None:
+    """Add read noise to ``currents`` ``[columns, places]``.
+
+    Args:
+        currents: changed in place.
+        sigma: ``[1 or columns, places]``.
+        ids: ``[places]`` 32 random bits for each place.
+        keys: ``[columns]`` 32 random bits for each column in this phase.
+        table: from :func:`quantiles`.
+    """
+    z = np.empty(ids.shape[0], np.float32)
+    for column in range(currents.shape[0]):
+        fill_normals(ids, keys[column], table, z)
+        row, into = sigma[min(column, sigma.shape[0] - 1)], currents[column]
+        for n in range(z.shape[0]):
+            into[n] += row[n] * z[n]
+
+
+@kernel
+def convert(
+    currents: Floats, step: float, top: int, gain: Floats, offset: Floats, bow: Floats
+) -> None:
+    """Replace ``currents`` ``[columns, places]`` by what converters give for them.
+
+    Args:
+        currents: in level units.
+        step: of the converter, in level units.
+        top: the largest code.
+        gain: ``[columns]`` of the converter of each column, 1 for a perfect one.
+        offset: ``[columns]`` in steps.
+        bow: ``[columns]`` in steps, in the middle of the range.
+    """
+    full, half, down = np.float32(top), np.float32(0.5), np.float32(1.0 / step)
+    zero, one, four, up = np.float32(0), np.float32(1), np.float32(4), np.float32(step)
+    for column in range(currents.shape[0]):
+        values = currents[column]
+        slope, add, arch = gain[column] * down, offset[column], four * bow[column]
+        for n in range(values.shape[0]):
+            code = values[n] * slope + add
+            at = min(max(code / full, zero), one)
+            code = np.floor(code + arch * at * (one - at) + half)
+            values[n] = min(max(code, zero), full) * up
+
+
+@kernel
+def gather(values: Floats, neurons: I64, worth: Doubles, into: Doubles) -> None:
+    """Add columns ``[columns, places]``, each times its worth, to their neurons."""
+    for column in range(values.shape[0]):
+        row, factor, seen = into[neurons[column]], worth[column], values[column]
+        for n in range(seen.shape[0]):
+            row[n] += factor * np.float64(seen[n])

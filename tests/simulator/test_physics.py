@@ -1,0 +1,229 @@
+"""Cells, noise and converters: exact where nothing is on, and as stated where something is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import kstest
+
+from neutrams.ir.crossbar import Encoding, multiply
+from neutrams.ir.types import Array
+from neutrams.simulator import simulate
+from neutrams.simulator.physics import DEVICES, Physics
+from neutrams.simulator.physics.array import Analog
+from neutrams.simulator.physics.conductances import program
+from neutrams.simulator.physics.matrix import Chance
+from neutrams.simulator.physics.normals import fill_normals, mixed, quantiles
+from neutrams.simulator.physics.readout import convert
+from neutrams.simulator.physics.seeds import Draws
+from tests.simulator.conftest import BuildNet
+
+ALL = Physics(
+    device="pcm", flicker=True, compensate=True, time_s=3600, read_additive=0.01,
+    read_proportional=0.02, stuck_on=0.001, stuck_off=0.002, on_off=50, row_ohm=0.2,
+    column_ohm=0.2, adc_offset=0.3, adc_gain=0.01, adc_inl=0.2, adc_noise=0.3,
+)  # fmt: skip
+DRAWS = Draws(0, 0, "array")
+
+
+def encoding(**changed: Any) -> Encoding:
+    base = Encoding(
+        input_bits=8, weight_bits=8, cell_bits=2, dac_bits=1, adc_bits=8, coding="offset",
+        column_flip=True, adc_mode="clip", rows=128,
+    )  # fmt: skip
+    return replace(base, **changed)
+
+
+def read(weights: Array, drive: Array, e: Encoding, physics: Physics, run: int = 0) -> Array:
+    """Return ``[places, neurons]`` of an array as made in one of several runs."""
+    array = Analog(weights, e, physics, Draws(5, run, "a"), adcs=1)
+    return array.read(drive.T, mixed(np.arange(len(drive), dtype=np.uint64))).T
+
+
+@given(
+    st.sampled_from(["offset", "differential"]), st.booleans(), st.sampled_from(["clip", "scale"]),
+    st.sampled_from([0, 4, 6, 8]), st.sampled_from([1, 2, 4]), st.sampled_from([1, 2, 8]),
+    st.integers(1, 40), st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_nothing_on_is_exact_arithmetic(
+    coding: str, flip: bool, mode: str, adc_bits: int, cell_bits: int, dac_bits: int, rows: int,
+    seed: int,
+) -> None:  # fmt: skip
+    rng = np.random.default_rng(seed)
+    e = encoding(
+        coding=coding, column_flip=flip, adc_mode=mode, adc_bits=adc_bits, cell_bits=cell_bits,
+        dac_bits=dac_bits, rows=rows,
+    )  # fmt: skip
+    weights, drive = rng.integers(-127, 128, (rows, 5)), rng.integers(0, 256, (9, rows))
+    found = read(weights, drive, e, Physics())
+    np.testing.assert_array_equal(found, multiply(drive, weights, e))
+
+
+def test_a_pedestal_costs_nothing_where_converters_are_ideal() -> None:
+    """Cells that never switch off add the same to all, which the unit column or the pair takes."""
+    rng = np.random.default_rng(0)
+    weights, drive = rng.integers(-127, 128, (64, 6)), rng.integers(0, 256, (20, 64))
+    for coding in ("offset", "differential"):
+        e = encoding(adc_bits=0, coding=coding)
+        found = read(weights, drive, e, Physics(on_off=4.5))
+        np.testing.assert_allclose(found, drive @ weights, atol=1)
+
+
+def test_normals_are_normal_and_apart() -> None:
+    ids = mixed(np.arange(200_000, dtype=np.uint64))
+    z = [np.empty(len(ids), np.float32) for _ in range(2)]
+    for key, out in zip((17, 18), z, strict=True):
+        fill_normals(ids, key, quantiles(), out)
+        assert kstest(out, "norm").pvalue > 0.01
+        assert out.std() == pytest.approx(1, abs=0.01)
+        assert (out**4).mean() == pytest.approx(3, abs=0.1)  # the tails are there
+        assert abs(np.corrcoef(out[1:], out[:-1])[0, 1]) < 0.01
+    assert abs(np.corrcoef(z[0], z[1])[0, 1]) < 0.01
+
+
+def test_compiled_normals_equal_plain_ones() -> None:
+    ids = mixed(np.arange(300, dtype=np.uint64))
+    compiled, plain = np.empty((2, 300), np.float32)
+    fill_normals(ids, 2**32 - 1, quantiles(), compiled)
+    fill_normals.py_func(ids, 2**32 - 1, quantiles(), plain)
+    np.testing.assert_array_equal(compiled, plain)
+
+
+@pytest.mark.parametrize("level", [0.3, 0.6, 1.0])
+@pytest.mark.parametrize("device", ["pcm", "pcm-hermes", "rram-wan", "rram-milo"])
+def test_programming_has_the_published_deviation(device: str, level: float) -> None:
+    """The formulas of cim.md 7.5, written out once more, in µS."""
+    g_max, sigma, low = {
+        "pcm": (25.0, lambda x: 0.26348 + 1.9650 * x - 1.1731 * x**2, 0.0),
+        "pcm-hermes": (
+            20.7, lambda x: 0.16603 + 4.71807 * x - 8.48101 * x**2 + 4.68961 * x**3, 0.0,
+        ),
+        "rram-wan": (
+            40.0,
+            lambda x: 0.348 + 16.030 * x - 43.853 * x**2 + 45.393 * x**3 - 16.815 * x**4,
+            1 / 40,
+        ),
+        "rram-milo": (225.0, lambda x: 4.782 - 0.009107 * 225 * x, 1 / 4.5),
+    }[device]  # fmt: skip
+    x = low + (1 - low) * level
+    made = program(np.full((200, 250), level), Physics(device=device), DRAWS)
+    z = (made.g.ravel() - x) * g_max / sigma(x)
+    assert kstest(z, "norm").pvalue > 0.01
+
+
+def test_two_fits_of_one_figure_agree() -> None:
+    """Another published cubic of Wan's figure, in µS."""
+    g = np.linspace(4, 39, 50)
+    cubic = 1.536e-4 * g**3 - 0.01167 * g**2 + 0.2374 * g + 1.053
+    ours = DEVICES["rram-wan"].sigma(g / 40, 1.0) * 40
+    assert np.abs(ours - cubic).max() < 0.55
+    assert np.abs(ours - cubic).mean() < 0.3
+
+
+def test_drift_follows_its_law_and_is_compensated() -> None:
+    levels = np.full((100, 400), 0.5)
+    early = program(levels, Physics(device="pcm"), DRAWS)
+    late = program(levels, Physics(device="pcm", time_s=86_400, compensate=True), DRAWS)
+    nu = -np.log(late.g / early.g) / np.log(86_400 / 20)
+    x = early.g
+    mean = np.clip(-0.0155 * np.log(x) + 0.0244, 0.049, 0.1)
+    spread = np.clip(-0.0125 * np.log(x) - 0.0059, 0.008, 0.045)
+    inside = nu > 0  # exponents below zero are cut off
+    assert inside.mean() > 0.999
+    assert kstest(((nu - mean) / spread)[inside], "norm").pvalue > 0.01
+    assert late.gain * late.g.sum() == pytest.approx(early.g.sum())
+
+
+def test_read_noise_has_its_variance() -> None:
+    """Of independent cells, at every read: Σ (x σ)² of a column, over codings without slices."""
+    weights = np.full((64, 1), 3)
+    drive = np.random.default_rng(0).integers(0, 2, (1, 64)).repeat(20_000, axis=0)
+    e = encoding(input_bits=1, weight_bits=3, cell_bits=2, coding="differential", adc_bits=0)
+    for physics, sigma in (
+        (Physics(read_additive=2.0), 2.0 * 3 * np.sqrt(2)),  # both columns of the pair
+        (Physics(read_proportional=3.0), 3.0 * 3),  # the other column's cells are off
+    ):
+        z = (read(weights, drive, e, physics) - 3 * drive[0].sum()) / np.sqrt(drive[0].sum())
+        rounded = np.random.default_rng(1).uniform(-0.5, 0.5, z.shape) / np.sqrt(drive[0].sum())
+        assert kstest((z + rounded)[:, 0] / sigma, "norm").pvalue > 0.01
+
+
+def test_stuck_cells() -> None:
+    made = program(np.full((300, 300), 0.5), Physics(stuck_on=0.02, stuck_off=0.05), DRAWS)
+    assert (made.g == 1).mean() == pytest.approx(0.02, abs=0.002)
+    assert (made.g == 0).mean() == pytest.approx(0.05, abs=0.003)
+    assert (made.g[(made.g > 0) & (made.g < 1)] == 0.5).all()
+
+
+def test_converters_err_as_stated() -> None:
+    """Gain, offset and bow of the transfer curve, in steps of 4, of three columns."""
+    at = np.arange(0.0, 1100.0, 0.5, dtype=np.float32)
+    currents = np.stack([at] * 3)
+    errors = np.array([[1, 1.02, 1], [0, 0, -1.5], [0.75, 0, 0]], np.float32)
+    convert(currents, 4.0, 255, *errors)
+    x = at.astype(np.float64) / 4
+    for found, (gain, offset, bow) in zip(currents, errors.T.astype(np.float64), strict=True):
+        code = x * gain + offset
+        part = np.clip(code / 255, 0, 1)
+        wanted = np.clip(code + 4 * bow * part * (1 - part), 0, 255)
+        assert np.abs(found / 4 - wanted).max() <= 0.501  # the step of the converter
+        assert set(np.unique(found / 4)) <= set(range(256))
+
+
+def test_offsets_vary_from_converter_to_converter() -> None:
+    """Pairs of columns with a converter each differ by √2 σ; on one converter they do not."""
+    e = encoding(weight_bits=2, cell_bits=1, coding="differential", input_bits=1, rows=1000)
+    weights, drive = np.tile([[1], [-1]], (60, 3000)), np.ones((1, 120), int)
+    for adcs, sigma in ((6000, 4 * np.sqrt(2)), (1, 0.0)):
+        array = Analog(weights, e, Physics(adc_offset=4.0), Draws(0, 0, "a"), adcs=adcs)
+        found = array.read(drive.T, mixed(np.arange(1, dtype=np.uint64)))
+        assert found.std() == pytest.approx(np.hypot(sigma, 2**-0.5 / 3**0.5 * (sigma > 0)), 0.04)
+
+
+def test_a_bow_of_dacs_leaves_their_ends() -> None:
+    e = encoding(dac_bits=4, adc_bits=0)
+    weights = np.random.default_rng(0).integers(-127, 128, (32, 4))
+    ends = np.array([[0], [15], [240], [255]]).repeat(32, axis=1)
+    middle = np.full((1, 32), 7 + 16 * 8)
+    physics = Physics(dac_inl=0.5)
+    np.testing.assert_array_equal(read(weights, ends, e, physics), multiply(ends, weights, e))
+    assert (read(weights, middle, e, physics) != multiply(middle, weights, e)).any()
+
+
+def test_runs_repeat_and_do_not_depend_on_batches(build_net: BuildNet) -> None:
+    program_ = build_net()
+    x = np.random.default_rng(0).integers(0, 256, (7, 1, 12, 12)).astype(np.uint8)
+    first, again, batched, other, reseeded = (
+        simulate(program_, {"x": x}, batch=batch, chance=Chance(ALL, seed, run, adcs=8))
+        for batch, seed, run in ((7, 1, 0), (7, 1, 0), (2, 1, 0), (7, 1, 1), (7, 2, 0))
+    )
+    for name, found in first.outputs.items():
+        np.testing.assert_array_equal(again.outputs[name], found)
+        np.testing.assert_array_equal(batched.outputs[name], found)
+        assert (other.outputs[name] != found).any()
+        assert (reseeded.outputs[name] != found).any()
+
+
+def test_nothing_on_runs_a_network_exactly(build_net: BuildNet) -> None:
+    program_ = build_net()
+    x = np.random.default_rng(0).integers(0, 256, (5, 1, 12, 12)).astype(np.uint8)
+    exact = simulate(program_, {"x": x})
+    analog = simulate(program_, {"x": x}, chance=Chance(Physics()))
+    np.testing.assert_array_equal(analog.outputs["scores"], exact.outputs["scores"])
+
+
+def test_common_random_numbers() -> None:
+    """Chips of one run differ only in what differs between their physics."""
+    rng = np.random.default_rng(0)
+    weights, drive = rng.integers(-127, 128, (64, 6)), rng.integers(0, 256, (50, 64))
+    e, base = encoding(), Physics(device="rram-wan")
+    harmless = replace(base, adc_offset=1e-9)
+    np.testing.assert_array_equal(read(weights, drive, e, base), read(weights, drive, e, harmless))
+    more = [read(weights, drive, e, replace(base, stuck_off=part)) for part in (0, 1e-9, 0.01)]
+    np.testing.assert_array_equal(more[0], more[1])
+    assert (more[0] != more[2]).any()
