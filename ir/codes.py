@@ -126,8 +126,8 @@ CODES: dict[str, str] = {
     "NT0562": "Bits cannot be chosen: the network is quantised already, no layer runs on crossbars, or the pipeline has no `calibrate`.",
     "NT0580": "There is no recipe of this name; `neutrams reproduce --list` names them.",
     "NT0570": "The cycle grain runs networks that their chip holds at once; a program in rounds has its times from the schedule.",
-    "NT0580": "A value of the physics of a run is out of range, unknown or written wrongly. Physics are a preset (`ideal`, `pcm`, `rram-wan` ...) or a `.toml` file, then `key=value` joined by commas.",
-    "NT0581": "A non-ideality cannot be simulated for this device, chip or program, or would change nothing there. docs/support-matrix.md shows what goes with what.",
+    "NT0571": "A value of the physics of a run is out of range, unknown or written wrongly. Physics are a preset (`ideal`, `pcm`, `rram-wan` ...) or a `.toml` file, then `key=value` joined by commas.",
+    "NT0572": "A non-ideality cannot be simulated for this device, chip or program, or would change nothing there. docs/support-matrix.md shows what goes with what.",
     # 06: models
     "NT0601": "The file cannot be read as a model: it is missing, empty, cut short, or holds something else.",
     "NT0602": "A model keeps weights in a file beside it, at a path that leaves the model's own folder or does not hold the bytes the model says. Such a file is never opened.",

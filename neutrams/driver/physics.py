@@ -19,7 +19,7 @@ def load_physics(text: str | Physics) -> Physics:
     """Read ``rram-wan``, ``my.toml``, or either and values: ``pcm,time-s=3600,read-additive=0.01``.
 
     Raises:
-        NeutramsError: NT0580, an unknown name or a wrong value; NT0581, no such combination.
+        NeutramsError: NT0571, an unknown name or a wrong value; NT0572, no such combination.
     """
     if isinstance(text, Physics):
         check_physics(text)
@@ -38,7 +38,7 @@ def _preset(name: str) -> Physics:
     if name in PRESETS:
         return PRESETS[name]
     known = ", ".join(f"`{each}`" for each in PRESETS)
-    fault = error("NT0580", f"there are no physics called `{name}`")
+    fault = error("NT0571", f"there are no physics called `{name}`")
     raise NeutramsError(fault.help(f"known: {known}; or a `.toml` file, or key=value"))
 
 
@@ -48,7 +48,7 @@ def _file(path: Path) -> Physics:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise NeutramsError(error("NT0580", f"physics cannot be read: {fault}").at(place)) from None
+        raise NeutramsError(error("NT0571", f"physics cannot be read: {fault}").at(place)) from None
     return _changed(_preset(str(values.pop("preset", "ideal"))), values, place)
 
 
@@ -58,7 +58,7 @@ def _changed(base: Physics, values: Mapping[str, Any], place: Place | None) -> P
     for key, value in values.items():
         name = _FIELDS.get(key.replace("_", "-"))
         if name is None:
-            fault = error("NT0580", f"physics have no `{key}`").help("known: " + ", ".join(_FIELDS))
+            fault = error("NT0571", f"physics have no `{key}`").help("known: " + ", ".join(_FIELDS))
             faults.append(fault.at(place) if place else fault)
             continue
         kind = type(getattr(base, name))
@@ -66,7 +66,7 @@ def _changed(base: Physics, values: Mapping[str, Any], place: Place | None) -> P
             changes[name] = _read(value, kind)
         except ValueError:
             wanted = {bool: "true or false", float: "a number"}.get(kind, "a name")
-            fault = error("NT0580", f"`{key}` is `{value}`; it must be {wanted}")
+            fault = error("NT0571", f"`{key}` is `{value}`; it must be {wanted}")
             faults.append(fault.at(place) if place else fault)
     if faults:
         raise NeutramsError(*faults)

@@ -146,7 +146,7 @@ def simulate(
 
     Raises:
         NeutramsError: the samples do not fit (NT0520 to NT0529); physics are wrong, or not for this
-            program (NT0580, NT0581).
+            program (NT0571, NT0572).
     """
     tell = progress or silent
     main = program.module["main"]
@@ -194,7 +194,7 @@ def _chances(program: Program, physics: Physics | str | None, seed: int, runs: i
     found = load_physics(physics or Physics())
     if found == Physics():
         if runs > 1:
-            fault = error("NT0581", f"all of {runs} runs would be the same: nothing is random")
+            fault = error("NT0572", f"all of {runs} runs would be the same: nothing is random")
             raise NeutramsError(fault.help("state what is not ideal: --physics rram-wan"))
         return []
     check_physics(found, program)

@@ -21,7 +21,7 @@ def check_physics(physics: Physics, program: Program | None = None) -> None:
     """Refuse values that mean nothing, and what a program cannot be run with.
 
     Raises:
-        NeutramsError: NT0580 a value is out of range; NT0581 it has no effect, or its effect is
+        NeutramsError: NT0571 a value is out of range; NT0572 it has no effect, or its effect is
             not modelled, on the device or on this program. Every fault at once.
     """
     faults = _values(physics) or _device(physics)
@@ -34,9 +34,9 @@ def check_physics(physics: Physics, program: Program | None = None) -> None:
 def _values(p: Physics) -> list[Diagnostic]:
     if p.device not in DEVICES:
         known = ", ".join(f"`{name}`" for name in DEVICES)
-        return [error("NT0580", f"there is no device `{p.device}`").help(f"known: {known}")]
+        return [error("NT0571", f"there is no device `{p.device}`").help(f"known: {known}")]
     if p.wires not in ("fast", "exact"):
-        return [error("NT0580", f"`wires` is `fast` or `exact`, not `{p.wires}`")]
+        return [error("NT0571", f"`wires` is `fast` or `exact`, not `{p.wires}`")]
     faults = []
     for each in fields(p):
         value = getattr(p, each.name)
@@ -45,11 +45,11 @@ def _values(p: Physics) -> list[Diagnostic]:
         most = 1.0 if each.name in PROBABILITIES else float("inf")
         if not 0.0 <= value <= most or not (isfinite(value) or each.name == "on_off"):
             allowed = "0 to 1" if most == 1.0 else "0 or more"
-            faults.append(error("NT0580", f"`{each.name}` is {value:g}; it must be {allowed}"))
+            faults.append(error("NT0571", f"`{each.name}` is {value:g}; it must be {allowed}"))
     if p.on_off and not p.on_off > 1.0:
-        faults.append(error("NT0580", f"`on_off` is {p.on_off:g}; it must be above 1, or 0"))
+        faults.append(error("NT0571", f"`on_off` is {p.on_off:g}; it must be above 1, or 0"))
     if p.stuck_on + p.stuck_off > 1.0:
-        faults.append(error("NT0580", "`stuck_on` and `stuck_off` are more than 1 together"))
+        faults.append(error("NT0571", "`stuck_on` and `stuck_off` are more than 1 together"))
     return faults
 
 
@@ -59,13 +59,13 @@ def _device(p: Physics) -> list[Diagnostic]:
     drifts = device.drifts or p.drift_nu or p.drift_nu_sigma
     if p.time_s > device.known_until_s and not (p.drift_nu or p.drift_nu_sigma):
         known = f"measurements of `{device.name}` end at {device.known_until_s:g} s"
-        fault = error("NT0581", f"`time_s` is {p.time_s:g}, and {known}")
+        fault = error("NT0572", f"`time_s` is {p.time_s:g}, and {known}")
         faults.append(fault.help("state drift_nu to go on from there, or take an earlier time"))
     if p.time_s and not drifts and len(device.sigmas) < 2 and not faults:
-        fault = error("NT0581", f"`time_s` is {p.time_s:g}, and nothing changes with time")
+        fault = error("NT0572", f"`time_s` is {p.time_s:g}, and nothing changes with time")
         faults.append(fault.help("choose a device that drifts, or state drift_nu"))
     if p.flicker and not device.flickers:
-        faults.append(error("NT0581", f"no 1/f noise is known of device `{device.name}`"))
+        faults.append(error("NT0572", f"no 1/f noise is known of device `{device.name}`"))
     return faults
 
 
@@ -73,12 +73,12 @@ def _program(p: Physics, program: Program) -> list[Diagnostic]:
     faults = []
     chip = program.module.graphs.get("chip")
     if chip is not None and any(isinstance(op, Round) for op in chip.ops):
-        fault = error("NT0581", "a program in rounds cannot be run with physics: cells are written")
+        fault = error("NT0572", "a program in rounds cannot be run with physics: cells are written")
         faults.append(fault.note("again for every batch, which is not modelled"))
     main = program.module["main"]
     units = [op for op, _ in working_ops(main) if isinstance(op, Mvm)]
     if not units:
-        faults.append(error("NT0581", "nothing runs on crossbars, so physics change nothing"))
+        faults.append(error("NT0572", "nothing runs on crossbars, so physics change nothing"))
     for op in units:
         faults += _unit(p, op)
     return faults
@@ -99,5 +99,5 @@ def _unit(p: Physics, op: Mvm) -> list[Diagnostic]:
 
 
 def _located(op: Op, why: str, help: str) -> Diagnostic:
-    fault = error("NT0581", f"`{op.name}` cannot be run with these physics: {why}").at(op.where)
+    fault = error("NT0572", f"`{op.name}` cannot be run with these physics: {why}").at(op.where)
     return fault.help(help) if help else fault

@@ -51,18 +51,18 @@ def test_texts_and_files_say_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "code", "said"),
     [
-        ("rram", "NT0580", "no physics called `rram`"),
-        ("pcm,nois=1", "NT0580", "have no `nois`"),
-        ("pcm,read-additive=much", "NT0580", "must be a number"),
-        ("pcm,compensate=perhaps", "NT0580", "must be true or false"),
-        ("pcm,read-additive=-1", "NT0580", "must be 0 or more"),
-        ("stuck-on=0.7,stuck-off=0.7", "NT0580", "more than 1 together"),
-        ("on-off=0.5", "NT0580", "must be above 1"),
-        ("device=tape", "NT0580", "no device `tape`"),
-        ("missing.toml", "NT0580", "cannot be read"),
-        ("rram-wan,time-s=1e7", "NT0581", "end at 172800 s"),
-        ("read-additive=0.1,time-s=60", "NT0581", "nothing changes with time"),
-        ("rram-wan,flicker=true", "NT0581", "no 1/f noise is known"),
+        ("rram", "NT0571", "no physics called `rram`"),
+        ("pcm,nois=1", "NT0571", "have no `nois`"),
+        ("pcm,read-additive=much", "NT0571", "must be a number"),
+        ("pcm,compensate=perhaps", "NT0571", "must be true or false"),
+        ("pcm,read-additive=-1", "NT0571", "must be 0 or more"),
+        ("stuck-on=0.7,stuck-off=0.7", "NT0571", "more than 1 together"),
+        ("on-off=0.5", "NT0571", "must be above 1"),
+        ("device=tape", "NT0571", "no device `tape`"),
+        ("missing.toml", "NT0571", "cannot be read"),
+        ("rram-wan,time-s=1e7", "NT0572", "end at 172800 s"),
+        ("read-additive=0.1,time-s=60", "NT0572", "nothing changes with time"),
+        ("rram-wan,flicker=true", "NT0572", "no 1/f noise is known"),
     ],
 )
 def test_wrong_physics_are_told(text: str, code: str, said: str) -> None:
@@ -102,7 +102,7 @@ def test_without_physics_nothing_changes(program: Program, digits: dict[str, np.
     for name, array in plain.outputs.items():
         np.testing.assert_array_equal(ideal.outputs[name], array)
     assert ideal.physics is None
-    with pytest.raises(NeutramsError, match="NT0581"):
+    with pytest.raises(NeutramsError, match="NT0572"):
         driver.simulate(program, digits, monte_carlo=3)
 
 
