@@ -121,7 +121,7 @@ def test_from_the_command_line(
     from typer.testing import CliRunner
 
     program.save(tmp_path / "p.ntp")
-    np.savez(tmp_path / "d.npz", **digits)
+    np.savez(tmp_path / "d.npz", x=digits["x"], y=digits["y"])
     given = ["simulate", str(tmp_path / "p.ntp"), "--inputs", str(tmp_path / "d.npz")]
     chosen = ["--physics", "pcm", "--time", "86400", "--seed", "3", "--monte-carlo", "3"]
     result = CliRunner().invoke(app, [*given, *chosen, "--format", "json"])

@@ -19,7 +19,7 @@ def nodal(g: Array, row_ohm: float, column_ohm: float) -> Array:
     row_node = np.arange(rows * columns).reshape(rows, columns)
     column_node = row_node + rows * columns
     driver, sink = -1 - np.arange(rows), -1 - rows - np.arange(columns)
-    edges = [
+    edges: list[tuple[Array, Array, Array | float]] = [
         (row_node, column_node, g.T),
         (row_node[:, 1:], row_node[:, :-1], 1 / row_ohm),
         (column_node[1:], column_node[:-1], 1 / column_ohm),
