@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
@@ -50,6 +50,7 @@ def read(weights: Array, drive: Array, e: Encoding, physics: Physics, run: int =
     st.sampled_from([0, 4, 6, 8]), st.sampled_from([1, 2, 4]), st.sampled_from([1, 2, 8]),
     st.integers(1, 40), st.integers(0, 2**32 - 1),
 )  # fmt: skip
+@settings(deadline=None)
 def test_nothing_on_is_exact_arithmetic(
     coding: str, flip: bool, mode: str, adc_bits: int, cell_bits: int, dac_bits: int, rows: int,
     seed: int,

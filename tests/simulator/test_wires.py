@@ -48,7 +48,7 @@ def nodal(g: Array, row_ohm: float, column_ohm: float) -> Array:
     st.integers(1, 9), st.integers(1, 9), st.floats(0.1, 500.0), st.floats(0.1, 500.0),
     st.integers(0, 2**32 - 1),
 )  # fmt: skip
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_equals_the_nodal_solve(
     columns: int, rows: int, row_ohm: float, column_ohm: float, seed: int
 ) -> None:
