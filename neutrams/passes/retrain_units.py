@@ -41,7 +41,7 @@ class RetrainUnits(Pass):
     steps: int = 200
     """Steps of gradient descent for each segment, at most; `learned` takes them only where the
     network cannot learn as a whole."""
-    whole: int = 300
+    whole: int = 150
     """Steps of the last round, in which all units learn together what the network puts out."""
     batch: int = 32
     """Samples in a step."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from neutrams.training.digital import SCALES, adjustable, scale_of, set_scale
 from neutrams.training.units import Grid, Grids, Unit
 
 
-def key_of(graph: Graph, teacher: Graph, data: Mapping[str, Array], options: object) -> str:
+def key_of(graphs: Iterable[Graph], data: Mapping[str, Array], options: object) -> str:
     """Return the hash of all that a result follows from."""
     state = hashlib.sha256(repr(options).encode())
-    for held in (graph, teacher):
+    for held in graphs:
         state.update(print_module(Module([held]), {}).encode())
     for name, array in sorted(data.items()):
         state.update(f"{name} {array.dtype.str} {array.shape}\n".encode())

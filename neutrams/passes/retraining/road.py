@@ -212,7 +212,8 @@ class _Road:
         held = (options, self.ctx.seed, torch.__version__)
         labels = self.ctx.labels if self.options.labels else None
         data = self.data if labels is None else {**self.data, "labels": labels}
-        return key_of(self.graph, self.teacher.graph, data, held)
+        graphs = (self.graph, self.teacher.graph, self.ctx.original)
+        return key_of([graph for graph in graphs if graph is not None], data, held)
 
     def _split(self) -> tuple[Tensor, Tensor]:
         """Return the numbers of the samples to learn from, and of those held out."""
