@@ -8,13 +8,15 @@ from pathlib import Path
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.files import atomic_write
 from neutrams.reproduce.adc import ADC
+from neutrams.reproduce.elements import ELEMENTS
 from neutrams.reproduce.isaac import ISAAC
 from neutrams.reproduce.neurosim import NEUROSIM
+from neutrams.reproduce.puma import PUMA
 from neutrams.reproduce.recipe import Recipe, Result
 from neutrams.reproduce.spikesim import SPIKESIM
 from neutrams.reproduce.words import page
 
-RECIPES: tuple[Recipe, ...] = (ISAAC, NEUROSIM, SPIKESIM, ADC)
+RECIPES: tuple[Recipe, ...] = (ISAAC, PUMA, ELEMENTS, NEUROSIM, SPIKESIM, ADC)
 
 _ABOUT = """# Validation
 
