@@ -57,11 +57,14 @@ def _device(p: Physics) -> list[Diagnostic]:
     """Say what has no meaning for the device that was chosen."""
     device, faults = DEVICES[p.device], []
     drifts = device.drifts or p.drift_nu or p.drift_nu_sigma
-    if p.time_s > device.known_until_s and not (p.drift_nu or p.drift_nu_sigma):
+    if p.time_s and len(device.sigmas) == 1 and not drifts:
+        fault = error("NT0572", f"`time_s` is {p.time_s:g}, and `{device.name}` was measured once")
+        faults.append(fault.help("state drift_nu, or choose a device that was measured over time"))
+    elif p.time_s > device.known_until_s and not drifts:
         known = f"measurements of `{device.name}` end at {device.known_until_s:g} s"
         fault = error("NT0572", f"`time_s` is {p.time_s:g}, and {known}")
         faults.append(fault.help("state drift_nu to go on from there, or take an earlier time"))
-    if p.time_s and not drifts and len(device.sigmas) < 2 and not faults:
+    elif p.time_s and not drifts and not device.sigmas:
         fault = error("NT0572", f"`time_s` is {p.time_s:g}, and nothing changes with time")
         faults.append(fault.help("choose a device that drifts, or state drift_nu"))
     if p.flicker and not device.flickers:

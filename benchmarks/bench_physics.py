@@ -1,0 +1,121 @@
+"""A layer of 512 × 512 weights, a batch of 128, on cells that are not ideal.
+
+Run: ``OMP_NUM_THREADS=1 python -m benchmarks.bench_physics``. Weights are differential pairs of
+one cell each (7 bits and a sign), inputs of 8 bits come in one phase, converters have 8 bits; the
+array is whole, 512 rows. Bit-serial rows take 8 phases and four cells of 2 bits, on 128 rows. Best
+of several runs, one thread.
+Peers run where they are installed, and are named where they are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from benchmarks.measure import best, show
+from neutrams.ir.graph import Graph
+from neutrams.ir.ops.unit import Reduce
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.types import Array, DType, symbol, tensor
+from neutrams.simulator.physics import Physics
+from neutrams.simulator.physics.matrix import Chance
+from neutrams.simulator.physics.wires import approximated, solved
+from neutrams.simulator.steps import Product, steps
+
+SIZE, BATCH, RUNS = 512, 128, 15
+WHOLE: dict[str, Any] = {
+    "rows": 512, "dac_bits": 8, "cell_bits": 7, "coding": "differential", "adc_mode": "scale",
+}  # fmt: skip
+SERIAL: dict[str, Any] = {"rows": 128, "dac_bits": 1, "cell_bits": 2, "column_flip": True}
+CASES = (
+    ("8-bit ADC", WHOLE, Physics(programming_proportional=0.05)),
+    ("read noise, 8-bit ADC", WHOLE, Physics(read_additive=0.02)),
+    ("read noise, part of each, 8-bit ADC", WHOLE, Physics(read_proportional=0.02)),
+    ("the same with IR drop", WHOLE, Physics(read_additive=0.02, row_ohm=0.35, column_ohm=0.35)),
+    ("bit-serial, 8-bit ADC", SERIAL, Physics(programming_proportional=0.05)),
+    ("bit-serial, read noise, 8-bit ADC", SERIAL, Physics(read_additive=0.02)),
+)  # fmt: skip
+
+
+def layer(weights: Array, physics: Physics, **encoding: Any) -> Product:
+    graph = Graph("main", "unit")
+    x = graph.input("x", tensor(DType.U8, symbol("N"), SIZE))
+    sums = graph.add(Mvm(x, graph.weight("w", weights), adc_bits=8, neurons=SIZE, **encoding))
+    graph.output(graph.add(Reduce(sums)))
+    return Product(steps(graph)[0], Chance(physics, adcs=8))
+
+
+def ours(rng: np.random.Generator) -> None:
+    weights = rng.normal(0, 40, (SIZE, SIZE)).round().clip(-127, 127).astype(np.int8)
+    x = rng.integers(0, 256, (BATCH, SIZE)).astype(np.uint8)
+    w32, x32 = weights.astype(np.float32), x.astype(np.float32)
+    show("float32 product", 1e3 * best(lambda: x32 @ w32.T, runs=RUNS), "ms")
+    for name, encoding, physics in CASES:
+        made = layer(weights, physics, **encoding)
+        made(x)
+        show(name, 1e3 * best(lambda run=made: run(x), runs=RUNS), "ms")  # type: ignore[misc]
+
+
+def wires(rng: np.random.Generator) -> None:
+    """Once for each array; reads then cost what they cost without."""
+    for size in (64, 128, 256):
+        g = rng.uniform(1e-6, 1e-4, (size, size))
+        bits = rng.integers(0, 2, (size, 50))
+        exact = solved(g, 1.0, 1.0) @ bits
+        fast = approximated(g, 1.0, 1.0) @ bits
+        off = f"mean error {100 * np.abs(fast / exact - 1).mean():.3f} % where wires lose"
+        off += f" {100 * (1 - exact / (g @ bits)).mean():.1f} %"
+        taken = best(lambda g=g: solved(g, 1.0, 1.0))  # type: ignore[misc]
+        show(f"IR drop, exact, {size} × {size}", 1e3 * taken, "ms")
+        taken = best(lambda g=g: approximated(g, 1.0, 1.0))  # type: ignore[misc]
+        show(f"IR drop, fast, {size} × {size}", 1e3 * taken, "ms", note=off)
+
+
+def aihwkit(rng: np.random.Generator) -> None:
+    """The tile's own defaults, with short-term read noise, as a torch tile where that is all."""
+    import torch
+    from aihwkit.nn import AnalogLinear
+    from aihwkit.simulator.configs import InferenceRPUConfig, TorchInferenceRPUConfig
+    from aihwkit.simulator.configs.utils import WeightNoiseType
+
+    torch.set_num_threads(1)
+    x = torch.from_numpy(rng.random((BATCH, SIZE)).astype(np.float32))
+    for kind in (InferenceRPUConfig, TorchInferenceRPUConfig):
+        config = kind()
+        config.forward.w_noise_type = WeightNoiseType.ADDITIVE_CONSTANT
+        config.forward.w_noise = 0.02
+        config.forward.out_res = 1 / (2**8 - 2)
+        try:
+            made = AnalogLinear(SIZE, SIZE, bias=False, rpu_config=config).eval()
+            with torch.no_grad():
+                made(x)
+                show(
+                    f"aihwkit, {kind.__name__}",
+                    1e3 * best(lambda run=made: run(x), runs=RUNS),
+                    "ms",
+                )  # type: ignore[misc]
+        except (ImportError, RuntimeError, ValueError) as fault:
+            print(f"skipped: aihwkit, {kind.__name__}: {fault}")
+
+
+PEERS: dict[str, Callable[[np.random.Generator], None]] = {"aihwkit": aihwkit}
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    with threadpool_limits(1):
+        ours(rng)
+        wires(rng)
+        for name, run in PEERS.items():
+            if find_spec(name) is None:
+                print(f"skipped: {name} is not installed (benchmarks/requirements-peers.txt)")
+                continue
+            run(rng)
+
+
+if __name__ == "__main__":
+    main()
