@@ -128,6 +128,10 @@ def round_in_sequence(
     return _finish(chosen, w / scale.unsqueeze(-1), scale, m)
 
 
+COLUMNS = 64
+"""Columns rounded before what they miss is passed on to all that follow, in one product."""
+
+
 def _sequence(w: Tensor, xx: Tensor, scale: Tensor, low: int, high: int, damp: float) -> Tensor:
     """Return the integers of ``[G, R, K]`` weights; columns of large variance come first."""
     order = torch.argsort(torch.diagonal(xx, dim1=1, dim2=2), dim=1, descending=True, stable=True)
@@ -137,11 +141,18 @@ def _sequence(w: Tensor, xx: Tensor, scale: Tensor, low: int, high: int, damp: f
     inverse = torch.linalg.inv(_damped(hessian, damp))
     upper = torch.linalg.cholesky((inverse + inverse.transpose(1, 2)) / 2).transpose(1, 2)
     ints = torch.zeros_like(w)
-    for column in range(w.shape[2]):
-        ints[:, :, column] = torch.clamp(torch.round(w[:, :, column] / scale), low, high)
-        missed = w[:, :, column] - ints[:, :, column] * scale
-        row = upper[:, column, column:]
-        w[:, :, column:] -= (missed / row[:, :1]).unsqueeze(2) * row.unsqueeze(1)
+    for begin in range(0, w.shape[2], COLUMNS):
+        end = min(begin + COLUMNS, w.shape[2])
+        part = w[:, :, begin:end].clone()
+        missed = torch.zeros_like(part)
+        for column in range(begin, end):
+            here = column - begin
+            held = torch.clamp(torch.round(part[:, :, here] / scale), low, high)
+            ints[:, :, column] = held
+            row = upper[:, column, column:end]
+            missed[:, :, here] = (part[:, :, here] - held * scale) / row[:, :1]
+            part[:, :, here:] -= missed[:, :, here, None] * row.unsqueeze(1)
+        w[:, :, end:] -= torch.matmul(missed, upper[:, begin:end, end:])
     back = torch.argsort(order, dim=1)
     return torch.gather(ints, 2, back.unsqueeze(1).expand_as(ints))
 
