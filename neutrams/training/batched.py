@@ -63,6 +63,10 @@ class Samples:
         each = quotient(value.type.shape[place.axis], symbol(self._name))
         return place.axis if each == place.inner else None
 
+    def has(self, value: Value) -> bool:
+        """Whether a value has samples, one after another or not."""
+        return value in self._axes
+
     def pick(self, value: Value, tensor: Tensor, which: Tensor) -> Tensor:
         """Return the samples of given numbers of a value; all of it where it has none."""
         axis = self.axis(value)

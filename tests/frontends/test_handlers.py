@@ -55,6 +55,14 @@ CASES: dict[str, tuple[int, str]] = {
      " { l = Neg(b) y = Clip(x, l, b) }"),
     "clip of integers": (13, "g (int64[9] x) => (int64[9] y)"
      " <int64 l = {-2}, int64 h = {3}> { y = Clip(x, l, h) }"),
+    # lists of pieces
+    "pieces of one size": (13, f"g ({X}) => (float[a,b,c] y) <int64 n = {{2}}, int64 i = {{-1}}>"
+     " { l = SplitToSequence<axis = 1>(x, n) a = SequenceAt(l, i) y = Neg(a) }"),
+    "pieces of stated sizes": (13, f"g ({X}) => (float[a,b,c] y)"
+     " <int64[2] n = {1, 3}, int64 i = {1}>"
+     " { l = SplitToSequence<axis = 2>(x, n) a = SequenceAt(l, i) y = Neg(a) }"),
+    "slices": (13, f"g ({X}) => (float[a,b] y) <int64 i = {{2}}>"
+     " { l = SplitToSequence<axis = 1, keepdims = 0>(x) a = SequenceAt(l, i) y = Neg(a) }"),
     # element types, shapes
     "cast": (13, f"g ({X}) => (int8[a,b,c] y) <float s = {{40}}>"
      " { a = Mul(x, s) y = Cast<to = 3>(a) }"),

@@ -89,7 +89,7 @@ def _samples(graph: Graph, ctx: PassContext, most: int) -> dict[str, Array]:
 
 
 def _whole_batch(op: Mvm, outside: bool, samples: Samples) -> str:
-    free = not outside or samples.axis(op.x) is not None
+    free = not outside or samples.has(op.x)
     return "" if free else "its input has no free axis of samples"
 
 
@@ -262,8 +262,12 @@ class _Road:
         else:
             tasks = [self._task(part, lessons, inputs, self._target(part))]
         for task in tasks:
-            if not any(op in self.samples.mixing for op in task.segment.ops):
+            if not any(isinstance(op, Mvm) and self._scattered(op) for op in task.segment.ops):
                 self._tell(task, self._learn(task, wanted))
+
+    def _scattered(self, op: Mvm) -> bool:
+        """Whether the samples that a product reads cannot be told apart."""
+        return op in self.samples.mixing or self.samples.axis(op.x) is None
 
     def _mixes(self, part: Segment) -> bool:
         """Whether a segment cannot be learnt at once, sample by sample."""
@@ -341,7 +345,7 @@ class _Road:
         if self.options.method == "sgd":
             return original_steps(unit, self.grids)
         x = live[unit.mvm.x]
-        if unit.mvm in self.samples.mixing:
+        if self._scattered(unit.mvm):
             seen, held = Views.of(unit, x, sums, self.grids, self.ctx.seed).split(
                 self.options.held_out, self.ctx.seed
             )

@@ -14,7 +14,7 @@ from neutrams.frontends.onnx.node import Node
 from neutrams.frontends.onnx.registry import handles
 from neutrams.ir.op import Value
 from neutrams.ir.ops import tensors as ops
-from neutrams.ir.types import Dim, Symbol, product, quotient
+from neutrams.ir.types import Array, Dim, Symbol, product, quotient
 
 FAR = 2**63 - 1
 """ONNX's end of a slice that goes on to the end."""
@@ -192,6 +192,14 @@ def _equal(node: Node, size: int) -> tuple[int, ...]:
     if sizes[-1] < 0:
         raise node.fault("NT0610", f"a size of {size} does not split into {count} pieces")
     return sizes
+
+
+def pieces(size: int, given: Array) -> tuple[int, ...]:
+    """Return the sizes that one number, the last smaller, or several state."""
+    if given.ndim:
+        return tuple(int(each) for each in given)
+    piece = int(given)
+    return tuple(min(piece, size - begin) for begin in range(0, size, piece))
 
 
 def _sliced(
