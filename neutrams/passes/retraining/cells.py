@@ -84,7 +84,8 @@ class CellRoad:
         self._outputs = list(dict.fromkeys(cell.outputs))
         taught = dict(zip(cell.outputs, original.run.cell.outputs, strict=True))
         wanted = {item.sums for item in lessons} | set(taught.values())
-        wanted |= {v for op in cell.ops for r in op.results if (v := teacher.value(r)) is not None}
+        results = {v for item in lessons for v in self._behind(item.unit.post.result)}
+        wanted |= {found for v in results if (found := teacher.value(v)) is not None}
         self._told = original.hear([v for v in wanted if v in _made(original.run)], device)
         sizes = {v: float(self._told[taught[v]].std().clamp(min=1e-10)) for v in self._outputs}
         steps, sequences = next(iter(self._told.values())).shape[:2]
@@ -145,6 +146,13 @@ class CellRoad:
                 return self._told[counterpart] - heard[other]
         own = self._teacher.value(value)
         return self._told[item.sums if own is None else own]
+
+    def _behind(self, value: Value) -> list[Value]:
+        """Return a unit's result, its parts, and the sums that read them."""
+        user = value.users[0] if len(value.users) == 1 else None
+        parts = user.results if isinstance(user, Split) else ()
+        sums = user.results if isinstance(user, Add) else ()
+        return [value, *sums, *(each for part in parts for each in self._behind(part))]
 
     def _others(self, value: Value) -> list[Value]:
         """Return what is added to a unit's result, or to a part of it, before anything else."""

@@ -27,12 +27,10 @@ from neutrams.passes.retraining.fit import (
     original_steps,
     solve,
 )
-from neutrams.passes.retraining.merged import merged_lessons
+from neutrams.passes.retraining.lessons import chosen_samples, lessons_of, original_run
 from neutrams.passes.retraining.tasks import Descent, Task, loss_of
-from neutrams.passes.retraining.teacher import Lesson, Teacher, lesson
-from neutrams.passes.samples import batches
+from neutrams.passes.retraining.teacher import Lesson, Teacher
 from neutrams.training.batched import Samples, graph_inputs, run_ops
-from neutrams.training.chunks import obstacle
 from neutrams.training.digital import Digital, adjustable
 from neutrams.training.learn import Outcome, Recipe
 from neutrams.training.noise import Noise
@@ -58,18 +56,10 @@ def retrain(graph: Graph, ctx: PassContext, options: RetrainUnits) -> bool:
         NeutramsError: NT0020, NT0208, NT0216: checkpoints, data or device are at fault.
     """
     assert ctx.teacher is not None
-    data = _samples(graph, ctx, options.samples)
+    data = chosen_samples(graph, ctx, options.samples)
     samples = Samples(graph, max(len(array) for array in data.values()))
     teacher = Teacher(ctx.teacher)
-    lessons = merged_lessons(graph, teacher, ctx)
-    for home in (graph, *graph.cells()):
-        reason = _cell_obstacle(home, graph, samples, teacher) if home is not graph else ""
-        for op in (op for op in home.ops if isinstance(op, Mvm) and op not in lessons):
-            found = reason or _whole_batch(op, home is graph, samples) or lesson(op, home, teacher)
-            if isinstance(found, str):
-                ctx.remark(op, f"not retrained: {found}", kind="missed")
-            else:
-                lessons[op] = found
+    lessons = lessons_of(graph, teacher, ctx, samples)
     if not lessons:
         return False
     with settled(options.threads):
@@ -81,31 +71,6 @@ def retrain(graph: Graph, ctx: PassContext, options: RetrainUnits) -> bool:
         "device": road.device,
     }
     return True
-
-
-def _samples(graph: Graph, ctx: PassContext, most: int) -> dict[str, Array]:
-    assert ctx.calibration is not None
-    return next(batches(graph, ctx.calibration, limit=most, size=most))
-
-
-def _whole_batch(op: Mvm, outside: bool, samples: Samples) -> str:
-    free = not outside or samples.has(op.x)
-    return "" if free else "its input has no free axis of samples"
-
-
-def _cell_obstacle(cell: Graph, graph: Graph, samples: Samples, teacher: Teacher) -> str:
-    """Return why the units of a cell cannot be retrained; empty where they can."""
-    runs = [op for op in graph.ops if isinstance(op, TimeRun) and op.cell is cell]
-    if len(runs) != 1:
-        return "its cell is run in several places, or within another"
-    if _original(runs[0], teacher) is None:
-        return "the original network has no such run"
-    return obstacle(runs[0], mixing=runs[0] in samples.mixing)
-
-
-def _original(run: TimeRun, teacher: Teacher) -> TimeRun | None:
-    found = teacher.value(run.results[0])
-    return found.op if found is not None and isinstance(found.op, TimeRun) else None
 
 
 class _Road:
@@ -231,7 +196,7 @@ class _Road:
         """Return what the teacher makes wherever it will be compared."""
         wanted = {item.sums for item in self.lessons.values()}
         for cell in self.cells:
-            original = _original(cell, self.teacher)
+            original = original_run(cell, self.teacher)
             wanted.update(() if original is None else original.sources)
         made = (op.result for op in self.graph.ops if op.results and self._known(op.result))
         wanted |= {found for value in made if (found := self.teacher.value(value)) is not None}
@@ -276,7 +241,7 @@ class _Road:
         return any(op in self.samples.mixing for op in part.ops)
 
     def _retrain_cell(self, run: TimeRun) -> None:
-        original = _original(run, self.teacher)
+        original = original_run(run, self.teacher)
         assert original is not None
         method = self.options.method
         plain = method in LEARNING and bool(self.options.steps)
