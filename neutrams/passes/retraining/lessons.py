@@ -1,4 +1,4 @@
-"""What retraining works on: samples, and the units that the teacher knows, those of cells included."""
+"""What retraining works on: samples, and the units that the teacher knows."""
 
 from __future__ import annotations
 
