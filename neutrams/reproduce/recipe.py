@@ -16,11 +16,14 @@ class Row:
     published: str
     """As printed, unit apart; several numbers are parted by commas and blanks."""
     ours: float | Numbers | None
-    """``None`` where we do not reproduce it; ``note`` says why."""
+    """``None`` where we do not reproduce it."""
     unit: str = ""
     within: float | None = None
     """Relative error to be held; ``None`` asks for every published digit."""
+    why: str = ""
+    """Why it is missed, where it is."""
     note: str = ""
+    """What else there is to say."""
 
     @property
     def error(self) -> float | None:

@@ -21,7 +21,9 @@ _PUBLISHED = {
     256: ("7", "1", "5.9059", "28.3787"),
 }
 """Processing elements, tiles, mm², µJ, by the side of a crossbar."""
-_ALL_BUT_LAST = "membranes of all layers but the last, as the script adds them up; all: {:.4f} mm²"
+_ALL_BUT_LAST = (
+    "membranes of all layers but the last, as the script adds them up; of all: {:.4f} mm²"
+)
 _AHEAD = 0.75
 """Share of a layer's outputs after which the next one starts."""
 

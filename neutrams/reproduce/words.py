@@ -10,7 +10,7 @@ from rich.text import Text
 
 from neutrams.reproduce.recipe import Result, Row
 
-_HEADS = ("quantity", "published", "ours", "error", "bound", "holds", "note")
+_HEADS = ("quantity", "published", "ours", "error", "bound", "holds")
 
 
 def page(results: Sequence[Result], about: str) -> str:
@@ -40,10 +40,10 @@ def section(result: Result) -> list[str]:
     lines += [recipe.about, ""]
     if result.absent:
         return [*lines, f"Not run: {result.absent}."]
-    noted = any(row.note for row in result.rows)
-    heads = _HEADS if noted else _HEADS[:-1]
-    lines += [f"| {' | '.join(heads)} |", "|---|" + "---:|" * 3 + "---|" * (len(heads) - 4)]
-    return lines + [f"| {' | '.join(_cells(row)[: len(heads)])} |" for row in result.rows]
+    lines += [f"| {' | '.join(_HEADS)} |", "|---|---:|---:|---:|---|---|"]
+    notes = _notes(result.rows)
+    lines += [f"| {' | '.join(_cells(row, notes, miss='**no**'))} |" for row in result.rows]
+    return [*lines, *([""] if notes else []), *_listed(notes)]
 
 
 def tables(results: Sequence[Result]) -> list[RenderableType]:
@@ -58,12 +58,11 @@ def tables(results: Sequence[Result]) -> list[RenderableType]:
             table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
             for head in _HEADS:
                 number = head in ("published", "ours", "error", "bound")
-                table.add_column(
-                    head, justify="right" if number else "left", no_wrap=head != "note"
-                )
+                table.add_column(head, justify="right" if number else "left", no_wrap=True)
+            notes = _notes(result.rows)
             for row in result.rows:
-                table.add_row(*_cells(row))
-            parts.append(table)
+                table.add_row(*_cells(row, notes, miss="no"))
+            parts += [table, *(Text(line) for line in _listed(notes))]
         parts.append(Text())
     return parts
 
@@ -84,6 +83,7 @@ def as_json(results: Sequence[Result]) -> list[dict[str, object]]:
                     "error": row.error,
                     "bound": row.within,
                     "holds": row.holds,
+                    "why": row.why,
                     "note": row.note,
                 }
                 for row in result.rows
@@ -93,18 +93,32 @@ def as_json(results: Sequence[Result]) -> list[dict[str, object]]:
     ]
 
 
-def _cells(row: Row) -> list[str]:
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """Return what there is to say of rows, each once: why they are missed, and other notes."""
+    said = (text for row in rows for text in _of(row))
+    return list(dict.fromkeys(said))
+
+
+def _of(row: Row) -> list[str]:
+    return [text for text in ("" if row.holds else row.why, row.note) if text]
+
+
+def _listed(notes: Sequence[str]) -> list[str]:
+    return [f"{place}. {text}" for place, text in enumerate(notes, start=1)]
+
+
+def _cells(row: Row, notes: Sequence[str], *, miss: str) -> list[str]:
     unit = f" {row.unit}" if row.unit else ""
     error = "-" if row.error is None else f"{100 * row.error:+.2f} %"
     bound = "all digits" if row.within is None else f"{100 * row.within:g} %"
+    marks = "".join(f" ({notes.index(text) + 1})" for text in _of(row))
     return [
         row.quantity,
         row.published + unit,
         _ours(row) + (unit if row.ours is not None else ""),
         error,
         bound,
-        "yes" if row.holds else "**no**",
-        row.note,
+        ("yes" if row.holds else miss) + marks,
     ]
 
 
