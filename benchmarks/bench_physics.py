@@ -9,14 +9,14 @@ Peers run where they are installed, and are named where they are not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.util import find_spec
+from functools import partial
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.measure import best, show
+from benchmarks.physics_peers import peers
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
@@ -41,17 +41,19 @@ CASES = (
 )  # fmt: skip
 
 
-def layer(weights: Array, physics: Physics, **encoding: Any) -> Product:
+def layer(
+    weights: Array, physics: Physics, *, seed: int = 0, adc_bits: int = 8, **encoding: Any
+) -> Product:
     graph = Graph("main", "unit")
     x = graph.input("x", tensor(DType.U8, symbol("N"), SIZE))
-    sums = graph.add(Mvm(x, graph.weight("w", weights), adc_bits=8, neurons=SIZE, **encoding))
+    sums = graph.add(
+        Mvm(x, graph.weight("w", weights), adc_bits=adc_bits, neurons=SIZE, **encoding)
+    )
     graph.output(graph.add(Reduce(sums)))
-    return Product(steps(graph)[0], Chance(physics, adcs=8))
+    return Product(steps(graph)[0], Chance(physics, seed, adcs=8))
 
 
-def ours(rng: np.random.Generator) -> None:
-    weights = rng.normal(0, 40, (SIZE, SIZE)).round().clip(-127, 127).astype(np.int8)
-    x = rng.integers(0, 256, (BATCH, SIZE)).astype(np.uint8)
+def ours(weights: Array, x: Array) -> None:
     w32, x32 = weights.astype(np.float32), x.astype(np.float32)
     show("float32 product", 1e3 * best(lambda: x32 @ w32.T, runs=RUNS), "ms")
     for name, encoding, physics in CASES:
@@ -75,46 +77,21 @@ def wires(rng: np.random.Generator) -> None:
         show(f"IR drop, fast, {size} × {size}", 1e3 * taken, "ms", note=off)
 
 
-def aihwkit(rng: np.random.Generator) -> None:
-    """The tile's own defaults, with short-term read noise, as a torch tile where that is all."""
-    import torch
-    from aihwkit.nn import AnalogLinear
-    from aihwkit.simulator.configs import InferenceRPUConfig, TorchInferenceRPUConfig
-    from aihwkit.simulator.configs.utils import WeightNoiseType
-
-    torch.set_num_threads(1)
-    x = torch.from_numpy(rng.random((BATCH, SIZE)).astype(np.float32))
-    for kind in (InferenceRPUConfig, TorchInferenceRPUConfig):
-        config = kind()
-        config.forward.w_noise_type = WeightNoiseType.ADDITIVE_CONSTANT
-        config.forward.w_noise = 0.02
-        config.forward.out_res = 1 / (2**8 - 2)
-        try:
-            made = AnalogLinear(SIZE, SIZE, bias=False, rpu_config=config).eval()
-            with torch.no_grad():
-                made(x)
-                show(
-                    f"aihwkit, {kind.__name__}",
-                    1e3 * best(lambda run=made: run(x), runs=RUNS),
-                    "ms",
-                )  # type: ignore[misc]
-        except (ImportError, RuntimeError, ValueError) as fault:
-            print(f"skipped: aihwkit, {kind.__name__}: {fault}")
-
-
-PEERS: dict[str, Callable[[np.random.Generator], None]] = {"aihwkit": aihwkit}
+def relative_error(weights: Array, drive: Array, physics: Physics, seed: int) -> float:
+    """Return the RMS of what physics change, behind ideal converters, over that of exact sums."""
+    made = layer(weights, physics, seed=seed, adc_bits=0, **WHOLE)
+    exact = drive.astype(float) @ weights.T.astype(float)
+    return float(np.std(made(drive) - exact) / np.std(exact))
 
 
 def main() -> None:
     rng = np.random.default_rng(0)
+    weights = rng.normal(0, 40, (SIZE, SIZE)).round().clip(-127, 127).astype(np.int8)
+    drive = rng.integers(0, 256, (BATCH, SIZE)).astype(np.uint8)
     with threadpool_limits(1):
-        ours(rng)
+        ours(weights, drive)
         wires(rng)
-        for name, run in PEERS.items():
-            if find_spec(name) is None:
-                print(f"skipped: {name} is not installed (benchmarks/requirements-peers.txt)")
-                continue
-            run(rng)
+        peers(weights, drive, partial(relative_error, weights, drive))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ def program(levels: Array, physics: Physics, draws: Draws) -> Conductances:
     target = low + (1.0 - low) * levels
     written = target + _written_sigma(target, device, physics) * _normal(draws, "write", target)
     written = np.maximum(written, 0.0)
-    g = _flickering(_drifted(written, device, physics, draws), device, physics, draws)
+    g = _drifted(written, target, device, physics, draws)
+    g = _flickering(g, target, device, physics, draws)
     stuck_on, stuck_off = _stuck(target, physics, draws)
     for held, value in ((stuck_on, 1.0), (stuck_off, low)):
         g, written = np.where(held, value, g), np.where(held, value, written)
@@ -54,22 +55,22 @@ def _written_sigma(target: Array, device: Device, physics: Physics) -> Array:
     return np.asarray(np.sqrt(sum(np.square(part) for part in parts)))
 
 
-def _drifted(g: Array, device: Device, physics: Physics, draws: Draws) -> Array:
+def _drifted(g: Array, target: Array, device: Device, physics: Physics, draws: Draws) -> Array:
     """Let conductances fall by a power of time, each with an exponent of its own."""
     past = physics.time_s / device.t0_s
     if past <= 1.0 or not (device.drifts or physics.drift_nu or physics.drift_nu_sigma):
         return g
-    mean, sigma = drift_exponents(g)
+    mean, sigma = drift_exponents(target)
     if physics.drift_nu or physics.drift_nu_sigma:
         mean, sigma = np.full_like(g, physics.drift_nu), np.full_like(g, physics.drift_nu_sigma)
     nu = np.maximum(mean + sigma * _normal(draws, "drift", g), 0.0)
     return np.asarray(g * past**-nu)
 
 
-def _flickering(g: Array, device: Device, physics: Physics, draws: Draws) -> Array:
+def _flickering(g: Array, target: Array, device: Device, physics: Physics, draws: Draws) -> Array:
     if not physics.flicker:
         return g
-    sigma = flicker_sigma(g, max(physics.time_s, device.t0_s))
+    sigma = flicker_sigma(target, max(physics.time_s, device.t0_s))
     return np.maximum(g * (1.0 + sigma * _normal(draws, "flicker", g)), 0.0)
 
 
