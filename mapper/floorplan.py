@@ -13,10 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEAST_TAP_ARRAYS = 4
-"""Crossbars along the side of the smallest processing element."""
-LEAST_TILE_ARRAYS = 8
-"""The same of the smallest plain tile."""
+SMALLEST = (4, 8)
+"""Crossbars along the side of the smallest processing element, and of the smallest plain tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +39,29 @@ class FloorPlan:
     """Of each matrix."""
     copies: tuple[int, ...]
     """Times each tile holds its part of the matrix, whole crossbars apart."""
+    cells: tuple[int, ...]
+    """Cells of all tiles of each matrix."""
     utilisation: tuple[float, ...]
-    """Share of the cells of its tiles that hold weights of the matrix, copies counted."""
+    """Share of these that hold weights of the matrix, copies counted."""
 
     @property
     def mean_utilisation(self) -> float:
-        """Of all tiles."""
+        """Of all tiles, each counted alike."""
         return float(np.average(self.utilisation, weights=self.tiles))
 
+    @property
+    def cell_utilisation(self) -> float:
+        """Of all cells."""
+        return float(np.average(self.utilisation, weights=self.cells))
 
-def floor_plan(matrices: Sequence[Matrix], *, array: int, spread_taps: bool = True) -> FloorPlan:
+
+def floor_plan(
+    matrices: Sequence[Matrix],
+    *,
+    array: int,
+    spread_taps: bool = True,
+    smallest: tuple[int, int] = SMALLEST,
+) -> FloorPlan:
     """Return the tiles of a network on crossbars of ``array`` × ``array`` cells.
 
     Args:
@@ -58,6 +69,7 @@ def floor_plan(matrices: Sequence[Matrix], *, array: int, spread_taps: bool = Tr
         array: Cells along the side of a crossbar.
         spread_taps: Lay the taps of the most frequent kernel on processing elements of their own,
             where a matrix fills the rows of a crossbar; otherwise taps are rows of plain tiles.
+        smallest: Crossbars along the side of the smallest element, and of the smallest plain tile.
     """
     taps = Counter(matrix.taps for matrix in matrices).most_common(1)[0][0] if spread_taps else 0
     spread = [m.taps == taps and m.rows * m.taps >= array for m in matrices]
@@ -67,7 +79,7 @@ def floor_plan(matrices: Sequence[Matrix], *, array: int, spread_taps: bool = Tr
     ]
     sides = [
         _best_side([s for s, there in zip(shapes, spread, strict=True) if there is kind], least)
-        for kind, least in ((True, LEAST_TAP_ARRAYS * array), (False, LEAST_TILE_ARRAYS * array))
+        for kind, least in ((True, smallest[0] * array), (False, smallest[1] * array))
     ]
     own = [sides[0] if there else sides[1] for there in spread]
     laid = [_lay(shape, side, array) for shape, side in zip(shapes, own, strict=True)]
@@ -76,7 +88,11 @@ def floor_plan(matrices: Sequence[Matrix], *, array: int, spread_taps: bool = Tr
         rows * columns * held / (count * side * side)
         for (rows, columns), side, count, held in zip(shapes, own, tiles, copies, strict=True)
     )
-    return FloorPlan(sides[1], sides[0], taps, tiles, copies, used)
+    cells = tuple(
+        count * side * side * (taps if there else 1)
+        for count, side, there in zip(tiles, own, spread, strict=True)
+    )
+    return FloorPlan(sides[1], sides[0], taps, tiles, copies, cells, used)
 
 
 def _best_side(shapes: Sequence[tuple[int, int]], least: int) -> int:

@@ -18,6 +18,10 @@ VGG9 = (
     *((64, False), (64, True), (128, False), (128, True)),
     *((256, False), (256, False), (256, True)),
 )
+VGG16 = (
+    *((64, False), (64, True), (128, False), (128, True), (256, False), (256, False), (256, True)),
+    *((512, False), (512, False), (512, True), (512, False), (512, False), (512, True)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,8 @@ class Shape:
     outputs: int
     taps: int
     """Places of the kernel; 1 for a matrix."""
-    side_in: int
-    side_out: int
+    side_in: int = 1
+    side_out: int = 1
     """Of the image after the pool that follows, where one does; 1 without an image."""
 
 
@@ -69,10 +73,32 @@ def shapes(graph: Graph) -> tuple[Shape, ...]:
     return tuple(_shape(op) for op in graph.ops if isinstance(op, Conv | Matmul))
 
 
+def alexnet() -> tuple[Shape, ...]:
+    """Return the layers of AlexNet without groups; images have no sides here."""
+    convolutions = ((3, 96, 11), (96, 256, 5), (256, 384, 3), (384, 384, 3), (384, 256, 3))
+    dense = ((9216, 4096), (4096, 4096), (4096, 1000))
+    return (
+        *(Shape(inputs, outputs, k * k) for inputs, outputs, k in convolutions),
+        *(Shape(inputs, outputs, 1) for inputs, outputs in dense),
+    )
+
+
+def resnet34() -> tuple[Shape, ...]:
+    """Return the layers of ResNet-34; images have no sides here."""
+    found, before = [Shape(3, 64, 49)], 64
+    for channels, blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
+        for _ in range(blocks):
+            found += [Shape(before, channels, 9), Shape(channels, channels, 9)]
+            if before != channels:
+                found.append(Shape(before, channels, 1))
+            before = channels
+    return (*found, Shape(512, 1000, 1))
+
+
 def _shape(op: Conv | Matmul) -> Shape:
     if isinstance(op, Matmul):
         inputs, outputs = op.b.type.static_shape()
-        return Shape(inputs, outputs, 1, 1, 1)
+        return Shape(inputs, outputs, 1)
     outputs, inputs, *kernel = op.w.type.static_shape()
     after = op.result.users[0] if op.result.users else op
     result = after.result if isinstance(after, MaxPool) else op.result

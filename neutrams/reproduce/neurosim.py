@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from neutrams import targets
 from neutrams.ir.target import Target
-from neutrams.mapper.floorplan import FloorPlan, Matrix, floor_plan
-from neutrams.reproduce.networks import VGG8, convolutional, shapes
+from neutrams.mapper.floorplan import SMALLEST, FloorPlan, Matrix, floor_plan
+from neutrams.reproduce.networks import VGG8, VGG16, Shape, alexnet, convolutional, resnet34, shapes
 from neutrams.reproduce.recipe import Recipe, Row
 
 _NO_CIRCUITS = (
     "not reproduced: it follows from transistor-level models of every circuit, whose constants are "
     "published as code only"
 )
+_UNLISTED = "the manual does not list the layers of its ResNet-34"
+_TABLE_1 = (2, 4)
+"""Smallest sizes with which Table I comes out; the manual's Fig. 24 comes out with twice those."""
 
 
 def _rows() -> Iterator[Row]:
-    plan = _plan(targets.load("neurosim-rram"))
+    vgg8 = shapes(convolutional(VGG8, side=32, dense=(1024, 10)))
+    plan = _plan(targets.load("neurosim-rram"), vgg8)
     yield Row("tiles of each layer", "1, 1, 2, 2, 4, 4, 32, 1", plan.tiles)
     yield Row("speed-up of each layer", "16, 4, 4, 2, 2, 1, 1, 8", plan.copies)
     yield Row("utilisation of layer 1", "0.2109", plan.utilisation[0])
@@ -27,13 +31,19 @@ def _rows() -> Iterator[Row]:
     yield Row("side of a plain tile", "1024", plan.tile_side, "cells")
     yield Row("side of a processing element", "512", plan.element_side, "cells")
     yield Row("processing elements of the other tiles", "9", plan.taps)
-    unsized = "the manual does not say which sizes of tile its Table I allows"
     single = targets.load("neurosim-rram", {"core.cell_bits": "8", "core.adc_bits": "8"})
-    for published, spread in (("91.45", False), ("95.23", True)):
-        how = "novel" if spread else "conventional"
-        found = _plan(single, spread_taps=spread)
-        quantity = f"utilisation, one cell a weight, {how} mapping"
-        yield Row(quantity, published, 100 * found.mean_utilisation, "%", 0.01, unsized)
+    vgg16 = shapes(convolutional(VGG16, side=224, dense=(4096, 4096, 1000)))
+    for network, layers, *published in (
+        ("VGG-8", vgg8, "91.45", "95.23"),
+        ("AlexNet", alexnet(), "98", "97"),
+        ("VGG-16", vgg16, "98.79", "99.24"),
+        ("ResNet-34", resnet34(), "85.88", "90.13"),
+    ):
+        for mapping, percent in zip(("conventional", "novel"), published, strict=True):
+            spread = mapping == "novel"
+            found = _plan(single, layers, spread_taps=spread, smallest=_TABLE_1)
+            quantity = f"Table I: {network}, {mapping} mapping"
+            yield Row(quantity, percent, 100 * found.cell_utilisation, "%", None, _UNLISTED)
     for quantity, published, unit in (
         ("V1.4, SRAM 22 nm, 32 rows: area", "85.97", "mm²"),
         ("V1.4, SRAM 22 nm, 32 rows: throughput", "6.06", "TOPS"),
@@ -43,14 +53,20 @@ def _rows() -> Iterator[Row]:
         yield Row(quantity, published, None, unit, 0.05, _NO_CIRCUITS)
 
 
-def _plan(chip: Target, *, spread_taps: bool = True) -> FloorPlan:
-    """Return the plan of VGG8 on the chip's crossbars, in the cells that its weights take."""
-    network = convolutional(VGG8, side=32, dense=(1024, 10))
+def _plan(
+    chip: Target,
+    layers: Sequence[Shape],
+    *,
+    spread_taps: bool = True,
+    smallest: tuple[int, int] = SMALLEST,
+) -> FloorPlan:
+    """Return the plan of a network on the chip's crossbars, in the cells that its weights take."""
     matrices = [
         Matrix(layer.inputs, layer.outputs * chip.columns_per_neuron, layer.taps)
-        for layer in shapes(network)
+        for layer in layers
     ]
-    return floor_plan(matrices, array=chip.machine.core.rows, spread_taps=spread_taps)
+    array = chip.machine.core.rows
+    return floor_plan(matrices, array=array, spread_taps=spread_taps, smallest=smallest)
 
 
 NEUROSIM = Recipe(
@@ -59,7 +75,9 @@ NEUROSIM = Recipe(
     source="DNN+NeuroSim V1.3 manual, Fig. 24 and Table I; V1.4 manual, Table VII",
     about=(
         "The graph of VGG8 gives the matrices, `neurosim-rram.toml` the cells of a weight, and "
-        "`mapper/floorplan.py` the tiles, the copies in each and the share of cells in use."
+        "`mapper/floorplan.py` the tiles, the copies in each and the share of cells in use. Table I "
+        "is the share of cells in use at one cell a weight; three of its four networks come out "
+        "where elements and tiles may be half as large as for Fig. 24."
     ),
     rows=lambda: tuple(_rows()),
 )

@@ -16,18 +16,18 @@ _HEADS = ("quantity", "published", "ours", "error", "bound", "holds")
 def page(results: Sequence[Result], about: str) -> str:
     """Return a Markdown page: a summary, then one table a recipe."""
     rows = [row for result in results for row in result.rows]
-    missed = sum(len(result.missed) for result in results)
-    lines = [
-        about,
-        f"{len(rows)} numbers, {len(rows) - missed} within their bound, {missed} not.",
-        "",
-    ]
-    lines += ["| recipe | numbers | missed | source |", "|---|---|---|---|"]
+    held = sum(row.holds for row in rows)
+    without = sum(row.ours is None for row in rows)
+    told = f"{held} within their bound, {len(rows) - held - without} not, {without} not reproduced"
+    lines = [about, f"{len(rows)} numbers: {told}.", ""]
+    lines += ["| recipe | numbers | missed | not reproduced | source |", "|---|---|---|---|---|"]
     for result in results:
         recipe = result.recipe
         link = f"[{recipe.name}](#{recipe.name})"
         numbers = "not run" if result.absent else str(len(result.rows))
-        lines.append(f"| {link} | {numbers} | {len(result.missed)} | {recipe.source} |")
+        without = sum(row.ours is None for row in result.rows)
+        missed = len(result.missed) - without
+        lines.append(f"| {link} | {numbers} | {missed} | {without} | {recipe.source} |")
     for result in results:
         lines += ["", *section(result)]
     return "\n".join(lines) + "\n"
@@ -58,7 +58,9 @@ def tables(results: Sequence[Result]) -> list[RenderableType]:
             table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
             for head in _HEADS:
                 number = head in ("published", "ours", "error", "bound")
-                table.add_column(head, justify="right" if number else "left", no_wrap=True)
+                table.add_column(
+                    head, justify="right" if number else "left", no_wrap=head != _HEADS[0]
+                )
             notes = _notes(result.rows)
             for row in result.rows:
                 table.add_row(*_cells(row, notes, miss="no"))

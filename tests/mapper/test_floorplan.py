@@ -29,6 +29,7 @@ def test_every_cell_fits_and_tiles_are_shared_by_nobody(
     matrices: list[Matrix], array: int, spread: bool
 ) -> None:
     plan = floor_plan(matrices, array=array, spread_taps=spread)
+    total = 0
     for matrix, tiles, copies, share in zip(
         matrices, plan.tiles, plan.copies, plan.utilisation, strict=True
     ):
@@ -37,5 +38,7 @@ def test_every_cell_fits_and_tiles_are_shared_by_nobody(
         cells = taps * plan.element_side**2 if spread_out else plan.tile_side**2
         held = matrix.rows * matrix.columns * matrix.taps * copies
         assert held <= tiles * cells
+        total += held
         assert share == pytest.approx(held / (tiles * cells))
     assert 0 < plan.mean_utilisation <= 1
+    assert plan.cell_utilisation == pytest.approx(total / sum(plan.cells))

@@ -25,8 +25,8 @@ MISSED: dict[str, set[str]] = {
     },
     "prune-to-blocks": {f"784×50, {kind}: magnitude kept" for kind in ("Gaussian", "Laplace")},
     "neurosim": {
-        "utilisation, one cell a weight, conventional mapping",
-        "utilisation, one cell a weight, novel mapping",
+        "Table I: ResNet-34, conventional mapping",
+        "Table I: ResNet-34, novel mapping",
         "V1.4, SRAM 22 nm, 32 rows: area",
         "V1.4, SRAM 22 nm, 32 rows: throughput",
         "V1.4, SRAM 22 nm, 32 rows: by power",
