@@ -33,13 +33,13 @@ def _rows() -> Iterator[Row]:
     yield Row("processing elements of the other tiles", "9", plan.taps)
     single = targets.load("neurosim-rram", {"core.cell_bits": "8", "core.adc_bits": "8"})
     vgg16 = shapes(convolutional(VGG16, side=224, dense=(4096, 4096, 1000)))
-    for network, layers, *published in (
+    for network, layers, *percents in (
         ("VGG-8", vgg8, "91.45", "95.23"),
         ("AlexNet", alexnet(), "98", "97"),
         ("VGG-16", vgg16, "98.79", "99.24"),
         ("ResNet-34", resnet34(), "85.88", "90.13"),
     ):
-        for mapping, percent in zip(("conventional", "novel"), published, strict=True):
+        for mapping, percent in zip(("conventional", "novel"), percents, strict=True):
             spread = mapping == "novel"
             found = _plan(single, layers, spread_taps=spread, smallest=_TABLE_1)
             quantity = f"Table I: {network}, {mapping} mapping"
@@ -75,8 +75,8 @@ NEUROSIM = Recipe(
     source="DNN+NeuroSim V1.3 manual, Fig. 24 and Table I; V1.4 manual, Table VII",
     about=(
         "The graph of VGG8 gives the matrices, `neurosim-rram.toml` the cells of a weight, and "
-        "`mapper/floorplan.py` the tiles, the copies in each and the share of cells in use. Table I "
-        "is the share of cells in use at one cell a weight; three of its four networks come out "
+        "`mapper/floorplan.py` the tiles, the copies in each and the share of cells in use. Table "
+        "I is that share of all cells at one cell a weight; three of its four networks come out "
         "where elements and tiles may be half as large as for Fig. 24."
     ),
     rows=lambda: tuple(_rows()),
