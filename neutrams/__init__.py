@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from neutrams.ir.target import Target
     from neutrams.ir.version import VERSION as __version__
     from neutrams.passes import PassContext, PassManager
+    from neutrams.simulator.physics import Physics
     from neutrams.targets import load as load_target
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "NeutramsError",
     "PassContext",
     "PassManager",
+    "Physics",
     "Preprocess",
     "Program",
     "Simulation",
@@ -55,6 +57,7 @@ _HOMES = {
     "NeutramsError": "neutrams.ir.diagnostics",
     "PassContext": "neutrams.passes",
     "PassManager": "neutrams.passes",
+    "Physics": "neutrams.simulator.physics",
     "Preprocess": "neutrams.driver",
     "Program": "neutrams.ir.program",
     "Simulation": "neutrams.driver",
