@@ -57,6 +57,7 @@ def simulate(
     inputs: Mapping[str, Array],
     *,
     batch: int | None = None,
+    threads: int | None = None,
     chance: Chance | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -67,6 +68,7 @@ def simulate(
         inputs: One array for each graph input; the first axis counts the samples. Where the
             graph takes a fixed number of samples at once, the last run is filled up.
         batch: Samples to run at once; by default as many as a modest amount of memory holds.
+        threads: Batches at a time; by default one a processor.
         chance: What is not ideal, and the random numbers of this run; results then do not depend
             on ``batch`` either.
         progress: Told of samples done.
@@ -76,7 +78,9 @@ def simulate(
     """
     graph = program.module["main"]
     runner = Runner(graph, program_rounds(program), chance)
-    ran = run_batched(graph, inputs, runner.at, numbered=True, batch=batch, progress=progress)
+    ran = run_batched(
+        graph, inputs, runner.at, numbered=True, batch=batch, threads=threads, progress=progress
+    )
     return Result(
         outputs=ran.outputs,
         layers=events(program, ran.how, inferences=-(-ran.samples // ran.how.each)),
@@ -101,6 +105,7 @@ def run_batched(
     *,
     numbered: bool = False,
     batch: int | None = None,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Batched:
     """Give ``run`` the samples batch by batch, and join the outputs it returns by name.
@@ -120,7 +125,7 @@ def run_batched(
         (real, partial(run, part, number * size) if numbered else partial(run, part))
         for number, (real, part) in work
     )
-    for real, found in _concurrently(tasks):
+    for real, found in _concurrently(tasks, threads or os.cpu_count() or 1):
         parts.append({k: _kept(a, real, how) for k, a in found.items()})
         done += real
         if progress is not None:
@@ -130,12 +135,12 @@ def run_batched(
 
 def _concurrently(
     work: Iterator[tuple[int, Callable[[], Mapping[str, Array]]]],
+    threads: int,
 ) -> Iterator[tuple[int, Mapping[str, Array]]]:
     """Run batches in order on all cores, one thread each; results do not depend on how many.
 
     Many products are too small for a BLAS that spreads each one over the cores.
     """
-    threads = os.cpu_count() or 1
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         queue: deque[tuple[int, Future[Mapping[str, Array]]]] = deque()
         try:
@@ -169,7 +174,9 @@ class Runner:
         self._weights = weights_of(graph)
         self._outputs = set(graph.outputs)
         self._cells = {
-            op: Runner(op.cell, chance=chance) for op in graph.ops if isinstance(op, Run)
+            op: Runner(op.cell, chance=chance and chance.within(op.results[0].name))
+            for op in graph.ops
+            if isinstance(op, Run)
         }
         self._products = {step: Product(step, chance) for step in self._steps if _is_product(step)}
         self._last = {

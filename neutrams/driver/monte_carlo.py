@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from math import sqrt
 from statistics import fmean, stdev
 from typing import TypeVar
@@ -43,13 +44,14 @@ class Spread:
         return float(t.ppf(0.5 + CONFIDENCE / 2, runs - 1)) * self.deviation / sqrt(runs)
 
 
-def each_run(work: Callable[[int], T], runs: int, *, jobs: int = 0) -> list[T]:
+def each_run(work: Callable[[int, int], T], runs: int, *, jobs: int = 0) -> list[T]:
     """Return what ``work`` makes of run 0, 1, …, some at a time; by default one a processor.
 
-    Kernels and BLAS free the interpreter, so threads share the program and its samples.
+    It is told how many threads a run may take besides. Kernels and BLAS free the interpreter, so
+    threads share the program and its samples.
     """
-    jobs = min(jobs or os.cpu_count() or 1, runs)
-    if jobs == 1:
-        return [work(run) for run in range(runs)]
+    processors = os.cpu_count() or 1
+    jobs = min(jobs or processors, runs)
+    threads = max(1, processors // jobs)
     with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(work, range(runs)))
+        return list(pool.map(work, range(runs), repeat(threads)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -223,9 +224,12 @@ def _runs(
             )
         ]
 
-    def work(number: int) -> Result:
-        found = run(program, samples.inputs, batch=batch, chance=chances[number])
-        tell("simulating", number + 1, len(chances))
+    done = itertools.count(1)
+
+    def work(number: int, threads: int) -> Result:
+        chance = chances[number]
+        found = run(program, samples.inputs, batch=batch, threads=threads, chance=chance)
+        tell("simulating", next(done), len(chances))
         return found
 
     return each_run(work, len(chances), jobs=jobs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -27,6 +27,12 @@ class Chance:
     """Which of several runs on chips made alike."""
     adcs: int = 1
     """Converters of one array."""
+    place: str = ""
+    """Which cell of a recurrent network this is for: arrays of others have the same names."""
+
+    def within(self, cell: str) -> Chance:
+        """Return what the arrays of a cell draw from."""
+        return replace(self, place=f"{self.place}{cell}/")
 
 
 class AnalogMatrix:
@@ -35,11 +41,11 @@ class AnalogMatrix:
     ready = True
 
     def __init__(self, op: Mvm, weights: Array, chance: Chance) -> None:
-        self.op = op
+        self.op, self._name = op, chance.place + op.result.name
         self._exact = Matrix(op, weights)
         self._arrays = []
         for number, block in enumerate(op.table()):
-            draws = Draws(chance.seed, chance.run, f"{op.result.name} {number}")
+            draws = Draws(chance.seed, chance.run, f"{self._name} {number}")
             held = op.block_weights(weights, block)
             array = Analog(held, op.encoding, chance.physics, draws, adcs=chance.adcs)
             group_lo, group_hi, row_lo, row_hi = map(int, block[:4])
@@ -55,17 +61,17 @@ class AnalogMatrix:
         """Yield ``[splits, neurons, places]`` for a few of the :meth:`places` at a time."""
         ids = self._ids(x, moment)
         number = self.op.result.type.dtype.numpy
+        most = 2.0 ** (8 * number.itemsize - 1) - 1024  # noise cannot wrap what adds up
         for part, columns in self._exact.unfolded(x):
             found = np.zeros((1 if merged else self.op.splits, self.op.outputs, columns.shape[1]))
             for array, rows, split, neurons in self._arrays:
                 found[0 if merged else split, neurons] += array.read(columns[rows], ids[part])
-            yield part, found.astype(number)
+            yield part, found.clip(-most, most).astype(number)
 
     def _ids(self, x: Array, moment: Moment) -> Ids:
         """Return 32 random bits for every place, whatever batch its sample is in."""
-        name = self.op.result.name
-        use = moment.reads[name]
-        moment.reads[name] += 1
+        use = moment.reads[self._name]
+        moment.reads[self._name] += 1
         number = np.arange(prod(self.places(x)), dtype=np.uint64)
         if self.op.kernel:
             window, sample = np.divmod(number, np.uint64(len(x)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 WireModel = Literal["fast", "exact"]
@@ -60,15 +60,6 @@ class Physics:
     """σ of each conversion."""
     dac_inl: float = 0.0
     """σ of the bow of a row's DAC, in its steps."""
-
-    @property
-    def clean(self) -> bool:
-        """Whether every result is that of exact arithmetic."""
-        return self.with_only() == Physics()
-
-    def with_only(self) -> Physics:
-        """Return what is left without fields that matter only beside others."""
-        return replace(self, g_max_us=0.0, wires="fast", time_s=0.0, compensate=False)
 
 
 PRESETS = {

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from neutrams.ir.crossbar import Encoding, multiply
-from neutrams.ir.types import Array
+from neutrams.ir.graph import Graph
+from neutrams.ir.ops.time import Run
+from neutrams.ir.ops.unit import Reduce
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.types import Array, DType, symbol, tensor
 from neutrams.simulator import simulate
 from neutrams.simulator.physics import DEVICES, Physics
 from neutrams.simulator.physics.array import Analog
@@ -21,6 +25,7 @@ from neutrams.simulator.physics.matrix import Chance
 from neutrams.simulator.physics.normals import fill_normals, mixed, quantiles
 from neutrams.simulator.physics.readout import convert
 from neutrams.simulator.physics.seeds import Draws
+from neutrams.simulator.run import Runner
 from tests.simulator.conftest import BuildNet
 
 ALL = Physics(
@@ -223,3 +228,26 @@ def test_common_random_numbers() -> None:
     more = [read(weights, drive, e, replace(base, stuck_off=part)) for part in (0, 1e-9, 0.01)]
     np.testing.assert_array_equal(more[0], more[1])
     assert (more[0] != more[2]).any()
+
+
+def test_arrays_of_two_cells_differ() -> None:
+    """Both directions of a recurrent layer have the same names inside, and cells of their own."""
+    graph = Graph("main", "unit")
+    x = graph.input("x", tensor(DType.U8, symbol("N"), 3, 6))
+    for name in ("forth", "back"):
+        cell = Graph("cell", "unit")
+        step = cell.input("step", tensor(DType.U8, symbol("N"), 6))
+        w = cell.weight("w", np.full((2, 6), 3, np.int8))
+        cell.output(cell.add(Reduce(cell.add(Mvm(step, w, dac_bits=8), name="sums"))))
+        run = Run((x,), cell=cell, over=(1,), stack=(1,))
+        graph.insert(run, name=[name])
+        graph.output(run.results[0], name)
+    drive = np.full((2, 3, 6), 200, np.uint8)
+    noisy = Chance(Physics(programming_additive=0.1))
+    one, other = Runner(graph, chance=noisy)({"x": drive}).values()
+    assert (one != other).any()
+    np.testing.assert_array_equal(one[:, 0], one[:, 2])  # cells stay as they were programmed
+    read = Chance(Physics(read_additive=0.1))
+    one, other = Runner(graph, chance=read)({"x": drive}).values()
+    assert (one[:, 0] != one[:, 2]).any()
+    assert (one[0] != one[1]).any()
