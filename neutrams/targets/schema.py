@@ -195,6 +195,8 @@ def keys_at(path: Key) -> list[str]:
     """Return the keys that a table may have, in declared order; empty where names are free."""
     model = model_at(path)
     keys = list(model.model_fields) if model is not None else []
+    if model is Table:
+        keys += Survey.model_fields
     return [*keys, "inherits", *SECTIONS, "cores", "costs"] if path == () else keys
 
 
