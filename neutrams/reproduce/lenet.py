@@ -27,7 +27,6 @@ def _rows() -> Iterator[Row]:
         program = driver.compile(
             network,
             target="prime",
-            overrides={"core.adc_bits": 0},
             limits=_BITS,
             calibration=calibration,
             retrain=retrain,

@@ -11,7 +11,7 @@ import neutrams
 from neutrams import targets
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-LOSSY = {"neurosim-rram", "prime"}
+LOSSY = {"neurosim-rram"}
 """Their converters take less than whole sums, and nothing here retrains for that: better than a
 guess is all that can be asked."""
 
