@@ -9,18 +9,23 @@ Peers run where they are installed, and are named where they are not.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.measure import best, show
+from benchmarks.measure import EXAMPLES, best, show
 from benchmarks.physics_peers import peers
+from neutrams import driver
+from neutrams.driver.preprocess import Preprocess
+from neutrams.driver.samples import load_samples
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType, symbol, tensor
+from neutrams.simulator import simulate
 from neutrams.simulator.physics import Physics
 from neutrams.simulator.physics.matrix import Chance
 from neutrams.simulator.physics.wires import approximated, solved
@@ -84,12 +89,46 @@ def relative_error(weights: Array, drive: Array, physics: Physics, seed: int) ->
     return float(np.std(made(drive) - exact) / np.std(exact))
 
 
+EVERYTHING = Physics(
+    device="pcm", flicker=True, compensate=True, time_s=3600, read_additive=0.01,
+    read_proportional=0.01, stuck_on=0.001, stuck_off=0.002, on_off=50, row_ohm=0.2,
+    column_ohm=0.2, adc_offset=0.3, adc_gain=0.01, adc_inl=0.2, adc_noise=0.3,
+)  # fmt: skip
+
+
+def network() -> None:
+    """A digit classifier with all at once: as the chip is, and in one phase on pairs of cells."""
+    with np.load(EXAMPLES / "digits_test.npz") as held:
+        images = {"x": held["x"]}
+    chip = driver.load_target("cim")
+    pairs = driver.load_target(
+        "cim", {"core.coding": "differential", "core.column_flip": False, "core.adc_mode": "scale"}
+    )
+    core = replace(pairs.machine.core, dac_bits=8, cell_bits=7)
+    pairs = replace(pairs, machine=replace(pairs.machine, core=core))
+    for name, target, physics in (
+        ("8 phases, 4 cells a weight", chip, EVERYTHING),
+        ("one phase, pairs of cells", pairs, replace(EVERYTHING, dac_inl=0.2)),
+    ):
+        model, digits = EXAMPLES / "mnist8_cntk.onnx", EXAMPLES / "digits_calibration.npz"
+        program = driver.compile(model, target=target, calibration=digits)
+        given = load_samples(
+            images,
+            program.module["main"],
+            preprocess=Preprocess.from_manifest(program.manifest.get("preprocess", {})),
+        ).inputs
+        run = partial(simulate, program, given, chance=Chance(physics, adcs=8), threads=1)
+        rate = len(images["x"]) / best(run)
+        show(f"mnist8, everything, {name}", rate, "images/s")
+
+
 def main() -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(0, 40, (SIZE, SIZE)).round().clip(-127, 127).astype(np.int8)
     drive = rng.integers(0, 256, (BATCH, SIZE)).astype(np.uint8)
     with threadpool_limits(1):
         ours(weights, drive)
+        network()
         wires(rng)
         peers(weights, drive, partial(relative_error, weights, drive))
 

@@ -12,7 +12,7 @@ from neutrams.ir.types import Array
 from neutrams.simulator.physics.conductances import highest_us, lowest, program
 from neutrams.simulator.physics.normals import Ids, quantiles
 from neutrams.simulator.physics.physics import Physics
-from neutrams.simulator.physics.readout import add_noise, convert, gather
+from neutrams.simulator.physics.readout import add_noise, bend, convert, gather
 from neutrams.simulator.physics.seeds import Draws
 from neutrams.simulator.physics.wires import approximated, solved
 
@@ -100,12 +100,15 @@ class Analog:
 
     def _driven(self, digits: Array) -> Array:
         """Return what the DACs of the rows make of digits."""
-        bow = self._physics.dac_inl
-        if not bow:
-            return digits
-        bows = bow * self._draws.of("dac").standard_normal((len(digits), 1)).astype(np.float32)
-        at = digits / np.float32(self._e.digit_max)
-        return np.asarray(digits + bows * 4 * at * (1 - at))
+        if self._physics.dac_inl:
+            bend(digits, self._bows, float(self._e.digit_max))
+        return digits
+
+    @cached_property
+    def _bows(self) -> Array:
+        """Return by how many steps the DAC of each row is off in its middle."""
+        drawn = self._draws.of("dac").standard_normal(self._g.shape[1])
+        return np.asarray((self._physics.dac_inl * drawn).astype(np.float32))
 
     def _sigma(self, volts: Array) -> Array | None:
         """Return σ of the current of each column, ``[1 or columns, places]``, if there is any.
@@ -116,12 +119,15 @@ class Analog:
         if not (p.read_additive or p.read_proportional or p.adc_noise):
             return None
         squares = volts * volts
-        variance = (p.read_additive * self._scale) ** 2 * squares.sum(axis=0, keepdims=True)
+        variance = squares.sum(axis=0, keepdims=True)
+        variance *= np.float32((p.read_additive * self._scale) ** 2)
         if p.read_proportional:
-            variance = variance + self._g_squared @ squares
+            common, variance = variance, self._g_squared @ squares
+            variance += common
         if p.adc_noise:
-            variance = variance + np.square(p.adc_noise * self._steps)
-        return np.asarray(np.sqrt(variance, dtype=np.float32))
+            noise = np.square(p.adc_noise * self._steps).astype(np.float32)
+            variance = variance + noise
+        return np.asarray(np.sqrt(variance, out=variance))
 
     @cached_property
     def _g_squared(self) -> Array:

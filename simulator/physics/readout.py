@@ -58,6 +58,17 @@ def convert(
 
 
 @kernel
+def bend(digits: Floats, bows: Floats, top: float) -> None:
+    """Add to ``digits`` ``[rows, places]`` the bow of each row's DAC, in its steps."""
+    down, one, four = np.float32(1.0 / top), np.float32(1), np.float32(4)
+    for row in range(digits.shape[0]):
+        values, arch = digits[row], four * bows[row]
+        for n in range(values.shape[0]):
+            at = values[n] * down
+            values[n] += arch * at * (one - at)
+
+
+@kernel
 def gather(values: Floats, neurons: I64, worth: Doubles, into: Doubles) -> None:
     """Add columns ``[columns, places]``, each times its worth, to their neurons."""
     for column in range(values.shape[0]):
