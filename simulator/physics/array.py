@@ -125,7 +125,7 @@ class Analog:
             common, variance = variance, self._g_squared @ squares
             variance += common
         if p.adc_noise:
-            noise = np.square(p.adc_noise * self._steps).astype(np.float32)
+            noise = np.square(np.float32(p.adc_noise) * self._steps)
             variance = variance + noise
         return np.asarray(np.sqrt(variance, out=variance))
 
@@ -136,7 +136,7 @@ class Analog:
     @cached_property
     def _steps(self) -> Array:
         """Return one step of the converter in level units, ``[1 or columns, 1]``."""
-        steps = np.full((len(self._g), 1), 2.0**self._e.shift)
+        steps = np.full((len(self._g), 1), 2.0**self._e.shift, np.float32)
         steps[: self._unit] = 2.0**self._e.unit_shift
         return steps[:1] if (steps == steps[0]).all() else steps
 
