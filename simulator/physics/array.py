@@ -107,7 +107,7 @@ class Analog:
     @cached_property
     def _bows(self) -> Array:
         """Return by how many steps the DAC of each row is off in its middle."""
-        drawn = self._draws.of("dac").standard_normal(self._g.shape[1])
+        drawn: Array = self._draws.of("dac").standard_normal((self._g.shape[1],))
         return np.asarray((self._physics.dac_inl * drawn).astype(np.float32))
 
     def _sigma(self, volts: Array) -> Array | None:
