@@ -69,6 +69,13 @@ def _device(p: Physics) -> list[Diagnostic]:
         faults.append(fault.help("choose a device that drifts, or state drift_nu"))
     if p.flicker and not device.flickers:
         faults.append(error("NT0572", f"no 1/f noise is known of device `{device.name}`"))
+    if p.compensate and not drifts:
+        faults.append(error("NT0572", "`compensate` is given, and nothing drifts"))
+    if not (p.row_ohm or p.column_ohm):
+        alone = ["g_max_us"] * bool(p.g_max_us) + ["wires"] * (p.wires == "exact")
+        for name in alone:
+            fault = error("NT0572", f"`{name}` is given, and wires have no resistance")
+            faults.append(fault.help("state row_ohm or column_ohm"))
     return faults
 
 

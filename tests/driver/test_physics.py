@@ -63,6 +63,9 @@ def test_texts_and_files_say_the_same(tmp_path: Path) -> None:
         ("rram-wan,time-s=1e7", "NT0572", "end at 172800 s"),
         ("read-additive=0.1,time-s=60", "NT0572", "nothing changes with time"),
         ("rram-wan,flicker=true", "NT0572", "no 1/f noise is known"),
+        ("rram-wan,compensate=true", "NT0572", "nothing drifts"),
+        ("rram-wan,wires=exact", "NT0572", "wires have no resistance"),
+        ("rram-wan,g-max-us=10", "NT0572", "wires have no resistance"),
     ],
 )
 def test_wrong_physics_are_told(text: str, code: str, said: str) -> None:
