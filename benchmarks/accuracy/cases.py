@@ -63,6 +63,8 @@ class Method:
     strategy: str = "split-and-merge"
     retrain: str | None = None
     """Options of `retrain-units`; ``None`` for none at all."""
+    widen: int = 1
+    """Copies of the network's inputs that crossbars read."""
 
 
 NONE = Method("none")
@@ -70,11 +72,31 @@ SGD = Method("sgd", retrain="method=sgd")
 CLOSED = Method("closed form", retrain="method=gptq")
 RETRAINED = Method("retrained", retrain="")
 ORIGINAL_INPUT = Method("retrained, input original", retrain="input=original")
+WIDENED = Method("retrained, inputs in 4 copies", retrain="", widen=4)
+WIDENED_ORIGINAL = Method(
+    "retrained, inputs in 4 copies and original", retrain="input=original", widen=4
+)
 PRUNED = Method("pruned", strategy="prune-and-refit")
 PRUNED_RETRAINED = Method("pruned, retrained", strategy="prune-and-refit", retrain="")
-METHODS = (NONE, SGD, CLOSED, RETRAINED, ORIGINAL_INPUT, PRUNED, PRUNED_RETRAINED)
+HELD = (RETRAINED, WIDENED)
+"""Methods that bars hold for."""
+ABLATIONS = {ORIGINAL_INPUT: RETRAINED, WIDENED_ORIGINAL: WIDENED}
+"""What is retrained on the original's values beside what it is compared with."""
+METHODS = (
+    NONE,
+    SGD,
+    CLOSED,
+    RETRAINED,
+    ORIGINAL_INPUT,
+    WIDENED,
+    WIDENED_ORIGINAL,
+    PRUNED,
+    PRUNED_RETRAINED,
+)
 
 ABLATED = ("mnist8", "LeNet-5", "ResNet-8")
+WIDE_INPUTS = ("ResNet-8", "DS-CNN")
+"""4 bits are too few for what these networks are given."""
 PRUNABLE = ("MLP 784-50-10-10", "MLP 784-300-10", "MLP 784-512-256-10", "LeNet-5")
 EXPORTED = ("MLP 784-512-256-10", "LeNet-5")
 """Held to a narrower bar at 8 bits, and against their integer ONNX."""
@@ -115,6 +137,10 @@ def _asked(network: Network, chip: Chip, method: Method) -> bool:
         return chip == USUAL and method == NONE
     if chip == NO_ADDER:
         return network.mnist and method in (NONE, RETRAINED)
+    if method == WIDENED:
+        return network.name in WIDE_INPUTS and chip in (NARROW, WIDE_SUMS)
+    if method == WIDENED_ORIGINAL:
+        return network.name in WIDE_INPUTS and chip == WIDE_SUMS
     if chip == WIDE_SUMS:
         return not network.mnist and method in (NONE, SGD, RETRAINED)
     if method in (PRUNED, PRUNED_RETRAINED):

@@ -101,7 +101,10 @@ def _figures(case: Case, limit: int | None) -> Result:
 def pipeline(case: Case) -> str:
     """Return the usual passes, with the options of the method and of the network."""
     method, network = case.method, case.network
-    usual = usual_pipeline(Options(strategy=method.strategy, retrain=method.retrain is not None))
+    options = Options(
+        strategy=method.strategy, retrain=method.retrain is not None, widen=method.widen
+    )
+    usual = usual_pipeline(options)
     if network.calibrate:
         usual = usual.replace("calibrate{observer=mse}", f"calibrate{{{network.calibrate}}}")
     return usual.replace("retrain-units", f"retrain-units{{{_retraining(method)}}}")

@@ -130,16 +130,15 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def _bars(study: Study) -> Iterator[str]:
     found = []
     for network in NETWORKS:
-        for chip in cases.CHIPS:
-            bar, row = cases.bar(network, chip), study.row(network, chip, cases.RETRAINED)
+        for chip, method in product(cases.CHIPS, cases.HELD):
+            bar, row = cases.bar(network, chip), study.row(network, chip, method)
             if bar is not None and row is not None:
-                found.append(
-                    [network.name, chip.name, _loss(row), _bar(network, bar), _met(row.meets(bar))]
-                )
+                verdict = [_loss(row), _bar(network, bar), _met(row.meets(bar))]
+                found.append([network.name, chip.name, row.shown, *verdict])
     if found:
         met = sum(row[-1] == "met" for row in found)
         yield f"Retrained: {met} of {len(found)} bars are met.\n"
-    yield from _table(["network", "chip", "loss", "at most", "bar"], found)
+    yield from _table(["network", "chip", "method", "loss", "at most", "bar"], found)
 
 
 SLACK = {"points": 0.05, "errors": 0.15, "pixels": 0.005, "scores": 0.0005}
@@ -183,16 +182,18 @@ def _beside(mine: Row, others: Sequence[Row]) -> Iterator[str]:
 def _ablation(study: Study) -> Iterator[str]:
     found = []
     for row in study.rows.values():
-        mine = study.row(row.network, row.chip, cases.RETRAINED)
-        if row.method == cases.ORIGINAL_INPUT and mine is not None:
+        twin = cases.ABLATIONS.get(row.method)
+        mine = study.row(row.network, row.chip, twin) if twin is not None else None
+        if mine is not None:
             more = mine.beyond(row)
             found.append(
                 [
-                    *(row.network.name, row.chip.name, _loss(mine), _loss(row)),
+                    *(row.network.name, row.chip.name, mine.shown, _loss(mine), _loss(row)),
                     *(_signed(more, row.network), _ahead([more])),
                 ]
             )
-    head = ["network", "chip", "loss, transformed", "loss, original", "difference", "goal"]
+    head = ["network", "chip", "method", "loss, transformed", "loss, original"]
+    head += ["difference", "goal"]
     yield from _table(head, found)
 
 
@@ -241,7 +242,7 @@ def _network(study: Study, network: Network) -> Iterator[str]:
     head = ["chip", "ADC", "method", *(["correlation"] if scores else ["found", "loss"])]
     body = []
     for row in rows:
-        bar = cases.bar(network, row.chip) if row.method == cases.RETRAINED else None
+        bar = cases.bar(network, row.chip) if row.method in cases.HELD else None
         body.append(
             [row.chip.name, str(row.chip.adc), row.shown]
             + ([f"{row.mean('correlation'):.4f}"] if scores else [_found(row), _loss(row)])
