@@ -95,9 +95,10 @@ MACROS = Recipe(
     about=(
         "`neutrams/reproduce/neurram.toml` holds energy by event and time of one read at one bit "
         "of input; the other nine precisions follow from the events of a compiled 256×128 layer "
-        "with as many reads as its input has bits of magnitude, the sign apart. An operation is a "
-        "multiply-add, as the split of energy adds up so. CiMLoop states 4 to 8 % in energy, 2 to "
-        "5 % in throughput and 8 % in area; AccelForge 13 % for the energy of these points."
+        "with as many reads as its input has bits of magnitude, the sign apart (our reading). An "
+        "operation is a multiply-add, as the split of energy adds up so. CiMLoop states 4 to 8 % "
+        "in energy, 2 to 5 % in throughput and 8 % in area; AccelForge 13 % for the energy of "
+        "these points."
     ),
     rows=lambda: tuple(_rows()),
 )

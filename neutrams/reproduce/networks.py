@@ -18,6 +18,7 @@ VGG9 = (
     *((64, False), (64, True), (128, False), (128, True)),
     *((256, False), (256, False), (256, True)),
 )
+"""SpikeSim's; where its pools are is inferred from its output."""
 VGG16 = (
     *((64, False), (64, True), (128, False), (128, True), (256, False), (256, False), (256, True)),
     *((512, False), (512, False), (512, True), (512, False), (512, False), (512, True)),

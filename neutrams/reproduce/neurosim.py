@@ -16,7 +16,7 @@ _NO_CIRCUITS = (
 )
 _UNLISTED = "the manual does not list the layers of its ResNet-34"
 _TABLE_1 = (2, 4)
-"""Smallest sizes with which Table I comes out; the manual's Fig. 24 comes out with twice those."""
+"""Smallest sizes, chosen to fit VGG-8 in Table I; those of Fig. 24 are twice as large."""
 
 
 def _rows() -> Iterator[Row]:
@@ -76,8 +76,9 @@ NEUROSIM = Recipe(
     about=(
         "The graph of VGG8 gives the matrices, `neurosim-rram.toml` the cells of a weight, and "
         "`mapper/floorplan.py` the tiles, the copies in each and the share of cells in use. Table "
-        "I is that share of all cells at one cell a weight; three of its four networks come out "
-        "where elements and tiles may be half as large as for Fig. 24."
+        "I is that share of all cells at one cell a weight. The smallest element and tile, half as "
+        "large as for Fig. 24, and the share of cells rather than of tiles were chosen to fit its "
+        "VGG-8; AlexNet and VGG-16 then come out as well, ResNet-34 does not."
     ),
     rows=lambda: tuple(_rows()),
 )

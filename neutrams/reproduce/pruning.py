@@ -49,7 +49,7 @@ PRUNING = Recipe(
     source="Ji et al., MICRO 2016: its search, run again on random weights",
     about=(
         "The grouping of `prune-to-blocks` on random matrices. The numbers beside are those of the "
-        "2016 search re-implemented, a hill climb over single swaps and moves."
+        "2016 search re-implemented, a hill climb over single swaps and moves, not of the paper."
     ),
     rows=lambda: tuple(_rows()),
 )

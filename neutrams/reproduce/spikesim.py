@@ -21,9 +21,7 @@ _PUBLISHED = {
     256: ("7", "1", "5.9059", "28.3787"),
 }
 """Processing elements, tiles, mm², µJ, by the side of a crossbar."""
-_ALL_BUT_LAST = (
-    "membranes of all layers but the last, as the script adds them up; of all: {:.4f} mm²"
-)
+_ALL_BUT_LAST = "membranes of all layers but the last, as its areas imply; of all: {:.4f} mm²"
 _AHEAD = 0.75
 """Share of a layer's outputs after which the next one starts."""
 
@@ -83,7 +81,9 @@ SPIKESIM = Recipe(
     about=(
         "Its constants are `neutrams/reproduce/spikesim.toml`; area is `costs.roll_up`, energy "
         "`costs.charge` of the events of VGG9's graph, cut by `ir.blocks`. Its rule of latency, "
-        "that a layer starts when 75 % of the one before is there, is taken as it is."
+        "that a layer starts when 75 % of the one before is there, is taken as it is. Inferred "
+        "from its output, not read in it: the sizes of VGG9's images, which fit its latency and "
+        "energies, and that the last layer's membranes are not in its areas."
     ),
     rows=lambda: tuple(_rows()),
 )
