@@ -63,7 +63,7 @@ def cifar() -> Sets:
 def spoken() -> Sets:
     sets = _load("audio/fsdd_logmel32")
     ends, test = sets["offset"], sets["is_test"]
-    x = np.zeros((len(test), FRAMES, 32), np.float32)
+    x: Array = np.zeros((len(test), FRAMES, 32), np.float32)
     for row, (start, end) in zip(x, pairwise(ends), strict=True):
         heard = sets["frames"][start:end][:FRAMES]
         row[FRAMES - len(heard) :] = heard

@@ -71,7 +71,7 @@ class Row:
         return difference([mine[s] for s in seeds], [losses[s] for s in seeds]).scaled(self.factor)
 
     def mean(self, name: str) -> float:
-        return mean(result[name] for result in self.results)
+        return mean(float(result[name]) for result in self.results)
 
     def meets(self, bar: Bar) -> bool:
         if self.network.kind != "scores":
