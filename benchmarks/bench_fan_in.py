@@ -8,7 +8,7 @@ from benchmarks.accuracy.cases import NARROW, USUAL, WIDE, Chip
 from benchmarks.accuracy.data import Sets
 from benchmarks.accuracy.networks import NETWORKS, Network
 from neutrams.driver import Options, compile, simulate
-from neutrams.driver.compiler import usual_pipeline
+from neutrams.driver.options import usual_pipeline
 from neutrams.driver.sources import load_target
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program

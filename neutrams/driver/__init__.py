@@ -2,7 +2,7 @@
 
 from neutrams.driver.cache import Cache
 from neutrams.driver.checker import Check, Verdict, check
-from neutrams.driver.compiler import Compiled, Options, compile, compile_model
+from neutrams.driver.compiler import Compiled, compile, compile_model
 from neutrams.driver.cycles import Cycles
 from neutrams.driver.exporter import KINDS as EXPORTS
 from neutrams.driver.exporter import export
@@ -10,6 +10,7 @@ from neutrams.driver.grid import parse_axes
 from neutrams.driver.links import Link
 from neutrams.driver.monte_carlo import CONFIDENCE, Spread
 from neutrams.driver.npz import write_npz
+from neutrams.driver.options import Options
 from neutrams.driver.outputs import check_writable
 from neutrams.driver.physics import described, load_physics
 from neutrams.driver.preprocess import Preprocess

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neutrams.driver.compiler import Options
+from neutrams.driver.options import Options
 from neutrams.driver.packing import kinds_of_units
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.shares import Share

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from neutrams.driver.bit_plans import AUTO, BitSource, load_bits
+from neutrams.driver.bit_plans import AUTO
 from neutrams.driver.cache import Cache, arrays_digest, graph_digest, key_of
 from neutrams.driver.dry_run import TRAINING, check_fit, check_units
 from neutrams.driver.mapping import chip_graph, map_units
 from neutrams.driver.naming import name_apart
+from neutrams.driver.options import Options, usual_pipeline
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.samples import Samples, SampleSource, load_samples
@@ -27,13 +28,11 @@ from neutrams.ir.types import Array
 from neutrams.ir.verifier import check
 from neutrams.ir.version import VERSION
 from neutrams.passes import (
-    STRATEGIES,
     Pass,
     PassContext,
     PassLoss,
     PassManager,
     Remark,
-    default_pipeline,
     print_pipeline,
 )
 from neutrams.passes.bits import print_bits
@@ -52,52 +51,6 @@ class Compiled:
     """Stages taken from the cache instead of being run."""
     losses: tuple[PassLoss, ...] = ()
     """What each pass lost, where that was asked for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a compile is asked for, besides the model, the chip and the data."""
-
-    passes: str | Sequence[Pass | str] = ""
-    """The pipeline; empty for :func:`neutrams.passes.default_pipeline`."""
-    observer: str = "mse"
-    strategy: str = "split-and-merge"
-    """How the usual pipeline obeys the fan-in: one of :data:`neutrams.passes.STRATEGIES`."""
-    bits: BitSource = ""
-    """Weight and input bits of single layers; see :func:`neutrams.driver.bit_plans.load_bits`.
-    ``auto`` lets them be chosen within ``budget``."""
-    budget: Mapping[str, float] = field(default_factory=dict)
-    """Fields of :class:`neutrams.driver.bit_budget.Budget`."""
-    widen: int = 1
-    """Copies of the network's inputs, a part of a step apart, that crossbars read."""
-    retrain: bool | str = False
-    """Retrain units against the float network on the calibration data, by a method if it is named:
-    one of those of `retrain-units`, or ``none``."""
-    device: str = "auto"
-    """Where retraining runs: ``cpu``, ``cuda``, or a GPU where there is one."""
-    checkpoints: str = ""
-    """A folder in which retraining keeps each step, so that a run that is cut off can go on."""
-    replicate: bool = True
-    """Hold slow layers in several copies where crossbars are free."""
-    rounds: int | None = 1
-    """Rounds that a network may take on cores programmed anew; ``None`` for as many as it takes."""
-    batch: int = 1
-    """Inferences that run through a round before the next one."""
-    keep_float: bool = True
-    """Keep the float network in the program, to compare with."""
-    seed: int = 0
-    dims: Mapping[str, int] | None = None
-    """Sizes for symbolic dimensions of the model, by name."""
-    fixed: Mapping[str, Array] | None = None
-    """Inputs of the model that become constants, by name."""
-    gate: float = 0.0
-    """Share of the answers on calibration data that every pass must keep."""
-    loss_per_pass: bool = False
-    """Judge the network before and after every pass; kept in the program's manifest."""
-    verify_each: bool = False
-    timing: bool = False
-    print_after: bool | frozenset[str] = False
-    emit: Callable[[str], None] | None = None
 
 
 def compile(
@@ -192,25 +145,6 @@ def compile_model(
         cache.put(key, program)
     return Compiled(
         program, tuple(run.remarks), tuple(run.warnings), tuple(run.reused), tuple(run.losses)
-    )
-
-
-def usual_pipeline(options: Options) -> str:
-    """Return the pipeline that options ask for.
-
-    Raises:
-        NeutramsError: NT0543, there is no such strategy.
-    """
-    if options.strategy not in STRATEGIES:
-        fault = error("NT0543", f"there is no strategy `{options.strategy}`")
-        raise NeutramsError(fault.help("choose one of: " + ", ".join(STRATEGIES)))
-    return default_pipeline(
-        observer=options.observer,
-        strategy=options.strategy,
-        retrain=options.retrain,
-        device=options.device,
-        bits="" if options.bits == AUTO else print_bits(load_bits(options.bits)),
-        widen=options.widen,
     )
 
 

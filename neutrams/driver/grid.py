@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import cache
 from itertools import product
 
-from neutrams.driver.compiler import Options
+from neutrams.driver.options import Options
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Place, error
 from neutrams.targets import LIMITS
 from neutrams.targets.limits import is_text

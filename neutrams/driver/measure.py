@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neutrams.driver.cache import Cache, key_of
-from neutrams.driver.compiler import Options, compile_model
+from neutrams.driver.compiler import compile_model
 from neutrams.driver.grid import Point
+from neutrams.driver.options import Options
 from neutrams.driver.results import Row
 from neutrams.driver.samples import read_npz
 from neutrams.driver.simulation import Simulation, simulate

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from neutrams.driver.cache import arrays_digest, graph_digest, key_of
-from neutrams.driver.compiler import Options, usual_pipeline
 from neutrams.driver.grid import LOWERING, Axes, Point, points
 from neutrams.driver.measure import Study
 from neutrams.driver.npz import write_npz
+from neutrams.driver.options import Options, usual_pipeline
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.results import Row, check_results, read_results, write_results

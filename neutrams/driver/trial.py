@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from neutrams.driver.compiler import Options, usual_pipeline
 from neutrams.driver.dry_run import TRAINING, check_fit, check_units
 from neutrams.driver.mapping import chip_graph, map_units
 from neutrams.driver.naming import name_apart
+from neutrams.driver.options import Options, usual_pipeline
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.resources import Resources, resources
 from neutrams.driver.scheduling import add_schedule

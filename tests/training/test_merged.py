@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from neutrams.driver.compiler import Compiled, Options, compile_model
+from neutrams.driver.compiler import Compiled, compile_model
+from neutrams.driver.options import Options
 from neutrams.driver.sources import load_target
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
