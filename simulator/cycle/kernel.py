@@ -191,7 +191,7 @@ def start(
         trace[counters[TRACED], 0] = s
         trace[counters[TRACED], 1] = item
         trace[counters[TRACED], 2] = now
-        trace[counters[TRACED], 3] = now + work + stations[s]["after"]
+        trace[counters[TRACED], 3] = work
         counters[TRACED] += 1
     if stations[s]["shared"]:
         tiles[stations[s]["tile"]]["vector_on"] = 1

@@ -6,7 +6,8 @@ import numpy as np
 
 from neutrams.ir.kernel import kernel
 from neutrams.simulator.cycle.kernel import ARRIVE, foresee, handle
-from neutrams.simulator.cycle.state import PACKETS, SIZE
+from neutrams.simulator.cycle.state import PACKETS, SIZE, TRACED
+from neutrams.simulator.cycle.watch import Watch, is_full, observe
 from neutrams.simulator.network.kernel import NEVER, Shape, clock
 from neutrams.simulator.network.state import BORN, CREDITS, I32, I64, NOW, PORTS, Records
 
@@ -16,9 +17,15 @@ def run_cycles(
     stations: Records, edges: Records, outgoing: I32, needs: I64, routers: I32, tiles: Records,
     line: I32, queue: I32, events: Records, counters: I64, trace: I64, scalars: I64,
     nodes: Records, ports: Records, queues: Records, flits: Records, sources: I32, active: I32,
-    returned: I32, landed: I32, packets: Records, shape: Shape, until: int, skip: bool,
-) -> None:  # fmt: skip
-    """Go on until a clock, or until nothing is left to happen."""
+    returned: I32, landed: I32, packets: Records, shape: Shape, watch: Watch, most: int,
+    until: int, skip: bool,
+) -> bool:  # fmt: skip
+    """Go on until a clock, until nothing is left to happen, or until there is much to tell.
+
+    Returns:
+        Whether it stopped, and be it within a clock, since more than ``most`` starts are in the
+        trace, or what is watched has changed as often as there is room for.
+    """
     chosen = np.empty(PORTS, np.int32)
     now = scalars[NOW]
     while now < until:
@@ -27,6 +34,9 @@ def run_cycles(
                 stations, edges, outgoing, needs, routers, tiles, line, queue, packets, events,
                 counters, now, trace,
             )  # fmt: skip
+            if counters[TRACED] > most:
+                scalars[NOW] = now
+                return True
         then = NEVER
         waiting = scalars[BORN] < counters[PACKETS] or sources[-1] > 0
         if waiting or active[-1] > 0 or scalars[CREDITS] > 0:
@@ -36,9 +46,15 @@ def run_cycles(
             )  # fmt: skip
             for i in range(landed[-1]):
                 foresee(events, counters, now + 1, ARRIVE, packets[landed[i]]["tag"])
+        if len(watch.changes) > 0:
+            observe(watch, edges, tiles, nodes, ports, now)
         if counters[SIZE] > 0:
             then = min(then, events[0]["time"])
         if then == NEVER:
             break
         now = min(then, until) if skip else now + 1
+        if is_full(watch):
+            scalars[NOW] = now
+            return True
     scalars[NOW] = now
+    return False

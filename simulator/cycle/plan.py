@@ -62,6 +62,10 @@ class Layout:
     """``[stations]`` name of the first result of each station's op."""
     buffer_bytes: NDArray[np.int64]
     """``[tiles]`` what the buffers in front of the stations of each tile hold at most."""
+    shelf_of: NDArray[np.int64]
+    """``[edges]`` the shelf that the items of each edge lie on; readers in one tile share one."""
+    shelf_bytes: NDArray[np.float64]
+    """``[shelves]`` of one item."""
 
 
 def lay_out(program: Program, *, inferences: int = 1) -> Layout:
@@ -81,6 +85,8 @@ class _Planner:
     needs: list[I64] = field(init=False, default_factory=list)
     rows: int = field(init=False, default=0)
     bytes_of: dict[int, float] = field(init=False, default_factory=dict)
+    shelves: list[tuple[int, float]] = field(init=False, default_factory=list)
+    """First edge, in the order of planning, and bytes of an item."""
 
     def layout(self) -> Layout:
         graph, chip = self.program.module["main"], self.program.module["chip"]
@@ -240,6 +246,7 @@ class _Planner:
             edge |= {"flits": flits if first and here != there else 0, "follows": not first}
             self.edges.append(edge)
         if targets:
+            self.shelves.append((len(self.edges) - len(targets), bits / 8))
             self.bytes_of[there] = self.bytes_of.get(there, 0.0) + held * bits / 8
 
     def _bits(
@@ -334,7 +341,9 @@ class _Planner:
             buffers[tile] = ceil(count)
         names = [op.results[0].name for op, planned in self.planned.items() for _ in planned.parts]
         plan = Plan(stations, edges, outgoing, needs, routers.astype(np.int32))
-        return Layout(plan, tuple(names), buffers)
+        starts, sizes = np.array(self.shelves or [(0, 0.0)]).T
+        shelf_of = np.searchsorted(starts, edges["number"], side="right") - 1
+        return Layout(plan, tuple(names), buffers, shelf_of, sizes)
 
 
 def _chains(edges: NDArray[np.void]) -> NDArray[np.int32]:

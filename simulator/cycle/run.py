@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,17 @@ from neutrams.ir.target import Target
 from neutrams.ir.traffic import Mesh
 from neutrams.simulator.cycle.kernel import WAKE
 from neutrams.simulator.cycle.loop import run_cycles
-from neutrams.simulator.cycle.state import DONE, EVENT, NUMBER, PACKETS, SIZE, TILE, Plan
+from neutrams.simulator.cycle.state import (
+    DONE,
+    EVENT,
+    NUMBER,
+    PACKETS,
+    SIZE,
+    TILE,
+    TRACED,
+    Plan,
+)
+from neutrams.simulator.cycle.watch import Watch, watch_nothing
 from neutrams.simulator.network.kernel import NEVER
 from neutrams.simulator.network.run import shape_of
 from neutrams.simulator.network.state import (
@@ -26,6 +37,11 @@ from neutrams.simulator.network.state import (
 )
 
 COUNTERS = 5
+ROOM = 1 << 14
+"""Starts, and changes of what is watched, that are kept until they are told."""
+
+Sink = Callable[[I64], None]
+"""Told of what happened, in the order in which it did: rows that it must not keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +54,6 @@ class CycleResult:
     tiles: Records
     packets: Records
     """Those that were sent, with the clock in which each was born and arrived."""
-    trace: I64
-    """``[records, 4]`` station, item, clock of start, clock of result."""
     load: I64
     """``[rows, columns, 5]`` flits that left each router by each port."""
     flits: int
@@ -52,13 +66,12 @@ class Stuck(AssertionError):
 class Machine:
     """A plan under way. It goes on from where it stopped, so that it can be stopped anywhere."""
 
-    def __init__(self, plan: Plan, routers: Routers, *, trace: int = 0, skip: bool = True) -> None:
+    def __init__(self, plan: Plan, routers: Routers, *, skip: bool = True) -> None:
         """Prepare a run.
 
         Args:
             plan: What to run.
             routers: The mesh.
-            trace: Most records of the trace.
             skip: Whether clocks in which nothing can happen are jumped over; it changes no result.
         """
         self.plan, self.routers, self._skip = plan, routers, skip
@@ -70,12 +83,31 @@ class Machine:
         self.packets = np.zeros(_packets(plan), PACKET)
         self.events = np.zeros(_most_events(plan), EVENT)
         self.counters = np.zeros(COUNTERS, np.int64)
-        self.trace = np.zeros((trace, 4), np.int64)
+        self._trace = np.zeros((0, 4), np.int64)
+        self._most = NEVER
+        self._watch = watch_nothing()
+        self._starts: Sink | None = None
+        self._changes: Sink | None = None
         self.network = fresh(routers)
         self._shape = shape_of(routers)
         for station in range(len(self.stations)):
             self.events[station] = (0, station, WAKE, station)
         self.counters[SIZE] = self.counters[NUMBER] = len(self.stations)
+
+    @property
+    def clock(self) -> int:
+        return int(self.network.scalars[NOW])
+
+    def tell_starts(self, sink: Sink | None) -> None:
+        """From now on tell of every item that a station starts: station, item, clock, clocks."""
+        self._starts = sink
+        most = _most_starts(self.plan) if sink else 0
+        self._trace = np.zeros((ROOM + most if sink else 0, 4), np.int64)
+        self._most = ROOM if sink else NEVER
+
+    def watch(self, signals: Watch, sink: Sink | None) -> None:
+        """From now on tell of every change of some signals: signal, clock, value."""
+        self._watch, self._changes = signals, sink
 
     def run(self, until: int = NEVER) -> CycleResult:
         """Go on until a clock, or until every station is done.
@@ -84,17 +116,30 @@ class Machine:
             Stuck: nothing is left to happen, and stations are not done.
         """
         net = self.network
-        run_cycles(
-            self.stations, self.edges, self.plan.outgoing, self.plan.needs, self.plan.routers,
-            self.tiles, self.line, self.queue, self.events, self.counters, self.trace,
-            net.scalars, net.nodes, net.ports, net.queues, net.flits, net.sources, net.active,
-            net.returned, net.landed, self.packets, self._shape, until, self._skip,
-        )  # fmt: skip
+        more = True
+        while more:
+            more = run_cycles(
+                self.stations, self.edges, self.plan.outgoing, self.plan.needs, self.plan.routers,
+                self.tiles, self.line, self.queue, self.events, self.counters, self._trace,
+                net.scalars, net.nodes, net.ports, net.queues, net.flits, net.sources, net.active,
+                net.returned, net.landed, self.packets, self._shape, self._watch, self._most,
+                until, self._skip,
+            )  # fmt: skip
+            self._tell()
         assert net.scalars[SENT] == net.scalars[ARRIVED] + net.scalars[FLYING]
         if net.scalars[NOW] < until and self.counters[DONE] < len(self.stations):
             waiting = np.flatnonzero(self.stations["sent"] < self.stations["items"])
             raise Stuck(f"stations {waiting[:8].tolist()} wait for each other")
         return self.result()
+
+    def _tell(self) -> None:
+        """Tell what was recorded, and make room."""
+        if self._starts is not None:
+            assert self.counters[TRACED] < len(self._trace), "a start was not told"
+            self._starts(self._trace[: self.counters[TRACED]])
+        if self._changes is not None:
+            self._changes(self._watch.changes[: self._watch.told[0]])
+        self.counters[TRACED] = self._watch.told[0] = 0
 
     def result(self) -> CycleResult:
         net, mesh = self.network, self.routers.mesh
@@ -104,7 +149,6 @@ class Machine:
             stations=self.stations.copy(),
             tiles=self.tiles.copy(),
             packets=self.packets[: self.counters[PACKETS]].copy(),
-            trace=self.trace[: self.counters[-1]].copy(),
             load=net.ports["load"].reshape(mesh.rows, mesh.columns, -1).copy(),
             flits=int(net.scalars[SENT]),
         )
@@ -124,6 +168,11 @@ def _packets(plan: Plan) -> int:
     """Return how many packets a plan sends: one an item, over each edge that leaves its tile."""
     sent = plan.stations["items"][plan.edges["source"]]
     return int(sent[plan.edges["flits"] > 0].sum())
+
+
+def _most_starts(plan: Plan) -> int:
+    """Return how many items all stations together can start at once."""
+    return int(np.minimum(plan.stations["depth"], plan.stations["items"]).sum()) + 1
 
 
 def _most_events(plan: Plan) -> int:

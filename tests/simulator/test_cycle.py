@@ -19,6 +19,7 @@ from neutrams.ir.types import DType, symbol, tensor
 from neutrams.simulator import schedule
 from neutrams.simulator.cycle import Machine, Stuck, lay_out, routers_of
 from neutrams.simulator.cycle.state import EDGE, STATION, Plan
+from neutrams.simulator.cycle.watch import watch_nothing
 from neutrams.simulator.network import Routers
 
 ROUTERS = Routers(Mesh(2, 2), pipeline=2, link=1)
@@ -158,3 +159,38 @@ def test_a_stream_settles_at_the_period_of_the_schedule() -> None:
     period = (many.clocks - one.clocks) / 8 / mnist8.target.machine.network.clock_ghz * 1e-9
     assert period == pytest.approx(schedule(mnist8).period_s, rel=0.02)
     assert one.clocks * 1e-9 <= schedule(mnist8).latency_s
+
+
+def test_what_is_told_changes_nothing_and_is_whole() -> None:
+    """Starts add up to the clocks at work, flits of a watched link to its load."""
+    plan = chain(
+        300, {"work": 3, "fetch": 2}, {"tile": 3, "work": 7, "shared": 1, "store": 1}, flits=5
+    )
+    alone = Machine(plan, ROUTERS).run()
+    machine, starts, changes = Machine(plan, ROUTERS), list[Any](), list[Any]()
+    east = np.flatnonzero(alone.load.reshape(-1, 5)[:, 0])[:1] * 5
+    machine.tell_starts(lambda rows: starts.extend(rows.tolist()))
+    signals = watch_nothing()._replace(
+        ports=east.astype(np.int32),
+        buses=np.zeros(1, np.int32),
+        owners=np.array([0, 1], np.int32),
+        shelves=np.array([0, 1], np.int32),
+        edges=np.zeros(1, np.int32),
+        bytes=np.ones(1),
+        loads=np.zeros(1, np.int64),
+        last=np.zeros(3, np.int64),
+        changes=np.zeros((5, 3), np.int64),
+    )
+    machine.watch(signals, lambda rows: changes.extend(rows.tolist()))
+    found = machine.run()
+    assert (found.stations == alone.stations).all()
+    assert (found.packets == alone.packets).all()
+    for station, busy in enumerate(alone.stations["busy"].tolist()):
+        assert busy == sum(start[3] for start in starts if start[0] == station)
+    link, bus, buffer = ([row[1:] for row in changes if row[0] == each] for each in range(3))
+    assert len(link) == alone.load.reshape(-1)[east[0]] == 1500
+    times = [clock for clock, _ in bus] + [found.clocks]
+    on = sum(then - clock for (clock, value), then in zip(bus, times[1:], strict=True) if value)
+    assert on == alone.tiles["bus_busy"][0] == 600
+    assert max(value for _, value in buffer) <= plan.edges["room"][0]
+    assert buffer[-1][1] == 0
