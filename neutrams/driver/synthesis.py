@@ -22,7 +22,7 @@ COUNT = 256
 """Samples that are made up."""
 FEWEST = 16
 """Of a network with large inputs."""
-ELEMENTS = 2**24
+ELEMENTS = 2**22
 """Numbers that all samples hold together, at most."""
 STEPS = 16
 """Length of random sequences, where a network takes any."""

@@ -8,11 +8,14 @@ from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.op import Value, Watch, Weight
-from neutrams.ir.types import Array
+from neutrams.ir.ops.time import working_ops
+from neutrams.ir.types import Array, bind
 from neutrams.passes.base import PassContext
 from neutrams.passes.match import floats
 from neutrams.passes.observers import Histogram
 from neutrams.passes.samples import batches
+from neutrams.simulator.batching import batching
+from neutrams.simulator.digital import multiply_adds
 
 SAMPLES = 512
 """Most samples to read; fewer are where the network is large."""
@@ -20,6 +23,8 @@ BATCH_BYTES = 2**26
 """The largest activation of one batch takes about this much at most."""
 WORK = 2**29
 """Elements to look at in all; a large network makes do with fewer samples."""
+PRODUCTS = 2**35
+"""Multiply-adds to do in all, likewise: under a second on one core."""
 FEWEST = 16
 """Samples that are read however large the network."""
 
@@ -53,10 +58,17 @@ def show(graph: Graph, ctx: PassContext, note: Watch, *, samples: int) -> None:
             .help("give some: `--calibrate data.npz`, or `calibration=` in Python")
         )
     sizes = [_elements(value) for value in graph.values() if not isinstance(value, Weight)]
-    limit = min(samples, max(FEWEST, WORK // max(sum(sizes), 1)))
+    most = min(WORK // max(sum(sizes), 1), PRODUCTS // max(_products(graph), 1))
+    limit = min(samples, max(FEWEST, most))
     size = max(1, min(64, BATCH_BYTES // (4 * max(sizes, default=1))))
     for batch in batches(graph, ctx.calibration, limit=limit, size=size):
         interpret(graph, batch, watch=note)
+
+
+def _products(graph: Graph) -> int:
+    """Return the multiply-adds of one sample."""
+    sizes = batching(graph).one()
+    return sum(multiply_adds(op, sizes) * bind(n, sizes) for op, n in working_ops(graph))
 
 
 def _elements(value: Value) -> int:
