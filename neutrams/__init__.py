@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from neutrams.driver import (
         Preprocess,
+        Record,
         Simulation,
         check,
         compile,
@@ -39,6 +40,7 @@ __all__ = [
     "Physics",
     "Preprocess",
     "Program",
+    "Record",
     "Simulation",
     "Target",
     "__version__",
@@ -60,6 +62,7 @@ _HOMES = {
     "Physics": "neutrams.simulator.physics",
     "Preprocess": "neutrams.driver",
     "Program": "neutrams.ir.program",
+    "Record": "neutrams.driver",
     "Simulation": "neutrams.driver",
     "Target": "neutrams.ir.target",
     "__version__": "neutrams.ir.version:VERSION",

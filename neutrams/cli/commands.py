@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neutrams.cli import options as shared
+from neutrams.cli import recording
 
 if TYPE_CHECKING:
     from neutrams.driver import Compiled
@@ -121,9 +122,11 @@ def _show_compiled(compiled: Compiled, written: str, format: str) -> None:
         )
 
 
+@shared.declares(recording.record)
 def simulate(
     program: shared.ProgramFile,
-    inputs: shared.Inputs,
+    record: dict[str, Any],
+    inputs: shared.Inputs = "",
     outputs: Annotated[
         str, typer.Option(metavar="NPZ", help="Save the raw outputs under the network's names.")
     ] = "",
@@ -165,6 +168,11 @@ def simulate(
     from neutrams.ir.program import Program
 
     shared.checked_format(format)
+    if record.get("signals") == recording.LIST:
+        recording.list_signals(program)
+        return
+    if not inputs:
+        raise typer.BadParameter("no samples are given", param_hint="--inputs")
     if outputs:
         driver.check_writable(outputs)
     with readable(program, suffix=".ntp") as path:
@@ -182,6 +190,7 @@ def simulate(
             seed=seed,
             monte_carlo=monte_carlo,
             jobs=jobs,
+            record=driver.Record(**record) if record else None,
             progress=bar,
         )
     if outputs:

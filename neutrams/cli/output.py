@@ -34,6 +34,11 @@ def show(*parts: RenderableType) -> None:
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in held.get().splitlines()))
 
 
+def show_lines(lines: Iterable[str]) -> None:
+    """Print lines as they are to stdout."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
 def width() -> int:
     """Return the columns that tables may take."""
     return console().width

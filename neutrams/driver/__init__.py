@@ -15,6 +15,7 @@ from neutrams.driver.outputs import check_writable
 from neutrams.driver.physics import described, load_physics
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress
+from neutrams.driver.recording import Record, signal_names
 from neutrams.driver.resources import LayerUse, Resources, resources
 from neutrams.driver.samples import Samples, load_samples
 from neutrams.driver.shares import Share
@@ -23,9 +24,11 @@ from neutrams.driver.sources import load_graph, load_module, load_target, save_m
 from neutrams.driver.sweeper import Sweep, sweep
 from neutrams.driver.trial import dry_run
 from neutrams.driver.verification import Verification, verify
+from neutrams.simulator.recording import DETAILS
 
 __all__ = [
     "CONFIDENCE",
+    "DETAILS",
     "EXPORTS",
     "GRAINS",
     "Cache",
@@ -39,6 +42,7 @@ __all__ = [
     "Preprocess",
     "Progress",
     "Quality",
+    "Record",
     "Resources",
     "Samples",
     "Share",
@@ -62,6 +66,7 @@ __all__ = [
     "parse_axes",
     "resources",
     "save_module",
+    "signal_names",
     "simulate",
     "sweep",
     "verify",

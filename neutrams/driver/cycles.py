@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neutrams.driver.progress import Progress
+from neutrams.driver.pace import Pace
+from neutrams.driver.progress import Progress, silent
+from neutrams.driver.recording import Record, session
 from neutrams.driver.resources import LayerUse, Resources
-from neutrams.ir.diagnostics import NeutramsError, error
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.program import Program
 from neutrams.simulator.cycle import CycleResult, Layout, Machine, lay_out, routers_of
 
 STREAM = 4
 """Inferences that follow one another, of which the time between two is taken."""
-SLICE = 100_000
-"""Clocks between two looks at the progress; Ctrl-C is heard there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,26 @@ class Cycles:
     """What the buffers of the fullest tile are sized for, so that no part waits for ever."""
     layers: dict[str, tuple[int, int]]
     """Clock of the first start and of the last result of one inference, by name of the values."""
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 def run_cycles(
-    program: Program, *, stream: int = STREAM, progress: Progress | None = None
+    program: Program,
+    *,
+    stream: int = STREAM,
+    record: Record | None = None,
+    progress: Progress | None = None,
 ) -> Cycles:
     """Run one inference, then a stream of them, clock by clock.
 
+    Args:
+        program: What runs.
+        stream: Inferences of the stream.
+        record: What is written down, as :func:`check_record` lets it pass.
+        progress: Told of clocks and items done.
+
     Raises:
-        NeutramsError: NT0570, the program runs in rounds.
+        NeutramsError: NT0570, the program runs in rounds; NT0020, a file cannot be written.
     """
     if any(op.name == "chip.round" for op in program.module["chip"].ops):
         raise NeutramsError(
@@ -56,8 +68,10 @@ def run_cycles(
             .note("it has no model yet of the time between two rounds")
             .help("leave out `--grain cycle`: the schedule counts rounds and their programming")
         )
-    one_layout, one = _run(program, 1, progress)
-    _, many = _run(program, stream, progress) if stream > 1 else (one_layout, one)
+    tell, chosen = progress or silent, record or Record()
+    lengths = dict.fromkeys([1, stream, chosen.inferences] if record else [1, stream])
+    made = {n: _run(program, n, record if n == chosen.inferences else None, tell) for n in lengths}
+    (one_layout, one, _), (_, many, _) = made[1], made[stream]
     clock_s = 1e-9 / program.target.machine.network.clock_ghz
     period = (many.clocks - one.clocks) / (stream - 1) if stream > 1 else one.clocks
     links = one.load[..., :4].sum()
@@ -73,6 +87,7 @@ def run_cycles(
         busiest_vector=float(many.tiles["vector_busy"].max()) / max(many.clocks, 1),
         buffer_bytes=int(one_layout.buffer_bytes.max(initial=0)),
         layers=_times(one_layout, one),
+        warnings=made[chosen.inferences][2] if record else (),
     )
 
 
@@ -102,18 +117,21 @@ def _measured(layer: LayerUse, cycles: Cycles) -> LayerUse:
 
 
 def _run(
-    program: Program, inferences: int, progress: Progress | None
-) -> tuple[Layout, CycleResult]:
+    program: Program, inferences: int, record: Record | None, tell: Progress
+) -> tuple[Layout, CycleResult, tuple[Diagnostic, ...]]:
     layout = lay_out(program, inferences=inferences)
     machine = Machine(layout.plan, routers_of(program.target))
     items = int(layout.plan.stations["items"].sum())
-    until, found = SLICE, machine.run(SLICE)
-    while not found.finished:
-        if progress is not None:
-            progress(f"clock {until:,}", int(found.stations["sent"].sum()), items)
-        until += SLICE
-        found = machine.run(until)
-    return layout, found
+    name = f"{inferences} inferences" if inferences > 1 else "one inference"
+    clock_s = 1e-9 / program.target.machine.network.clock_ghz
+    pace = Pace(tell, name, items=items, clock_s=clock_s)
+    with ExitStack() as stack:
+        writing = stack.enter_context(session(program, layout, record)) if record else None
+        runner = writing.recorder(machine) if writing is not None else machine
+        while not runner.advance(pace.next(machine.clock, int(machine.stations["sent"].sum()))):
+            pass
+        said = writing.close(machine.clock) if writing is not None else ()
+    return layout, machine.result(), said
 
 
 def _last_output(found: CycleResult) -> int:

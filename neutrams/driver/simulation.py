@@ -16,6 +16,7 @@ from neutrams.driver.monte_carlo import Spread, each_run
 from neutrams.driver.physics import load_physics
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
+from neutrams.driver.recording import Record, check_record
 from neutrams.driver.resources import Resources, resources
 from neutrams.driver.samples import Samples, SampleSource, load_samples
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
@@ -121,6 +122,7 @@ def simulate(
     seed: int = 0,
     monte_carlo: int = 1,
     jobs: int = 0,
+    record: Record | None = None,
     progress: Progress | None = None,
 ) -> Simulation:
     """Run a program on samples, preprocessed as it says.
@@ -143,14 +145,18 @@ def simulate(
         monte_carlo: Runs, each on a chip of its own. Draws for one thing do not depend on others,
             so run by run different physics meet the same chips.
         jobs: Runs at a time; 0 for one a processor.
+        record: Trace and waveform to write of the cycle grain.
         progress: Told how far the run is.
 
     Raises:
         NeutramsError: the samples do not fit (NT0520 to NT0529); physics are wrong, or not for this
-            program (NT0571, NT0572).
+            program (NT0571, NT0572); what should be recorded cannot be (NT0573 to NT0575).
     """
     tell = progress or silent
     main = program.module["main"]
+    if record is not None:
+        _check_grain(grain)
+        check_record(record, program)
     steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
     samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
     judge = _judge(metric, samples)
@@ -163,7 +169,7 @@ def simulate(
         expected = run_float(teacher, samples, tell)
     found = resources(program)
     by_op = {layer.name: layer.counts for layer in result.layers}
-    cycles = run_cycles(program, progress=tell) if grain == "cycle" else None
+    cycles = run_cycles(program, record=record, progress=tell) if grain == "cycle" else None
     if cycles is not None:
         at_once = batching(main).each
         found = with_cycles(found, cycles, samples=at_once)
@@ -183,11 +189,21 @@ def simulate(
         counts=total,
         layers=tuple(costs[: len(found.layers)]),
         others=tuple(costs[len(found.layers) :]),
-        warnings=(*cost.warnings(program.target.name), *_doubts(program, samples)),
+        warnings=(
+            *cost.warnings(program.target.name),
+            *_doubts(program, samples),
+            *(cycles.warnings if cycles is not None else ()),
+        ),
         cycles=cycles,
         physics=chances[0].physics if chances else None,
         spread=_spread(judge, results, samples) if chances else None,
     )
+
+
+def _check_grain(grain: Grain) -> None:
+    if grain != "cycle":
+        fault = error("NT0575", f"there is nothing to record at the `{grain}` grain")
+        raise NeutramsError(fault.help("run clock by clock: --grain cycle"))
 
 
 def _chances(program: Program, physics: Physics | str | None, seed: int, runs: int) -> list[Chance]:

@@ -71,7 +71,8 @@ def _cycles(found: Cycles | None) -> dict[str, Any] | None:
     """Return what the cycle grain measured; times of layers stand with the layers."""
     if found is None:
         return None
-    return {key: value for key, value in asdict(found).items() if key != "layers"}
+    said = ("layers", "warnings")
+    return {key: value for key, value in asdict(found).items() if key not in said}
 
 
 def _spread(found: Spread | None) -> dict[str, Any] | None:

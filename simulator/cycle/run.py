@@ -115,6 +115,11 @@ class Machine:
         Raises:
             Stuck: nothing is left to happen, and stations are not done.
         """
+        self.advance(until)
+        return self.result()
+
+    def advance(self, until: int) -> bool:
+        """Go on as :meth:`run` does, and say whether every station is done."""
         net = self.network
         more = True
         while more:
@@ -130,7 +135,7 @@ class Machine:
         if net.scalars[NOW] < until and self.counters[DONE] < len(self.stations):
             waiting = np.flatnonzero(self.stations["sent"] < self.stations["items"])
             raise Stuck(f"stations {waiting[:8].tolist()} wait for each other")
-        return self.result()
+        return bool(self.counters[DONE] == len(self.stations))
 
     def _tell(self) -> None:
         """Tell what was recorded, and make room."""

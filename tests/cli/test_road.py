@@ -224,3 +224,19 @@ def test_a_dry_run_writes_nothing(neutrams: Command, folder: Path) -> None:
     assert "NT0401" in refused.err
     rounds = neutrams("compile", "net.nt", "--dry-run", *small, "--rounds", "auto")
     assert "rounds" in rounds.out
+
+
+def test_a_run_clock_by_clock_is_written_down(neutrams: Command, folder: Path) -> None:
+    program = str(neutrams(*COMPILE) and folder / "net.ntp")
+    listed = neutrams("simulate", program, "--signals", "list")
+    assert listed.code == 0
+    assert {"core(0,0)", "bus(0)", "link(0,0)->(1,0)"} <= set(listed.out.splitlines())
+    run = ("simulate", program, "-i", "test.npz", "--grain", "cycle")
+    made = neutrams(*run, "--trace", "t.json", "--vcd", "t.vcd", "--signals", "core(0,*)")
+    assert made.code == 0, made.err
+    assert json.loads((folder / "t.json").read_text())["traceEvents"]
+    assert "$enddefinitions" in (folder / "t.vcd").read_text()
+    assert "core(0,0)" in neutrams(*run, "--vcd", "u.vcd", "--signals", "cor(0,0)").err
+    assert neutrams(*run, "--trace", "u.json", "--trace-detail", "all").code == 1
+    assert neutrams("simulate", program).code == 2
+    assert not list(folder.glob("u.*"))

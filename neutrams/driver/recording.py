@@ -1,0 +1,170 @@
+"""Write down what a run of the cycle grain does: a trace, and a waveform of chosen signals."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from neutrams.driver.layers import layers
+from neutrams.driver.outputs import check_writable
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
+from neutrams.ir.files import atomic_write
+from neutrams.ir.program import Program
+from neutrams.simulator import schedule
+from neutrams.simulator.cycle import Layout, Machine, lay_out
+from neutrams.simulator.network.kernel import NEVER
+from neutrams.simulator.recording import (
+    DETAILS,
+    Detail,
+    Places,
+    Recorder,
+    Signal,
+    Trace,
+    Waveform,
+    Window,
+    choose,
+    signals_of,
+)
+
+BINS = 1000
+"""Values of each counter in a trace, where the schedule is right about the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is written down of a run."""
+
+    trace: str | Path = ""
+    """Where the trace goes; it is compressed if the name ends in ``.gz``."""
+    vcd: str | Path = ""
+    """Where the waveform goes."""
+    signals: str = ""
+    """Signals of the waveform: names and patterns joined by commas."""
+    first: int = 0
+    """First clock that is recorded."""
+    last: int | None = None
+    """The clock behind the last one; ``None`` for the end of the run."""
+    bin: int = 0
+    """Clocks of each value of a counter; 0 for a thousandth of the scheduled latency."""
+    limit: int = 1_000_000
+    """Most spans and values of counters in a trace."""
+    detail: Detail = "items"
+    inferences: int = 1
+    """Inferences, one behind the other, of the run that is recorded."""
+
+    @property
+    def window(self) -> Window:
+        return Window(self.first, NEVER if self.last is None else self.last)
+
+
+def check_record(record: Record, program: Program) -> None:
+    """Refuse what cannot be recorded, before anything runs.
+
+    Raises:
+        NeutramsError: NT0574, there is no such signal; NT0575; NT0020, a file cannot be written.
+    """
+    if record.first < 0 or record.window.last <= record.first:
+        raise _wrong(f"clocks from {record.first} up to {record.last} are none")
+    if record.detail not in DETAILS:
+        raise _wrong(f"`{record.detail}` is no detail of a trace: " + " or ".join(DETAILS))
+    if min(record.bin, record.limit, record.inferences - 1) < 0:
+        raise _wrong("a bin, a limit of events or a number of inferences is negative")
+    if bool(record.vcd) != bool(record.signals):
+        fault = _wrong("a waveform takes a file and the signals to write")
+        raise NeutramsError(
+            fault.diagnostics[0].help("--vcd out.vcd --signals 'core(0,*),link(0,0)->(1,0)'")
+        )
+    for path in (record.trace, record.vcd):
+        if path:
+            check_writable(path)
+    if record.signals:
+        choose(record.signals, _signals(program))
+
+
+def signal_names(program: Program) -> list[str]:
+    """Return the name of every signal that a waveform of a program may show."""
+    return [signal.name for signal in _signals(program)]
+
+
+def _signals(program: Program) -> list[Signal]:
+    return signals_of(places_of(program, lay_out(program)))
+
+
+def places_of(program: Program, layout: Layout) -> Places:
+    """Return a layout's places, by the names of the program's layers."""
+    found = layers(program.module["main"])
+    names = {op.results[0].name: layer.name for layer in found for op in layer.ops}
+    return Places.of(program, layout, names)
+
+
+class Session:
+    """Files that are being written, machine after machine."""
+
+    def __init__(self, record: Record, trace: Trace | None, wave: Waveform | None) -> None:
+        self._record, self._trace, self._wave = record, trace, wave
+
+    def recorder(self, machine: Machine) -> Recorder:
+        return Recorder(machine, self._record.window, trace=self._trace, wave=self._wave)
+
+    def close(self, clock: int) -> tuple[Diagnostic, ...]:
+        """End the files, and return what there is to say of them."""
+        if self._wave is not None:
+            self._wave.close(clock)
+        if self._trace is None:
+            return ()
+        self._trace.close()
+        return _cut(self._trace, self._record, clock)
+
+
+@contextmanager
+def session(program: Program, layout: Layout, record: Record) -> Iterator[Session]:
+    """Yield a session; its files appear whole when the block ends well, or not at all.
+
+    Raises:
+        NeutramsError: NT0020, a file cannot be written.
+    """
+    places, window = places_of(program, layout), record.window
+    bounds = {"first": window.first, "last": window.last}
+    with ExitStack() as files:
+        trace, wave = None, None
+        if record.vcd:
+            chosen = choose(record.signals, signals_of(places))
+            wave = Waveform(files.enter_context(atomic_write(record.vcd)), places, chosen, **bounds)
+        if record.trace:
+            trace = Trace(
+                _opened(files, record.trace), places, bin=record.bin or usual_bin(program),
+                limit=record.limit, detail=record.detail, **bounds,
+            )  # fmt: skip
+        yield Session(record, trace, wave)
+
+
+def usual_bin(program: Program) -> int:
+    """Return a thousandth of the latency of the schedule in clocks, rounded to a power of two."""
+    clocks = schedule(program).latency_s * program.target.machine.network.clock_ghz * 1e9
+    return 1 << max(int(clocks / BINS).bit_length(), 0)
+
+
+def _opened(files: ExitStack, path: str | Path) -> IO[bytes]:
+    file = files.enter_context(atomic_write(path))
+    if not str(path).endswith(".gz"):
+        return file
+    packed = gzip.GzipFile("", "wb", 6, fileobj=file, mtime=0)
+    return cast(IO[bytes], files.enter_context(packed))
+
+
+def _cut(trace: Trace, record: Record, clock: int) -> tuple[Diagnostic, ...]:
+    """Say that a trace ends early."""
+    if trace.ended is None:
+        return ()
+    message = f"the trace ends at clock {trace.ended:,} of {clock:,}: it may hold {record.limit:,}"
+    found = warning("NT0573", f"{message} events")
+    found = found.help("join spans that touch: --trace-detail busy; or coarser counters")
+    return (found.help("or a window: --trace-from, --trace-to; or more: --trace-limit"),)
+
+
+def _wrong(message: str) -> NeutramsError:
+    return NeutramsError(error("NT0575", message))

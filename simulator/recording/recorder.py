@@ -1,0 +1,58 @@
+"""A machine that runs as any other, and is looked at on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neutrams.simulator.cycle import Machine
+from neutrams.simulator.network.kernel import NEVER
+from neutrams.simulator.network.state import I64
+from neutrams.simulator.recording.trace import Trace
+from neutrams.simulator.recording.vcd import Waveform
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The clocks that are recorded, from ``first`` up to, not including, ``last``."""
+
+    first: int = 0
+    last: int = NEVER
+
+
+class Recorder:
+    """Leads a machine through a run and tells a trace and a waveform what it does."""
+
+    def __init__(
+        self, machine: Machine, window: Window, *, trace: Trace | None, wave: Waveform | None
+    ) -> None:
+        self._machine, self._window = machine, window
+        self._trace, self._wave = trace, wave
+        machine.tell_starts(self._starts)
+        if trace is not None:
+            trace.look(machine)
+        if wave is not None:
+            machine.watch(wave.watch(machine.edges, machine.network.ports), wave.changes)
+
+    def advance(self, until: int) -> bool:
+        """Go on until a clock, as :meth:`Machine.advance`."""
+        finished = False
+        while self._machine.clock < until and not finished:
+            finished = self._machine.advance(min(until, self._next_look()))
+            clock = self._machine.clock
+            if self._trace is not None and clock <= self._window.last:
+                self._trace.look(self._machine, last=finished or clock == self._window.last)
+            if self._wave is not None:
+                self._wave.settle(clock)
+        return finished
+
+    def _next_look(self) -> int:
+        clock, last = self._machine.clock, self._window.last
+        if self._trace is None or clock >= last:
+            return NEVER
+        return min(self._trace.next_look(clock), last)
+
+    def _starts(self, rows: I64) -> None:
+        if self._trace is not None:
+            self._trace.starts(rows)
+        if self._wave is not None:
+            self._wave.starts(rows)

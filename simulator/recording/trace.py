@@ -1,0 +1,190 @@
+"""Traces in the trace-event format of Chrome, which Perfetto opens too.
+
+A process is a tile (its number is the tile's and 1), or a router that has no tile in use. Threads
+of a tile are its vector unit and its stations on crossbars: "X" events say when each works on an
+item. Counters ("C" events) belong to a process: flits over each link in each bin of clocks, clocks
+that the bus is taken for, bytes in the buffer and flits held by the router at the end of a bin.
+``ts`` and ``dur`` are microseconds, to the nanosecond; ``args`` hold exact clocks.
+
+Format: "Trace Event Format", Google, 2016. Events are written as they come, so that a trace of any
+length takes little memory.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import IO, Literal, get_args
+
+import numpy as np
+
+from neutrams.simulator.cycle import Machine
+from neutrams.simulator.network.kernel import NEVER
+from neutrams.simulator.network.state import I64
+from neutrams.simulator.recording.gauges import Gauges
+from neutrams.simulator.recording.places import Places
+
+Detail = Literal["items", "busy"]
+"""``items``: a span for each item of a station; ``busy``: spans that touch are one."""
+DETAILS: tuple[Detail, ...] = get_args(Detail)
+
+VECTOR_UNIT = 1
+"""Number of the thread of a tile's vector unit; stations on crossbars follow."""
+
+
+class Trace:
+    """A trace as it is written."""
+
+    def __init__(
+        self,
+        file: IO[bytes],
+        places: Places,
+        *,
+        bin: int,
+        first: int = 0,
+        last: int = NEVER,
+        limit: int = 1_000_000,
+        detail: Detail = "items",
+    ) -> None:
+        """Begin a trace.
+
+        Args:
+            file: Where it goes.
+            places: Of what runs.
+            bin: Clocks of each value of a counter.
+            first: First clock of the window.
+            last: The clock behind it.
+            limit: Most spans and values of counters; what comes later is left out.
+            detail: How spans are told.
+        """
+        self._file, self._limit, self._bin = file, limit, bin
+        self._first, self._last, self._detail = first, last, detail
+        self.events = 0
+        """Spans and values of counters that were written."""
+        self.ended: int | None = None
+        """The clock from which on nothing was written for want of room."""
+        self._separator = "\n"
+        self._clock_ns = places.clock_ns
+        self._since = 0
+        self._open: dict[int, list[int]] = {}
+        facts = {
+            "producer": "neutrams",
+            "clock_ns": places.clock_ns,
+            "bin_clocks": bin,
+            "first_clock": first,
+            "units": "ts, dur: microseconds; args.clock, args.clocks: clocks of the network",
+        }
+        head = f'{{"displayTimeUnit":"ns","otherData":{json.dumps(facts)},"traceEvents":['
+        file.write(head.encode())
+        self._known: set[tuple[int, int]] = set()
+        self.place(places)
+
+    def place(self, places: Places, *, base: int = 0) -> None:
+        """From now on tell of these stations, whose clocks count from ``base``."""
+        self._places, self._base = places, base
+        own = ~places.shared
+        self._pids = places.tiles + 1
+        self._tids = np.where(own, VECTOR_UNIT + 1 + np.arange(len(own)), VECTOR_UNIT)
+        self._names = [json.dumps(layer) for layer in places.layers]
+        self._gauges = Gauges.of(places)
+        for pid, title in self._gauges.processes:
+            self._meta("process_name", pid, 0, title)
+        for station, (pid, tid) in enumerate(zip(self._pids, self._tids, strict=True)):
+            title = places.title(station) if own[station] else "vector unit"
+            self._meta("thread_name", int(pid), int(tid), title)
+
+    def next_look(self, clock: int) -> int:
+        """Return the next clock at which the machine has to be looked at."""
+        gone = clock + self._base - self._first
+        then = (gone // self._bin + 1) * self._bin if gone >= 0 else 0
+        return self._first + then - self._base
+
+    def starts(self, rows: I64) -> None:
+        """Write the spans of items that were started: station, item, clock, clocks."""
+        begin = rows[:, 2] + self._base
+        inside = (rows[:, 3] > 0) & (begin + rows[:, 3] > self._first) & (begin < self._last)
+        kept = np.column_stack([rows[inside], np.ones(int(inside.sum()), np.int64)])
+        self._spans(kept.tolist() if self._detail == "items" else self._joined(kept.tolist()))
+
+    def look(self, machine: Machine, *, last: bool = False) -> None:
+        """Write the counters of the bin that ends now; ``last`` where no other follows."""
+        flow, level = self._gauges.flow(machine), self._gauges.level(machine)
+        clock = machine.clock + self._base
+        since, self._since = self._since, clock
+        if flow is None or clock == since or since < self._first:
+            return
+        self._counters(since, 0, flow, clock - since)
+        self._counters(clock, len(flow), level, 1)
+        if last:
+            self._counters(clock, 0, np.zeros_like(flow), 1)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._spans(list(self._open.values()))
+        self._open.clear()
+        self._file.write(b"\n]}\n")
+
+    def _joined(self, rows: list[list[int]]) -> list[list[int]]:
+        """Return the spans that are over: those that no item to come touches."""
+        over = []
+        for station, item, begin, clocks, count in rows:
+            held = self._open.get(station)
+            if held is not None and held[2] + held[3] == begin:
+                held[3] += clocks
+                held[4] += count
+                continue
+            if held is not None:
+                over.append(held)
+            self._open[station] = [station, item, begin, clocks, count]
+        return over
+
+    def _spans(self, rows: list[list[int]]) -> None:
+        each = self._places.layout.plan.stations["each"].tolist()
+        lines = []
+        for station, item, start, clocks, count in rows:
+            inference, nth = divmod(item, each[station])
+            begin = start + self._base
+            ts, end = self._ns(begin), self._ns(begin + clocks)
+            joined = f',"items":{count}' if self._detail == "busy" else ""
+            lines.append(
+                f'{{"ph":"X","pid":{self._pids[station]},"tid":{self._tids[station]},'
+                f'"ts":{_us(ts)},"dur":{_us(end - ts)},"name":{self._names[station]},'
+                f'"args":{{"inference":{inference},"item":{nth}{joined},'
+                f'"clock":{begin},"clocks":{clocks}}}}}'
+            )
+        self._write(lines, rows[0][2] + self._base if rows else 0)
+
+    def _counters(self, clock: int, first: int, values: I64, width: int) -> None:
+        ts, lines = _us(self._ns(clock)), []
+        for gauge, value in self._gauges.changed(first, values):
+            share = f',"utilisation":{value / width:.4g}' if gauge.unit == "flits" else ""
+            lines.append(
+                f'{{"ph":"C","pid":{gauge.pid},"tid":0,"ts":{ts},"name":"{gauge.name}",'
+                f'"args":{{"{gauge.unit}":{value}{share}}}}}'
+            )
+        self._write(lines, clock)
+
+    def _write(self, lines: list[str], clock: int) -> None:
+        room = self._limit - self.events
+        if len(lines) > room and self.ended is None:
+            self.ended = clock
+        kept = lines[:room]
+        self.events += len(kept)
+        self._put(kept)
+
+    def _put(self, lines: list[str]) -> None:
+        if lines:
+            self._file.write((self._separator + ",\n".join(lines)).encode())
+            self._separator = ",\n"
+
+    def _meta(self, name: str, pid: int, tid: int, title: str) -> None:
+        if (pid, tid) not in self._known:
+            self._known.add((pid, tid))
+            args = json.dumps({"name": title})
+            self._put([f'{{"ph":"M","pid":{pid},"tid":{tid},"name":"{name}","args":{args}}}'])
+
+    def _ns(self, clock: int) -> int:
+        return round(clock * self._clock_ns)
+
+
+def _us(ns: int) -> str:
+    return f"{ns // 1000}.{ns % 1000:03d}"

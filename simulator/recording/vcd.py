@@ -1,0 +1,151 @@
+"""Waveforms of chosen signals as a value change dump (IEEE 1364-2005, clause 18)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import IO
+
+import numpy as np
+
+from neutrams.simulator.cycle.watch import Watch
+from neutrams.simulator.network.kernel import NEVER
+from neutrams.simulator.network.state import I64, Records
+from neutrams.simulator.recording.places import Places
+from neutrams.simulator.recording.signals import Signal, watch_of
+
+_FIRST, _CODES = 33, 94
+"""Identifiers are spelt in the printable characters from ``!`` to ``~``."""
+
+
+class Waveform:
+    """A dump as it is written. Everything is kept as a step of a signal until its clock is over."""
+
+    def __init__(
+        self,
+        file: IO[bytes],
+        places: Places,
+        signals: Sequence[Signal],
+        *,
+        first: int = 0,
+        last: int = NEVER,
+    ) -> None:
+        """Begin a dump of some signals, from clock ``first`` up to, not including, ``last``."""
+        self._file, self._places = file, places
+        self._first, self._last = first, last
+        whole = float(places.clock_ns).is_integer()
+        self._tick = places.clock_ns if whole else 1000 * places.clock_ns
+        watched = ("link", "router", "bus", "buffer")
+        self._watched = [s for kind in watched for s in signals if s.kind == kind]
+        self._signals = [*self._watched, *(s for s in signals if s.kind not in watched)]
+        self._links = sum(signal.kind == "link" for signal in self._watched)
+        self._of: list[list[int]] = [[] for _ in places.layers]
+        for number, signal in enumerate(self._signals):
+            for station in signal.stations:
+                self._of[station].append(number)
+        self._value = np.zeros(len(self._signals), np.int64)
+        self._level = self._value.copy()
+        self._steps: list[I64] = []
+        self._begun = False
+        self._written = -1
+        self._file.write(self._header("1 ns" if whole else "1 ps").encode())
+
+    def watch(self, edges: Records, ports: Records) -> Watch:
+        """Return what a machine has to watch."""
+        return watch_of(self._watched, self._places, edges, ports)
+
+    def starts(self, rows: I64) -> None:
+        """Take up items that were started: station, item, clock, clocks."""
+        steps = [
+            step
+            for station, _, clock, clocks in rows.tolist()
+            if clocks > 0
+            for number in self._of[station]
+            for step in ((clock, number, 1), (clock + clocks, number, -1))
+        ]
+        self._steps.append(np.array(steps, np.int64).reshape(-1, 3))
+
+    def changes(self, rows: I64) -> None:
+        """Take up changes of what is watched: signal, clock, value."""
+        steps = []
+        for number, clock, value in rows.tolist():
+            if number < self._links:
+                steps += [(clock, number, 1), (clock + 1, number, -1)]
+            else:
+                steps.append((clock, number, value - self._level[number]))
+                self._level[number] = value
+        self._steps.append(np.array(steps, np.int64).reshape(-1, 3))
+
+    def settle(self, clock: int) -> None:
+        """Write what happened before a clock: nothing more will come of that."""
+        if not self._steps:
+            return
+        steps = np.concatenate(self._steps)
+        over = steps[:, 0] < clock
+        self._steps = [steps[~over]]
+        self._write(steps[over])
+
+    def close(self, clock: int) -> None:
+        """Write what is left, up to the clock in which the run ended."""
+        self.settle(NEVER)
+        self._begin()
+        end = min(clock, self._last)
+        if end > self._written:
+            self._file.write(f"#{self._time(end)}\n".encode())
+
+    def _write(self, steps: I64) -> None:
+        pairs, index = np.unique(steps[:, :2], axis=0, return_inverse=True)
+        change = np.bincount(index.reshape(-1), steps[:, 2], len(pairs)).astype(np.int64)
+        lines: list[str] = []
+        for (clock, number), step in zip(pairs.tolist(), change.tolist(), strict=True):
+            if clock >= self._last:
+                break
+            if clock >= self._first:
+                self._begin()
+            self._value[number] += step
+            if step == 0 or clock < self._first:
+                continue
+            if clock > self._written:
+                lines.append(f"#{self._time(clock)}")
+                self._written = clock
+            lines.append(self._spelt(number))
+        if lines:
+            self._file.write(("\n".join(lines) + "\n").encode())
+
+    def _begin(self) -> None:
+        """Write the values with which the window begins."""
+        if self._begun:
+            return
+        self._begun, self._written = True, self._first
+        values = "\n".join(self._spelt(number) for number in range(len(self._signals)))
+        self._file.write(f"#{self._time(self._first)}\n$dumpvars\n{values}\n$end\n".encode())
+
+    def _spelt(self, number: int) -> str:
+        value, code = int(self._value[number]), _code(number)
+        if self._signals[number].width == 1:
+            return f"{value}{code}"
+        return f"b{value:b} {code}"
+
+    def _time(self, clock: int) -> int:
+        return round(clock * self._tick)
+
+    def _header(self, timescale: str) -> str:
+        lines = [
+            "$version neutrams $end",
+            f"$comment one clock is {self._tick:.12g} x {timescale} $end",
+            f"$timescale {timescale} $end",
+            "$scope module chip $end",
+        ]
+        for number, signal in enumerate(self._signals):
+            size = f" [{signal.width - 1}:0]" if signal.width > 1 else ""
+            lines.append(f"$var wire {signal.width} {_code(number)} {signal.word}{size} $end")
+        return "\n".join([*lines, "$upscope $end", "$enddefinitions $end", ""])
+
+
+def _code(number: int) -> str:
+    """Return the identifier of a signal, the shortest there is."""
+    code = ""
+    while True:
+        code += chr(_FIRST + number % _CODES)
+        number = number // _CODES - 1
+        if number < 0:
+            return code

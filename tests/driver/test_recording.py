@@ -1,0 +1,262 @@
+"""Traces and waveforms of the cycle grain: whole, of the right form, and of one mind."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import neutrams
+from neutrams import driver
+from neutrams.driver.cycles import run_cycles
+from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.program import Program
+from neutrams.simulator.cycle import CycleResult, Layout, Machine, lay_out, routers_of
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SPREAD = {"tile.cores": 1, "core.crossbars": 1, "network.clock_ghz": 1.2}
+"""Tiles of one crossbar, so that there is traffic; clocks that are no whole nanoseconds."""
+Events = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    return driver.compile(
+        EXAMPLES / "mnist8_cntk.onnx",
+        calibration=EXAMPLES / "digits_calibration.npz",
+        overrides=SPREAD,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(program: Program) -> tuple[Layout, CycleResult]:
+    layout = lay_out(program)
+    return layout, Machine(layout.plan, routers_of(program.target)).run()
+
+
+@pytest.fixture(scope="module")
+def trace(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Events:
+    return traced(program, tmp_path_factory.mktemp("trace") / "out.json")
+
+
+def traced(program: Program, path: Path, **how: Any) -> Events:
+    run_cycles(program, stream=1, record=neutrams.Record(trace=path, **how))
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        content = gzip.decompress(content)
+    events: Events = json.loads(content)["traceEvents"]
+    return events
+
+
+def spans(events: Events) -> Events:
+    return [event for event in events if event["ph"] == "X"]
+
+
+def test_a_trace_has_the_form_that_viewers_read(trace: Events) -> None:
+    """Chrome's trace-event format: kinds, whole ids, times in microseconds, spans that nest."""
+    required = {"X": {"pid", "tid", "ts", "dur", "name"}, "C": {"pid", "ts", "name", "args"}}
+    required["M"] = {"pid", "name", "args"}
+    named = {(e["pid"], e["tid"], e["name"]) for e in trace if e["ph"] == "M"}
+    assert len(named) == sum(event["ph"] == "M" for event in trace)
+    ends: dict[tuple[int, int], float] = {}
+    for event in trace:
+        assert required[event["ph"]] <= event.keys()
+        assert isinstance(event["pid"], int)
+        assert (event["pid"], 0, "process_name") in named
+        if event["ph"] == "X":
+            lane = event["pid"], event["tid"]
+            assert (*lane, "thread_name") in named
+            assert event["ts"] >= ends.get(lane, 0.0) - 1e-9
+            ends[lane] = event["ts"] + event["dur"]
+            assert event["ts"] == pytest.approx(event["args"]["clock"] / 1200, abs=0.6e-3)
+        if event["ph"] == "C":
+            assert all(isinstance(value, int | float) for value in event["args"].values())
+
+
+def test_spans_add_up_to_the_clocks_at_work(
+    program: Program, run: tuple[Layout, CycleResult], trace: Events
+) -> None:
+    _, found = run
+    threads: dict[tuple[int, int], int] = {}
+    for span in spans(trace):
+        lane = span["pid"] - 1, span["tid"]
+        threads[lane] = threads.get(lane, 0) + span["args"]["clocks"]
+    crossbars = found.stations["shared"] == 0
+    busy = found.stations["busy"].astype(int)
+    own = [(t, 2 + i) for i, t in enumerate(found.stations["tile"].tolist())]
+    for station in np.flatnonzero(crossbars & (busy > 0)):
+        assert threads.pop(own[station]) == busy[station]
+    for tile in np.flatnonzero(found.tiles["vector_busy"]).tolist():
+        assert threads.pop((tile, 1)) == found.tiles["vector_busy"][tile]
+    assert not threads
+    layers = {layer.name for layer in driver.resources(program).layers}
+    assert {span["name"] for span in spans(trace)} <= layers
+
+
+def counted(events: Events, name: str, key: str, clock_us: float, bin: int) -> float:
+    """Return what a counter of bins adds up to: each value holds until the next.
+
+    Times are of whole nanoseconds, so up to one clock is rounding.
+    """
+    mine = [e for e in events if e["ph"] == "C" and e["name"] == name]
+    clocks = [round(e["ts"] / clock_us) for e in mine]
+    total = 0.0
+    for event, (clock, then) in zip(mine, pairwise(clocks), strict=False):
+        total += event["args"][key] * -(-(then - clock - 1) // bin)
+    assert not mine or mine[-1]["args"][key] == 0
+    return total
+
+
+def test_flits_of_a_link_add_up_to_its_load(
+    program: Program, run: tuple[Layout, CycleResult], tmp_path: Path
+) -> None:
+    _, found = run
+    bin = 64
+    events = traced(program, tmp_path / "bins.json.gz", bin=bin)
+    step = {0: (1, 0), 1: (-1, 0), 2: (0, -1), 3: (0, 1)}
+    links = 0
+    for (y, x, port), flits in np.ndenumerate(found.load[..., :4]):
+        load = int(flits)
+        name = f"link({x},{y})->({x + step[port][0]},{y + step[port][1]})"
+        assert counted(events, name, "flits", 1 / 1200, bin) == load
+        links += load > 0
+    assert links > 5
+    fullest = max(e["args"]["bytes"] for e in events if e["name"] == "buffer")
+    assert 0 < fullest <= run[0].buffer_bytes.max()
+    for event in events:
+        if event["name"].startswith("link"):
+            assert event["args"]["utilisation"] <= 1
+
+
+def test_what_is_recorded_changes_no_result(program: Program, tmp_path: Path) -> None:
+    plain = run_cycles(program)
+    record = neutrams.Record(
+        tmp_path / "a.json", tmp_path / "a.vcd", "core(*),link(*),buffer(*),bus(*)", bin=7
+    )
+    assert run_cycles(program, record=record) == plain
+
+
+def test_spans_that_touch_can_be_one(program: Program, trace: Events, tmp_path: Path) -> None:
+    joined = spans(traced(program, tmp_path / "busy.json", detail="busy"))
+    assert len(joined) < len(spans(trace))
+    clocks, wanted = (sum(s["args"]["clocks"] for s in each) for each in (joined, spans(trace)))
+    assert clocks == wanted
+    assert sum(s["args"]["items"] for s in joined) == len(spans(trace))
+
+
+def test_a_window_is_what_the_whole_trace_shows_there(
+    program: Program, trace: Events, tmp_path: Path
+) -> None:
+    first, last = 20_000, 30_000
+    part = spans(traced(program, tmp_path / "part.json", first=first, last=last))
+    begin = [(span, span["args"]["clock"], span["args"]["clocks"]) for span in spans(trace)]
+    assert part == [span for span, at, clocks in begin if at < last and at + clocks > first]
+    assert 0 < len(part) < len(spans(trace))
+
+
+def test_a_trace_ends_at_its_limit_and_says_so(
+    program: Program, trace: Events, tmp_path: Path
+) -> None:
+    record = neutrams.Record(tmp_path / "short.json", limit=200)
+    found = run_cycles(program, record=record)
+    (said,) = found.warnings
+    assert said.code == "NT0573"
+    assert "it may hold 200 events" in said.message
+    events = json.loads((tmp_path / "short.json").read_text())["traceEvents"]
+    assert sum(event["ph"] != "M" for event in events) == 200
+
+
+Waves = dict[str, list[tuple[int, int]]]
+
+
+def parsed(path: Path) -> tuple[Waves, float]:
+    """Read a value change dump: for each name the times and values, and picoseconds of a tick."""
+    head, _, body = path.read_text().partition("$enddefinitions $end\n")
+    (unit,) = re.findall(r"\$timescale 1 (\w+) \$end", head)
+    names = dict(re.findall(r"\$var wire \d+ (\S+) (\S+)(?: \[\d+:0\])? \$end", head))
+    waves: Waves = {name: [] for name in names.values()}
+    now = -1
+    for line in body.splitlines():
+        if line.startswith("#"):
+            assert int(line[1:]) > now
+            now = int(line[1:])
+        elif line.startswith("b"):
+            value, code = line[1:].split()
+            waves[names[code]].append((now, int(value, 2)))
+        elif not line.startswith("$"):
+            waves[names[line[1:]]].append((now, int(line[0])))
+    return waves, {"ns": 1000.0, "ps": 1.0}[unit]
+
+
+def at_work(events: Events, pid: int) -> Iterator[tuple[int, int]]:
+    """Yield when the number of spans on crossbars of a tile changes, and to what."""
+    steps: dict[int, int] = {}
+    for span in spans(events):
+        if span["pid"] == pid and span["tid"] > 1:
+            begin, clocks = span["args"]["clock"], span["args"]["clocks"]
+            steps[begin] = steps.get(begin, 0) + 1
+            steps[begin + clocks] = steps.get(begin + clocks, 0) - 1
+    level = 0
+    for clock in sorted(steps):
+        level += steps[clock]
+        if steps[clock]:
+            yield clock, level
+
+
+def test_a_waveform_agrees_with_the_trace(
+    program: Program, run: tuple[Layout, CycleResult], trace: Events, tmp_path: Path
+) -> None:
+    layout, found = run
+    path = tmp_path / "out.vcd"
+    text = "core(*, 0), link(*), buffer(*), bus(0)"
+    run_cycles(program, stream=1, record=neutrams.Record(vcd=path, signals=text))
+    waves, unit = parsed(path)
+    clock = 1e3 / 1.2 / unit
+    waves = {n: [(round(t / clock), v) for t, v in wave] for n, wave in waves.items()}
+    for name, wave in waves.items():
+        changes = [value for _, value in wave]
+        assert all(a != b for a, b in pairwise(changes)), name
+        if name.startswith("core"):
+            tile = int(name.split("_")[1])
+            assert wave[1:] == list(at_work(trace, tile + 1))
+    flits = sum(
+        then - now
+        for name, wave in waves.items()
+        if name.startswith("link")
+        for (now, value), (then, _) in pairwise(wave)
+        if value
+    )
+    assert flits == found.load[..., :4].sum()
+    for event in trace:
+        if event["name"] == "buffer":
+            router = int(layout.plan.routers[event["pid"] - 1])
+            mesh = program.target.machine.network.columns
+            wave = waves[f"buffer_{router % mesh}_{router // mesh}"]
+            at = round(event["ts"] * 1200)
+            tiles = np.unique(layout.plan.stations["tile"])
+            if (layout.plan.routers[tiles] == router).sum() == 1:
+                assert [v for t, v in wave if t < at][-1] == event["args"]["bytes"]
+
+
+def test_unknown_signals_and_windows_are_refused(program: Program, tmp_path: Path) -> None:
+    x = np.zeros((1, 1, 28, 28), np.float32)
+    wrong: dict[str, dict[str, Any]] = {
+        "NT0574": {"vcd": tmp_path / "a.vcd", "signals": "core(0,0),cor(0,1)"},
+        "NT0575": {"trace": tmp_path / "a.json", "first": 5, "last": 5},
+        "NT0020": {"trace": tmp_path / "none" / "a.json"},
+    }
+    for code, how in wrong.items():
+        with pytest.raises(NeutramsError, match=code) as fault:
+            neutrams.simulate(program, x, grain="cycle", record=neutrams.Record(**how))
+        if code == "NT0574":
+            assert "core(0,0)" in str(fault.value)
+    with pytest.raises(NeutramsError, match="NT0575"):
+        neutrams.simulate(program, x, record=neutrams.Record(tmp_path / "a.json"))
+    assert not list(tmp_path.iterdir())
