@@ -3,7 +3,8 @@
 The file is a ZIP archive, uncompressed, without pickles:
 
     program.nt            the module in text form
-    weights.safetensors   its larger arrays, by the keys the text names
+    weights.safetensors   its larger arrays, by the keys the text names; where a map of the file
+                          may be used as it is
     target.json           the resolved target
     manifest.json         format, versions, options, and the SHA-256 of the other members
 """
@@ -14,10 +15,12 @@ import dataclasses
 import hashlib
 import json
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neutrams.ir.archive import add_member, map_member
 from neutrams.ir.diagnostics import NeutramsError, Place, error
 from neutrams.ir.files import atomic_write
 from neutrams.ir.graph import Module
@@ -33,6 +36,7 @@ from neutrams.ir.target import (
     Target,
     Tile,
 )
+from neutrams.ir.tensor_file import pack, unpack
 from neutrams.ir.types import Array
 
 FORMAT = 1
@@ -64,50 +68,55 @@ class Program:
         Raises:
             NeutramsError: NT0020, the file cannot be written.
         """
-        members = self.members()
+        members = self._members()
         with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
-            for name, data in members.items():
-                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+            for name, pieces in members.items():
+                add_member(archive, name, pieces)
 
     def members(self) -> dict[str, bytes]:
         """Return the content of each member of the file."""
-        from safetensors.numpy import save
+        return {name: b"".join(pieces) for name, pieces in self._members().items()}
 
+    def _members(self) -> dict[str, list[bytes | memoryview]]:
         from neutrams.ir.text import print_module
 
         store: dict[str, Array] = {}
         text = print_module(self.module, store)
-        parts = {
-            _TEXT: text.encode(),
-            _WEIGHTS: save({key: _contiguous(store[key]) for key in sorted(store)}),
-            _TARGET: _json(dataclasses.asdict(dataclasses.replace(self.target, source=""))),
+        chip = dataclasses.asdict(dataclasses.replace(self.target, source=""))
+        parts: dict[str, list[bytes | memoryview]] = {
+            _TEXT: [text.encode()],
+            _WEIGHTS: list(pack(store)),
+            _TARGET: [_json(chip)],
         }
-        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
+        hashes = {name: _sha256(pieces) for name, pieces in parts.items()}
         manifest = {"format": FORMAT, **self.manifest, "sha256": hashes}
-        return {**parts, _MANIFEST: _json(manifest)}
+        return {**parts, _MANIFEST: [_json(manifest)]}
 
     @staticmethod
-    def load(path: str | Path) -> Program:
-        """Read a program file.
+    def load(path: str | Path, *, check: bool = True) -> Program:
+        """Read a program file. Its weights are mapped: read when used, shared among processes.
+
+        Args:
+            path: The file.
+            check: Compare hashes; not needed for a file that was checked just before.
 
         Raises:
             NeutramsError: NT0021, it is not a program or is damaged; NT0022, it is newer.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
         from neutrams.ir.text import parse
 
         parts = _read(Path(path))
-        manifest = _manifest(Path(path), parts[_MANIFEST])
-        _check(Path(path), manifest, parts)
+        manifest = _manifest(Path(path), bytes(parts[_MANIFEST]))
+        if check:
+            _check(Path(path), manifest, parts)
         try:
-            weights = load(parts[_WEIGHTS])
-        except SafetensorError as fault:
+            weights = unpack(parts[_WEIGHTS])
+        except ValueError as fault:
             raise _damaged(Path(path), str(fault)) from None
-        module = parse(parts[_TEXT].decode(), file=f"{path}/{_TEXT}", weights=weights)
+        text = bytes(parts[_TEXT]).decode()
+        module = parse(text, file=f"{path}/{_TEXT}", weights=weights, trusted=True)
         try:
-            target = _target(json.loads(parts[_TARGET]))
+            target = _target(json.loads(bytes(parts[_TARGET])))
         except (KeyError, TypeError, ValueError) as fault:
             why = f"its chip is not spelt as in this version: {fault}"
             raise _damaged(Path(path), why) from None
@@ -115,14 +124,16 @@ class Program:
         return Program(module, target, kept)
 
 
-def _read(path: Path) -> dict[str, bytes]:
+def _read(path: Path) -> dict[str, memoryview]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             if sum(item.file_size for item in archive.infolist()) > _LIMIT:
                 raise _damaged(path, "it claims more than 64 GiB")
             if any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist()):
                 raise _damaged(path, "a member is compressed; programs are stored as they are")
-            return {name: archive.read(name) for name in (_TEXT, _WEIGHTS, _TARGET, _MANIFEST)}
+            weights = map_member(file, archive.getinfo(_WEIGHTS))
+            small = {name: archive.read(name) for name in (_TEXT, _TARGET, _MANIFEST)}
+            return {_WEIGHTS: weights, **{name: memoryview(data) for name, data in small.items()}}
     except (zipfile.BadZipFile, KeyError) as fault:
         raise _damaged(path, str(fault)) from None
     except OSError as fault:
@@ -140,7 +151,7 @@ def _manifest(path: Path, data: bytes) -> dict[str, Any]:
     return manifest
 
 
-def _check(path: Path, manifest: dict[str, Any], parts: dict[str, bytes]) -> None:
+def _check(path: Path, manifest: dict[str, Any], parts: dict[str, memoryview]) -> None:
     if manifest["format"] > FORMAT:
         raise NeutramsError(
             error("NT0022", f"`{path}` is of format {manifest['format']}; newest known is {FORMAT}")
@@ -196,7 +207,8 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _contiguous(array: Array) -> Array:
-    import numpy as np
-
-    return np.ascontiguousarray(array)
+def _sha256(pieces: Iterable[bytes | memoryview]) -> str:
+    state = hashlib.sha256()
+    for piece in pieces:
+        state.update(piece)
+    return state.hexdigest()

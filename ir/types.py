@@ -238,3 +238,9 @@ def broadcast(*shapes: Shape) -> Shape:
 
 def _show(shapes: Iterable[Shape]) -> str:
     return " and ".join("[" + ", ".join(map(str, shape)) + "]" for shape in shapes)
+
+
+def raw_bytes(array: Array) -> memoryview:
+    """Return the bytes of an array in C order, little endian, without a copy where it lies so."""
+    ordered = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return ordered.reshape(-1).view(np.uint8).data

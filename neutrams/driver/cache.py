@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph, Module
 from neutrams.ir.program import Program
 from neutrams.ir.text import print_module
-from neutrams.ir.types import Array
+from neutrams.ir.types import Array, raw_bytes
 
 LIMIT_BYTES = 1 << 30
 """What a cache may hold; the entries longest unused go first."""
@@ -86,7 +84,7 @@ def arrays_digest(arrays: Iterable[tuple[str, Array]]) -> str:
     state = hashlib.sha256()
     for name, array in arrays:
         state.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        state.update(np.ascontiguousarray(array).tobytes())
+        state.update(raw_bytes(array))
     return state.hexdigest()
 
 
