@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,6 +30,16 @@ from neutrams.simulator.vector import evaluate
 
 Progress = Callable[[int, int], None]
 """Called with the samples done and their number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What runs batches in place of this process's threads."""
+
+    pool: Executor
+    workers: int
+    run: Callable[..., Mapping[str, Array]]
+    """Picklable, where the pool is one of processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,7 @@ def simulate(
     batch: int | None = None,
     threads: int | None = None,
     chance: Chance | None = None,
+    elsewhere: Elsewhere | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Run every sample through the program's ``main`` graph and count events.
@@ -71,15 +82,22 @@ def simulate(
         threads: Batches at a time; by default one a processor.
         chance: What is not ideal, and the random numbers of this run; results then do not depend
             on ``batch`` either.
+        elsewhere: Where to run batches, with this program and chance; by default here.
         progress: Told of samples done.
 
     Raises:
         NeutramsError: NT0521 to NT0524, the inputs do not fit the graph; every fault at once.
     """
-    graph = program.module["main"]
-    runner = Runner(graph, program_rounds(program), chance)
+    run = elsewhere.run if elsewhere is not None else Runner.of(program, chance).at
     ran = run_batched(
-        graph, inputs, runner.at, numbered=True, batch=batch, threads=threads, progress=progress
+        program.module["main"],
+        inputs,
+        run,
+        numbered=True,
+        batch=batch,
+        threads=threads,
+        elsewhere=elsewhere,
+        progress=progress,
     )
     return Result(
         outputs=ran.outputs,
@@ -106,6 +124,7 @@ def run_batched(
     numbered: bool = False,
     batch: int | None = None,
     threads: int | None = None,
+    elsewhere: Elsewhere | None = None,
     progress: Progress | None = None,
 ) -> Batched:
     """Give ``run`` the samples batch by batch, and join the outputs it returns by name.
@@ -125,7 +144,7 @@ def run_batched(
         (real, partial(run, part, number * size) if numbered else partial(run, part))
         for number, (real, part) in work
     )
-    for real, found in _concurrently(tasks, threads or os.cpu_count() or 1):
+    for real, found in _concurrently(tasks, threads or os.cpu_count() or 1, elsewhere):
         parts.append({k: _kept(a, real, how) for k, a in found.items()})
         done += real
         if progress is not None:
@@ -136,25 +155,33 @@ def run_batched(
 def _concurrently(
     work: Iterator[tuple[int, Callable[[], Mapping[str, Array]]]],
     threads: int,
+    elsewhere: Elsewhere | None,
 ) -> Iterator[tuple[int, Mapping[str, Array]]]:
-    """Run batches in order on all cores, one thread each; results do not depend on how many.
-
-    Many products are too small for a BLAS that spreads each one over the cores.
-    """
+    """Run batches in order on all cores, one thread each; results do not depend on how many."""
+    if elsewhere is not None:
+        yield from _in_order(work, elsewhere.pool, elsewhere.workers)
+        return
+    # many products are too small for a BLAS that spreads each one over the cores
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        queue: deque[tuple[int, Future[Mapping[str, Array]]]] = deque()
-        try:
-            for real, run in work:
-                queue.append((real, pool.submit(run)))
-                if len(queue) > threads:
-                    first, future = queue.popleft()
-                    yield first, future.result()
-            while queue:
+        yield from _in_order(work, pool, threads)
+
+
+def _in_order(
+    work: Iterator[tuple[int, Callable[[], Mapping[str, Array]]]], pool: Executor, workers: int
+) -> Iterator[tuple[int, Mapping[str, Array]]]:
+    queue: deque[tuple[int, Future[Mapping[str, Array]]]] = deque()
+    try:
+        for real, run in work:
+            queue.append((real, pool.submit(run)))
+            if len(queue) > workers:
                 first, future = queue.popleft()
                 yield first, future.result()
-        finally:
-            for _, future in queue:
-                future.cancel()
+        while queue:
+            first, future = queue.popleft()
+            yield first, future.result()
+    finally:
+        for _, future in queue:
+            future.cancel()
 
 
 class Runner:
@@ -182,6 +209,11 @@ class Runner:
         self._last = {
             value: step for step in self._steps for op in step.ops for value in op.present
         }
+
+    @staticmethod
+    def of(program: Program, chance: Chance | None = None) -> Runner:
+        """Return a program's ``main`` graph ready to run."""
+        return Runner(program.module["main"], program_rounds(program), chance)
 
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the graph's outputs by name; equal, bit for bit, to the interpreter's."""

@@ -158,7 +158,12 @@ def simulate(
     monte_carlo: Annotated[
         int, typer.Option("--monte-carlo", min=1, help="Runs, each on a chip of its own.")
     ] = 1,
-    jobs: Annotated[int, typer.Option(min=0, help="Runs at a time; 0: one a processor.")] = 0,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", "-j", min=0, help="Processes; 0: one, whose threads use all processors."
+        ),
+    ] = 0,
     format: shared.Format = "text",
 ) -> None:
     """Simulate a program on samples: accuracy, latency, energy, area, utilisation."""

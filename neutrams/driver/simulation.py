@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
 
 from neutrams.costs import Charge, charge
+from neutrams.driver.crew import Crew, crew
 from neutrams.driver.cycles import Cycles, run_cycles, with_cycles
 from neutrams.driver.metrics import Metric, default_metric, metric_named
 from neutrams.driver.monte_carlo import Spread, each_run
@@ -144,7 +146,9 @@ def simulate(
         seed: Of all that physics draw; the same seed gives the same chips.
         monte_carlo: Runs, each on a chip of its own. Draws for one thing do not depend on others,
             so run by run different physics meet the same chips.
-        jobs: Runs at a time; 0 for one a processor.
+        jobs: Processes to spread batches and runs over, which all map the same program. With 0 and
+            1 this process alone does it: its threads use all processors, and of several runs it
+            does as many at a time as there are processors, or one. Results are the same.
         record: Trace and waveform to write of the cycle grain.
         progress: Told how far the run is.
 
@@ -161,12 +165,13 @@ def simulate(
     samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
     judge = _judge(metric, samples)
     chances = _chances(program, physics, seed, monte_carlo)
-    results = _runs(program, samples, chances, batch, jobs, tell)
-    result = results[0]
     teacher = program.module.graphs.get("float") if compare else None
     expected = reference
-    if reference is None and teacher is not None:
-        expected = run_float(teacher, samples, tell)
+    with crew(program, samples.inputs, jobs) as helpers:
+        results = _runs(program, samples, chances, batch, jobs, helpers, tell)
+        if reference is None and teacher is not None:
+            expected = run_float(teacher, samples, tell, helpers)
+    result = results[0]
     found = resources(program)
     by_op = {layer.name: layer.counts for layer in result.layers}
     cycles = run_cycles(program, record=record, progress=tell) if grain == "cycle" else None
@@ -225,6 +230,7 @@ def _runs(
     chances: Sequence[Chance],
     batch: int | None,
     jobs: int,
+    helpers: Crew | None,
     tell: Progress,
 ) -> list[Result]:
     """Return the result of every run, or the one exact result."""
@@ -236,18 +242,23 @@ def _runs(
                 samples.inputs,
                 batch=batch,
                 chance=chance,
+                elsewhere=helpers and helpers.batches(chance),
                 progress=lambda n, of: tell("simulating", n, of),
             )
         ]
 
     done = itertools.count(1)
 
-    def work(number: int, threads: int) -> Result:
-        chance = chances[number]
-        found = run(program, samples.inputs, batch=batch, threads=threads, chance=chance)
+    def told(found: Result) -> Result:
         tell("simulating", next(done), len(chances))
         return found
 
+    def work(number: int, threads: int) -> Result:
+        chance = chances[number]
+        return told(run(program, samples.inputs, batch=batch, threads=threads, chance=chance))
+
+    if helpers is not None:
+        return [told(found) for found in helpers.each_run(chances, batch)]
     return each_run(work, len(chances), jobs=jobs)
 
 
@@ -265,13 +276,17 @@ def _network(cycles: Cycles, *, inferences: int) -> dict[str, int]:
     return {event: count * inferences for event, count in counts.items() if count}
 
 
-def run_float(graph: Graph, samples: Samples, tell: Progress) -> dict[str, Array]:
+def run_float(
+    graph: Graph, samples: Samples, tell: Progress, helpers: Crew | None = None
+) -> dict[str, Array]:
     """Return the float network's outputs on the samples."""
+    elsewhere = helpers and helpers.floats()
     return run_batched(
         graph,
         samples.inputs,
-        lambda part: interpret(graph, part),
+        elsewhere.run if elsewhere else partial(interpret, graph),
         batch=FLOAT_BATCH,
+        elsewhere=elsewhere,
         progress=lambda done, total: tell("running the float network", done, total),
     ).outputs
 

@@ -1,0 +1,97 @@
+"""Processes that simulate parts of one run: they map the same program, and so hold it once."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from neutrams.driver.processes import processes
+from neutrams.ir.interpreter import interpret
+from neutrams.ir.program import Program
+from neutrams.ir.tensor_file import pack, unpack
+from neutrams.ir.types import Array
+from neutrams.simulator import Elsewhere, Result, Runner, simulate
+from neutrams.simulator.physics.matrix import Chance
+
+_PROGRAM, _SAMPLES = "program.ntp", "samples.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Processes, and the folder with what they read."""
+
+    pool: Executor
+    jobs: int
+    folder: Path
+
+    def batches(self, chance: Chance | None) -> Elsewhere:
+        """Return where batches of the program run."""
+        return Elsewhere(self.pool, self.jobs, _Batch(self.folder, chance))
+
+    def floats(self) -> Elsewhere:
+        """Return where batches of the float network run."""
+        return Elsewhere(self.pool, self.jobs, _FloatBatch(self.folder))
+
+    def each_run(self, chances: Sequence[Chance], batch: int | None) -> Iterator[Result]:
+        """Yield what each of several runs of all samples gives, in order."""
+        futures = [self.pool.submit(_whole, self.folder, chance, batch) for chance in chances]
+        return (future.result() for future in futures)
+
+
+@contextmanager
+def crew(program: Program, samples: Mapping[str, Array], jobs: int) -> Iterator[Crew | None]:
+    """Yield so many processes; ``None`` where this one is to do it alone.
+
+    Raises:
+        NeutramsError: NT0546, a process was ended from outside.
+    """
+    if jobs <= 1:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="neutrams-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        program.save(folder / _PROGRAM)
+        with (folder / _SAMPLES).open("wb") as file:
+            file.writelines(pack(samples))
+        with processes(jobs) as pool:
+            yield Crew(pool, jobs, folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    folder: Path
+    chance: Chance | None
+
+    def __call__(self, inputs: Mapping[str, Array], first: int) -> dict[str, Array]:
+        return _runner(self.folder, self.chance).at(inputs, first)
+
+
+@dataclass(frozen=True, slots=True)
+class _FloatBatch:
+    folder: Path
+
+    def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return interpret(_program(self.folder).module["float"], inputs)
+
+
+def _whole(folder: Path, chance: Chance, batch: int | None) -> Result:
+    with (folder / _SAMPLES).open("rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    samples = unpack(memoryview(data))
+    return simulate(_program(folder), samples, batch=batch, threads=1, chance=chance)
+
+
+@lru_cache(maxsize=1)
+def _program(folder: Path) -> Program:
+    return Program.load(folder / _PROGRAM, check=False)
+
+
+@lru_cache(maxsize=1)
+def _runner(folder: Path, chance: Chance | None) -> Runner:
+    return Runner.of(_program(folder), chance)
