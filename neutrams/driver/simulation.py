@@ -242,7 +242,7 @@ def _runs(
                 samples.inputs,
                 batch=batch,
                 chance=chance,
-                elsewhere=helpers and helpers.batches(chance),
+                elsewhere=helpers.batches(chance) if helpers else None,
                 progress=lambda n, of: tell("simulating", n, of),
             )
         ]
@@ -280,7 +280,7 @@ def run_float(
     graph: Graph, samples: Samples, tell: Progress, helpers: Crew | None = None
 ) -> dict[str, Array]:
     """Return the float network's outputs on the samples."""
-    elsewhere = helpers and helpers.floats()
+    elsewhere = helpers.floats() if helpers else None
     return run_batched(
         graph,
         samples.inputs,
