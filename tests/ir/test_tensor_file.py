@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
@@ -25,7 +25,11 @@ def arrays_of(kinds: list[tuple[DType, list[int]]]) -> dict[str, Array]:
     }
 
 
-@given(st.lists(st.tuples(st.sampled_from(DType), st.lists(st.integers(0, 5), max_size=3))))
+KINDS = st.tuples(st.sampled_from(DType), st.lists(st.integers(0, 5), max_size=3))
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(KINDS, max_size=5))
 def test_reads_and_writes_as_the_library_does(kinds: list[tuple[DType, list[int]]]) -> None:
     arrays = arrays_of(kinds)
     packed = b"".join(pack(arrays))
