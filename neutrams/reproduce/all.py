@@ -10,13 +10,15 @@ from neutrams.ir.files import atomic_write
 from neutrams.reproduce.adc import ADC
 from neutrams.reproduce.elements import ELEMENTS
 from neutrams.reproduce.isaac import ISAAC
+from neutrams.reproduce.jia import JIA
 from neutrams.reproduce.lenet import LENET
-from neutrams.reproduce.macros import MACROS
 from neutrams.reproduce.neurosim import NEUROSIM
+from neutrams.reproduce.neurram import NEURRAM
 from neutrams.reproduce.pruning import PRUNING
 from neutrams.reproduce.puma import PUMA
 from neutrams.reproduce.recipe import Recipe, Result
 from neutrams.reproduce.spikesim import SPIKESIM
+from neutrams.reproduce.wang import WANG
 from neutrams.reproduce.words import page
 
 RECIPES: tuple[Recipe, ...] = (
@@ -25,7 +27,9 @@ RECIPES: tuple[Recipe, ...] = (
     ELEMENTS,
     NEUROSIM,
     SPIKESIM,
-    MACROS,
+    NEURRAM,
+    JIA,
+    WANG,
     ADC,
     PRUNING,
     LENET,

@@ -1,4 +1,4 @@
-"""One fully connected layer, compiled to a chip: what one inference of it does there."""
+"""One fully connected layer, compiled to a chip: what one inference of it does and costs there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neutrams import driver
+from neutrams.costs import Charge, Occupancy, charge
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
@@ -55,3 +56,27 @@ def one_layer(target: Target, *, inputs: int, neurons: int) -> Layer:
 def conversions_per_mac(layer: Layer) -> float:
     """Return the converter readings that one multiply-add takes, unit columns included."""
     return layer.counts["adc_conversions"] / layer.macs
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product of a full crossbar with a vector."""
+
+    macs: int
+    cell_macs: int
+    """Multiply-adds of one cell with the part of an input that one read drives."""
+    time_s: float
+    charge: Charge
+    """Of the parts that the target has; events that none of them is charged for are left out."""
+
+
+def full_product(target: Target) -> Product:
+    """Return what a product of one core, all of its rows and columns in use, takes."""
+    core = target.machine.core
+    neurons = core.columns // target.columns_per_neuron
+    layer = one_layer(target, inputs=core.rows, neurons=neurons)
+    known = {event for part in target.costs for event, _ in part.energy_pj}
+    counts = {event: n for event, n in layer.counts.items() if event in known}
+    time_s = layer.latency_cycles * core.read_ns * 1e-9
+    found = charge(target, counts, time_s, occupancy=Occupancy(1, 1, 1, 1))
+    return Product(layer.macs, layer.counts["cell_macs"], time_s, found)

@@ -12,7 +12,7 @@ from neutrams.ir.target import Core, CoreKind, Machine, Network, Target, Tile
 from neutrams.targets import checks
 from neutrams.targets.faults import missing_table, translate, unknown_key
 from neutrams.targets.layers import Stack, Tree
-from neutrams.targets.resolve import Resolver, limits_of
+from neutrams.targets.resolve import Resolver, by_widths, limits_of
 from neutrams.targets.schema import (
     SECTIONS,
     ChipSection,
@@ -155,9 +155,13 @@ def _get(sections: dict[str, Strict], kind: type[Section]) -> Section:
 
 def _machine(sections: dict[str, Strict], smaller: tuple[CoreKind, ...]) -> Machine:
     return Machine(
-        core=Core(**_get(sections, CoreSection).model_dump()),
+        core=_core(_get(sections, CoreSection)),
         tile=Tile(**_get(sections, TileSection).model_dump()),
         network=Network(**_get(sections, NetworkSection).model_dump()),
         **_get(sections, ChipSection).model_dump(),
         smaller=smaller,
     )
+
+
+def _core(section: CoreSection) -> Core:
+    return Core(**{**section.model_dump(), "read_ns": by_widths(section.read_ns, section)})

@@ -19,6 +19,7 @@ from neutrams.targets.schema import (
     Strict,
     Survey,
     Table,
+    Widths,
     machine_numbers,
 )
 from neutrams.targets.survey import LEAST_BITS, survey_converter
@@ -44,7 +45,7 @@ class Resolver:
         assumed = list(section.assumed)
         key = ("costs", name)
 
-        def number(value: float | Table | Survey, *path: str) -> float:
+        def number(value: float | Table | Survey | Widths, *path: str) -> float:
             return self._number(value, (*key, *path), assumed)
 
         area = number(section.area_mm2, "area_mm2") if section.area_mm2 is not None else 0.0
@@ -106,9 +107,14 @@ class Resolver:
         names = [section.count] if isinstance(section.count, str) else section.count
         return math.prod(int(self._value(name, key) or 0) for name in names)
 
-    def _number(self, value: float | Table | Survey, key: Key, assumed: list[str]) -> float:
+    def _number(
+        self, value: float | Table | Survey | Widths, key: Key, assumed: list[str]
+    ) -> float:
         if isinstance(value, Survey):
             return self._surveyed(value, key)
+        if isinstance(value, Widths):
+            core = self.sections.get("core")
+            return by_widths(value, core) if isinstance(core, CoreSection) else 0.0
         if not isinstance(value, Table):
             return value
         by = self._value(value.by, (*key, "by"))
@@ -151,8 +157,9 @@ class Resolver:
             self.faults.append(suggest(fault, dotted, machine_numbers()))
             return None
         section, _, name = dotted.partition(".")
-        value: int | float | None = getattr(self.sections.get(section), name, None)
-        return value
+        found = self.sections.get(section)
+        value: int | float | Widths | None = getattr(found, name, None)
+        return by_widths(value, found) if isinstance(found, CoreSection) and value else value
 
     def _no_point(self, table: Table, key: Key, point: str) -> None:
         """Note that a table lacks the machine's value: once for all tables of a component."""
@@ -165,6 +172,13 @@ class Resolver:
         self.faults.append(
             fault.help(f"add `at.{point}` to each table of `{key[1]}` that has `by`")
         )
+
+
+def by_widths(value: int | float | Widths, core: CoreSection) -> int | float:
+    """Return a number that may depend on the widths of the core's converters."""
+    if not isinstance(value, Widths):
+        return value
+    return value.at(adc_bits=core.adc_bits, dac_bits=core.dac_bits)
 
 
 def limits_of(limits: LimitsSection, core: CoreSection) -> Limits:

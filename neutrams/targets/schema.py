@@ -31,6 +31,23 @@ Triple = Annotated[
 """Low, high and, unless it is 1, the step of a range."""
 
 
+class Widths(Strict):
+    """A number that grows with the widths of the converters, each part one of its share."""
+
+    fixed: Amount = 0.0
+    adc_bit: Amount = 0.0
+    """For each bit of the ADC, as of one that finds bit after bit."""
+    dac_bit: Amount = 0.0
+    """For each bit of the DAC."""
+    dac_step: Amount = 0.0
+    """For each step of the DAC's range, as of one that drives a number of pulses."""
+
+    def at(self, *, adc_bits: int, dac_bits: int) -> float:
+        """Return the number for converters of these widths."""
+        by_bits = self.adc_bit * adc_bits + self.dac_bit * dac_bits
+        return self.fixed + by_bits + self.dac_step * (2**dac_bits - 1)
+
+
 class LimitsSection(Strict):
     fan_in: Size | None = None
     neurons: Size | None = None
@@ -61,7 +78,10 @@ class CoreSection(Strict):
     coding: Coding
     column_flip: bool
     adc_mode: AdcMode
-    read_ns: Rate
+    read_ns: Annotated[
+        Annotated[Rate, Tag("#number")] | Annotated[Widths, Tag("#widths")],
+        Discriminator(lambda value: "#widths" if isinstance(value, dict | Widths) else "#number"),
+    ]
     pipeline_cycles: Annotated[int, Field(ge=0, le=65536)]
     write_ns: Rate
     rows_at_once: Size
@@ -118,10 +138,11 @@ class Survey(Strict):
 
 def _quantity_tag(value: object) -> str:
     if isinstance(value, dict):
-        return "#survey" if "survey" in value else "#table"
-    if isinstance(value, Survey):
-        return "#survey"
-    return "#table" if isinstance(value, Table) else "#number"
+        if "survey" in value:
+            return "#survey"
+        return "#widths" if Widths.model_fields.keys() & value else "#table"
+    tags = {Survey: "#survey", Widths: "#widths", Table: "#table"}
+    return tags.get(type(value), "#number")
 
 
 def _count_tag(value: object) -> str:
@@ -133,7 +154,8 @@ def _count_tag(value: object) -> str:
 Quantity = Annotated[
     Annotated[Amount, Tag("#number")]
     | Annotated[Table, Tag("#table")]
-    | Annotated[Survey, Tag("#survey")],
+    | Annotated[Survey, Tag("#survey")]
+    | Annotated[Widths, Tag("#widths")],
     Discriminator(_quantity_tag),
 ]
 Count = Annotated[
@@ -183,6 +205,8 @@ def model_at(path: Key) -> type[Strict] | None:
             return CostSection
         case ("cores", _):
             return KindSection
+        case ("core", "read_ns"):
+            return Widths
         case ("costs", _, "energy_pj", _) | ("costs", _, "area_mm2" | "area_um2"):
             return Table
         case ("costs", _, "power_mw" | "static_mw"):
@@ -196,7 +220,7 @@ def keys_at(path: Key) -> list[str]:
     model = model_at(path)
     keys = list(model.model_fields) if model is not None else []
     if model is Table:
-        keys += Survey.model_fields
+        keys += [*Survey.model_fields, *Widths.model_fields]
     return [*keys, "inherits", *SECTIONS, "cores", "costs"] if path == () else keys
 
 
@@ -224,5 +248,5 @@ def machine_numbers() -> list[str]:
         f"{section}.{name}"
         for section, model in SECTIONS.items()
         for name, field in model.model_fields.items()
-        if section != "limits" and field.annotation in (int, float)
+        if section != "limits" and (field.annotation in (int, float) or name == "read_ns")
     ]
