@@ -2,7 +2,8 @@
 
 This is the floor plan of NeuroSim (Peng et al., IEDM 2019; manual of V1.3): matrices of the usual
 kernel size lie on tiles that hold one tap of the kernel in each processing element, all others on
-plain tiles. Either size is the power of two that leaves fewest cells empty.
+plain tiles. Either size is the power of two that leaves fewest cells empty. Since V1.4 whole tiles
+are repeated too, for layers that are read more often than the last convolution.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class FloorPlan:
     tiles: tuple[int, ...]
     """Of each matrix."""
     copies: tuple[int, ...]
-    """Times each tile holds its part of the matrix, whole crossbars apart."""
+    """Times each part of the matrix is held, in one tile and in repeated ones."""
     cells: tuple[int, ...]
     """Cells of all tiles of each matrix."""
     utilisation: tuple[float, ...]
@@ -61,6 +62,7 @@ def floor_plan(
     array: int,
     spread_taps: bool = True,
     smallest: tuple[int, int] = SMALLEST,
+    windows: Sequence[int] = (),
 ) -> FloorPlan:
     """Return the tiles of a network on crossbars of ``array`` × ``array`` cells.
 
@@ -70,6 +72,8 @@ def floor_plan(
         spread_taps: Lay the taps of the most frequent kernel on processing elements of their own,
             where a matrix fills the rows of a crossbar; otherwise taps are rows of plain tiles.
         smallest: Crossbars along the side of the smallest element, and of the smallest plain tile.
+        windows: Times each matrix is read for one image. Where given, tiles are repeated until no
+            copy is read more often than that of the convolution with fewest windows.
     """
     taps = Counter(matrix.taps for matrix in matrices).most_common(1)[0][0] if spread_taps else 0
     spread = [m.taps == taps and m.rows * m.taps >= array for m in matrices]
@@ -83,9 +87,11 @@ def floor_plan(
     ]
     own = [sides[0] if there else sides[1] for there in spread]
     laid = [_lay(shape, side, array) for shape, side in zip(shapes, own, strict=True)]
+    if windows:
+        laid = _repeated(laid, windows)
     tiles, copies = tuple(t for t, _ in laid), tuple(c for _, c in laid)
     used = tuple(
-        rows * columns * held / (count * side * side)
+        rows * columns * held / (count * side * side)  # repeated tiles are in both
         for (rows, columns), side, count, held in zip(shapes, own, tiles, copies, strict=True)
     )
     cells = tuple(
@@ -118,3 +124,10 @@ def _lay(shape: tuple[int, int], side: int, array: int) -> tuple[int, int]:
     for length in shape:
         copies *= max(across // -(-length // array), 1)
     return _tiles(shape, side), copies
+
+
+def _repeated(laid: Sequence[tuple[int, int]], windows: Sequence[int]) -> list[tuple[int, int]]:
+    """Return tiles and copies, whole tiles repeated for matrices that are read most often."""
+    least = min((count for count in windows if count > 1), default=1)
+    times = [-(-n // (held * least)) for (_, held), n in zip(laid, windows, strict=True)]
+    return [(tiles * n, held * n) for (tiles, held), n in zip(laid, times, strict=True)]

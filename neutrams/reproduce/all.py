@@ -13,6 +13,7 @@ from neutrams.reproduce.isaac import ISAAC
 from neutrams.reproduce.jia import JIA
 from neutrams.reproduce.lenet import LENET
 from neutrams.reproduce.neurosim import NEUROSIM
+from neutrams.reproduce.neurosim_sram import NEUROSIM_SRAM
 from neutrams.reproduce.neurram import NEURRAM
 from neutrams.reproduce.pruning import PRUNING
 from neutrams.reproduce.puma import PUMA
@@ -26,6 +27,7 @@ RECIPES: tuple[Recipe, ...] = (
     PUMA,
     ELEMENTS,
     NEUROSIM,
+    NEUROSIM_SRAM,
     SPIKESIM,
     NEURRAM,
     JIA,

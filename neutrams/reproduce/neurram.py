@@ -30,7 +30,7 @@ _FITTED = 4
 _PARTS = {"cells": "word lines", "neuron": "neurons", "driver": "input pulses"}
 _ENERGY = 0.08
 _TIME = 0.05
-_GIVEN = "given: constants of the target are fitted to these four points"
+_GIVEN = "constants of the target are fitted to these four points"
 _SPLIT = "its published split adds up to 9.18 TOPS/W, not to its published 8.26"
 _SCATTER = (
     "at 3/1 and 4/2 bits the inputs are pulsed alike, and measured 15 % apart: one constant lies "
@@ -40,20 +40,20 @@ _SCATTER = (
 
 def _rows() -> Iterator[Row]:
     for place, (bits, phases, tops, by_power, split) in enumerate(_POINTS):
-        note = _GIVEN if place < _FITTED else ""
+        given = _GIVEN if place < _FITTED else ""
         products = [full_product(_chip(*phase)) for phase in phases]
         operations = 2 * products[0].macs
         time_s = sum(product.time_s for product in products)
         energy_j = sum(product.charge.energy_j for product in products)
         cores = _chip(1, 1).machine.cores
         ours = operations / energy_j * 1e-12
-        yield Row(f"{bits}-bit: by power", by_power, ours, "TOPS/W", _ENERGY, _SPLIT, note)
+        yield Row(f"{bits}-bit: by power", by_power, ours, "TOPS/W", _ENERGY, _SPLIT, given=given)
         ours = cores * operations / time_s * 1e-12
-        yield Row(f"{bits}-bit: throughput", tops, ours, "TOPS", _TIME, note=note)
+        yield Row(f"{bits}-bit: throughput", tops, ours, "TOPS", _TIME, given=given)
         for (part, name), published in zip(_PARTS.items(), split.split(), strict=False):
             ours = _of(part, products) / operations * 1e15
             quantity = f"{bits}-bit: energy of {name}"
-            yield Row(quantity, published, ours, "fJ", _ENERGY, _SCATTER, note)
+            yield Row(quantity, published, ours, "fJ", _ENERGY, _SCATTER, given=given)
     area = {part.component: part.core.area_mm2 for part in roll_up(_chip(1, 1)).parts}
     share = 100 * area["cells"] / area["neuron"]
     yield Row("area of cells, by that of neurons (12 by 28)", "42.9", share, "%", _ENERGY)
@@ -77,7 +77,7 @@ def _chip(magnitude: int, conversion: int) -> Target:
 NEURRAM = Recipe(
     name="neurram",
     title="NeuRRAM at ten precisions",
-    source="Wan et al., Nature 2022, Fig. 12 of its supplement, numbers of CiMLoop's tests",
+    source="Wan et al., Nature 2022, numbers of CiMLoop's tests",
     about=(
         "A 256×128 layer is compiled to a core of `neutrams/reproduce/neurram.toml` and its events "
         "are charged. The bits of an input are integrated, each as often as it is worth, before "

@@ -24,6 +24,8 @@ class Row:
     """Why it is missed, where it is."""
     note: str = ""
     """What else there is to say."""
+    given: str = ""
+    """Where constants of the target come from this very number: from what of it."""
 
     @property
     def error(self) -> float | None:

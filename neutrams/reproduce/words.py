@@ -18,7 +18,9 @@ def page(results: Sequence[Result], about: str) -> str:
     rows = [row for result in results for row in result.rows]
     held = sum(row.holds for row in rows)
     without = sum(row.ours is None for row in rows)
+    given = sum(bool(row.given) for row in rows if row.holds)
     told = f"{held} within their bound, {len(rows) - held - without} not, {without} not reproduced"
+    told += f". {given} of those within are given: constants of ours are taken from them"
     lines = [about, f"{len(rows)} numbers: {told}.", ""]
     lines += ["| recipe | numbers | missed | not reproduced | source |", "|---|---|---|---|---|"]
     for result in results:
@@ -86,6 +88,7 @@ def as_json(results: Sequence[Result]) -> list[dict[str, object]]:
                     "bound": row.within,
                     "holds": row.holds,
                     "why": row.why,
+                    "given": row.given,
                     "note": row.note,
                 }
                 for row in result.rows
@@ -102,7 +105,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
 
 
 def _of(row: Row) -> list[str]:
-    return [text for text in ("" if row.holds else row.why, row.note) if text]
+    given = f"given: {row.given}" if row.given else ""
+    return [text for text in ("" if row.holds else row.why, given, row.note) if text]
 
 
 def _listed(notes: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from neutrams.ir.events import EVENTS
 from neutrams.ir.target import ALL, Component, Range
 from neutrams.targets.layers import Stack
 from neutrams.targets.near import suggest
-from neutrams.targets.resolve import limits_of, neurons_that_fit
+from neutrams.targets.resolve import by_widths, limits_of, neurons_that_fit
 from neutrams.targets.schema import (
     ChipSection,
     CoreSection,
@@ -48,6 +48,9 @@ def core_faults(core: CoreSection, stack: Stack) -> Iterator[Diagnostic]:
         fault = fault.at(stack.where(("core", "coding")), f'is "{core.coding}"')
         fault = fault.note("a flipped column is restored with the unit column of offset coding")
         yield fault.help("set `core.column_flip = false`, or `core.coding` to `offset`")
+    if by_widths(core.read_ns, core) <= 0:
+        fault = error("NT0305", "`core.read_ns` must be above 0 for the widths of the converters")
+        yield fault.at(stack.where(("core", "read_ns")), "is 0")
     if core.adcs > core.columns:
         yield _above(stack, ("core", "adcs"), core.adcs, ("core", "columns"), core.columns)
 

@@ -50,9 +50,23 @@ class Stack:
         return Place(files[0])
 
 
+_KINDS = {
+    "table": ("by", "at"),
+    "survey": ("survey",),
+    "widths": ("fixed", "adc_bit", "dac_bit", "dac_step"),
+}
+"""Keys that tell which kind of number a table stands for."""
+
+
+def kind_of_number(table: Mapping[str, object]) -> str | None:
+    """Return how a table says a number: by values, survey or widths; ``None`` if it does not."""
+    return next((kind for kind, keys in _KINDS.items() if any(k in table for k in keys)), None)
+
+
 def _other_kind(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
-    """Tell whether one is a table of values and the other the fit of the survey."""
-    return any("survey" in one and "by" in other for one, other in ((old, new), (new, old)))
+    """Tell whether two tables stand for one number in different ways."""
+    kinds = {kind_of_number(old), kind_of_number(new)}
+    return len(kinds) == 2 and None not in kinds
 
 
 def merge(below: Tree, above: Tree) -> Tree:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Place, error
-from neutrams.targets.layers import Layer, Stack, Tree
+from neutrams.targets.layers import Layer, Stack, Tree, kind_of_number
 from neutrams.targets.near import suggest
 from neutrams.targets.schema import Key, is_text, keys_at
 
@@ -72,7 +72,8 @@ def _misfit(tree: Tree, key: Key, value: object) -> str | None:
         if part not in node:
             return None  # what it may be is the schema's business
         node = cast(Tree, node)[part]
-    if isinstance(node, dict) and "by" not in node and not isinstance(value, dict):
+    number = isinstance(node, dict) and kind_of_number(cast(Tree, node)) is not None
+    if isinstance(node, dict) and not number and not isinstance(value, dict):
         inner = keys_at(key) or sorted(cast(Tree, node))
         return "it is a table; set one of its keys: " + ", ".join(f"`{name}`" for name in inner)
     return None

@@ -23,6 +23,15 @@ def test_a_small_matrix_is_copied_within_its_tile() -> None:
     assert plan.mean_utilisation == pytest.approx((16 * 27 * 512 / 2**20 + 32) / 33)
 
 
+def test_tiles_are_repeated_for_layers_read_more_often_than_the_last_convolution() -> None:
+    matrices = [Matrix(128, 1024, 9), Matrix(512, 4096, 9)]
+    plan = floor_plan(matrices, array=128, windows=[1024, 64])
+    assert plan.element_side == 512
+    assert plan.tiles == (8, 8)
+    assert plan.copies == (16, 1)
+    assert plan.utilisation == (1.0, 1.0)
+
+
 @settings(deadline=None, max_examples=60)
 @given(matrices=MATRICES, array=st.sampled_from([32, 128]), spread=st.booleans())
 def test_every_cell_fits_and_tiles_are_shared_by_nobody(

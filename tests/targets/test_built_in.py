@@ -13,6 +13,8 @@ from neutrams.ir.events import EVENTS
 from neutrams.ir.target import Component, Target
 
 FOLDER = Path(targets.__file__).parent
+RECIPES = FOLDER.parent / "reproduce"
+FILES = sorted([*FOLDER.glob("*.toml"), *RECIPES.glob("*.toml")])
 NAMES = targets.names()
 READ_NS = 100
 CONVERTER_GHZ = 1.2
@@ -26,22 +28,39 @@ def energy(target: Target, name: str, event: str) -> float:
     return dict(part(target, name).energy_pj)[event]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_number_has_its_source_beside_it(name: str) -> None:
-    lines = (FOLDER / f"{name}.toml").read_text(encoding="utf-8").splitlines()
-    numbers = [line for line in lines if re.match(r"[\w.]+ = [-\d]", line)]
-    assert len(numbers) > (10 if "\ninherits = " in "\n".join(lines) else 50)
-    assert [line for line in numbers if "# " not in line] == []
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_number_has_its_source_beside_it(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if re.match(r"[\w.]+ = [-\d{\[tf]", line)]
+    numbers = [line for line in lines if not re.match(r"(assumed|functions|count) = \[", line)]
+    assert len(numbers) > (2 if "\ninherits = " in text else 30)
+    assert [line for line in numbers if "# " not in line and "survey = " not in line] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_numbers_called_assumed_are_declared_so(name: str) -> None:
-    text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_component_names_its_source(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    tables = re.findall(r"^\[costs\.([\w-]+)\]\n(.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert tables
+    own = "inherits = " not in text or file.parent == FOLDER
+    assert [name for name, table in tables if own and "\nsource = " not in f"\n{table}"] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_numbers_called_assumed_are_declared_so(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
     for table in text.split("\n[costs.")[1:]:
         keys = re.findall(r"^([\w.]+) = \S+ +# assumed", table, re.MULTILINE)
         declared = re.search(r"^assumed = (.*)$", table, re.MULTILINE)
         listed = re.findall(r'"([^"]+)"', declared[1]) if declared else []
         assert {key.removeprefix("at.") for key in keys if key != "count"} <= set(listed)
+
+
+@pytest.mark.parametrize("bits", [4, 5, 6, 8])
+def test_the_survey_costs_the_converters_of_a_target_at_any_width(bits: int) -> None:
+    target = targets.load("neurosim-rram", {"core.adc_bits": str(bits)})
+    want = targets.survey_converter(bits, node_nm=22.0, gsamples_per_s=0.4)
+    assert energy(target, "adc", "adc_conversions") == want.energy_pj
 
 
 @pytest.mark.parametrize("name", NAMES)

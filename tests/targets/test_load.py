@@ -207,3 +207,43 @@ def test_the_survey_says_nothing_of_three_bits() -> None:
         targets.loads(text)
     assert [d.code for d in found.value.diagnostics] == ["NT0312"]
     assert "`core.adc_bits` = 3" in found.value.diagnostics[0].message
+
+
+WIDE = """
+inherits = "cim"
+[core]
+read_ns = { fixed = 5.0, adc_bit = 2.0, dac_bit = 3.0, dac_step = 10.0 }
+[costs.adc]
+energy_pj.adc_conversions = { adc_bit = 0.5 }
+[costs.dac]
+area_um2 = { dac_step = 2.0 }
+"""
+
+
+@pytest.mark.parametrize(("dac", "adc"), [(1, 8), (4, 6)])
+def test_a_number_may_grow_with_the_widths_of_converters(dac: int, adc: int) -> None:
+    text = WIDE.replace("[core]\n", f"[core]\ndac_bits = {dac}\nadc_bits = {adc}\n")
+    chip = targets.loads(text)
+    steps = 2**dac - 1
+    assert chip.machine.core.read_ns == 5 + 2 * adc + 3 * dac + 10 * steps
+    parts = {part.name: part for part in chip.costs}
+    assert dict(parts["adc"].energy_pj)["adc_conversions"] == 0.5 * adc
+    assert parts["dac"].area_mm2 == pytest.approx(2e-6 * steps)
+    assert targets.loads(targets.dump(chip)) == chip
+
+
+def test_a_number_replaces_widths_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "wide.toml"
+    path.write_text(WIDE, encoding="utf-8")
+    assert targets.load(str(path), {"core.read_ns": "7.5"}).machine.core.read_ns == 7.5
+    assert targets.load(str(path), {"core.read_ns.fixed": "6.0"}).machine.core.read_ns == 35
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [("{ fixed = 0.0 }", "NT0305"), ("{ adc_bit = -1.0 }", "NT0305"), ("{ bit = 1.0 }", "NT0303")],
+)
+def test_a_read_takes_time_by_known_widths(wrong: str, code: str) -> None:
+    with pytest.raises(NeutramsError) as found:
+        targets.loads(f'inherits = "cim"\n[core]\nread_ns = {wrong}\n')
+    assert [d.code for d in found.value.diagnostics] == [code]

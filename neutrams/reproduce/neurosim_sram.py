@@ -1,0 +1,167 @@
+"""NeuroSim V1.4 with SRAM at 22 nm: VGG8, layer by layer, from constants of one of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from neutrams import targets
+from neutrams.costs import Charge, Occupancy, charge, roll_up
+from neutrams.ir.target import Target
+from neutrams.mapper.floorplan import FloorPlan, Matrix, floor_plan
+from neutrams.reproduce.layer import one_layer
+from neutrams.reproduce.networks import VGG8, Shape, convolutional, shapes
+from neutrams.reproduce.recipe import Recipe, Row
+
+_ARRAY = 128
+_TILE_ARRAYS = 96
+"""Arrays of a tile of the target."""
+_CLOCK_NS = {32: 2.2761, 64: 1.87436}
+"""NeuroSim's, by the rows that it reads at a time."""
+_MOVES = 74_867
+"""Clocks that buffers and interconnect take for an image of the first layer, the slowest."""
+_MOVED_J = 1.22 * 3.50e-6
+"""Energy of buffers and interconnect for an image, 3 % of all."""
+_ADC_NS = "32775.8 32775.8 28551.4 28551.4 10488.3 20976.5 582.681 72.8352"
+_ADC_UJ = "2.77382 28.3449 12.3485 24.6841 9.06774 18.1367 1.78909 0.00225"
+_ADDED_UJ = "0.395982 3.56556 1.54813 3.09864 1.13768 2.27581 0.224896 0.000449"
+_TABLE_7 = {32: ("85.97", "6.06", "8.76", "0.07"), 64: ("84.39", "8.01", "17.13", "0.09")}
+"""Rows read at a time: mm², TOPS, TOPS/W, TOPS/mm²."""
+_BOUND = 0.05
+_GIVEN = "areas of parts, the clock, and what buffers and wires take, are those of its report"
+_FITTED = "energies of the target are those of this layer"
+_WHOLE = (
+    "27 of 32 rows are in use; it reads all four quarters of the array, of which three are empty"
+)
+_LAST = "80 of 128 columns are in use; it reads two more arrays for these"
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """VGG8 on the chip, an image."""
+
+    layers: tuple[Charge, ...]
+    """Of the crossbars alone."""
+    read_s: tuple[float, ...]
+    """Time that the crossbars of each layer read for."""
+    operations: int
+
+
+def _rows() -> Iterator[Row]:
+    layers = shapes(convolutional(VGG8, side=32, dense=(1024, 10)))
+    chip = _chip(32)
+    plan = _plan(chip, layers)
+    arrays = sum(plan.cells) // _ARRAY**2
+    yield Row("tiles of each layer", "2, 8, 4, 8, 8, 8, 64, 1", plan.tiles)
+    yield Row("speed-up of each layer", "16, 16, 4, 4, 2, 1, 1, 8", plan.copies)
+    yield Row("utilisation of the chip", "98.1038", 100 * plan.mean_utilisation, "%")
+    area = {part.component: part.core.area_mm2 for part in roll_up(chip).parts}
+    cores = arrays / (chip.machine.core.crossbars // 4)
+    yield Row("area of cells", "21.0312", cores * area["cells"], "mm²")
+    yield from _by_layer(_run(chip, layers, plan))
+    for rows, published in _TABLE_7.items():
+        chip = _chip(rows)
+        yield from _table(rows, chip, _run(chip, layers, plan), arrays, published)
+
+
+def _by_layer(run: _Run) -> Iterator[Row]:
+    columns = (_ADC_NS.split(), _ADC_UJ.split(), _ADDED_UJ.split())
+    for layer, (time, adc, added) in enumerate(zip(*columns, strict=True)):
+        quantity = f"layer {layer + 1}: conversions take"
+        yield Row(quantity, time, 1e9 * run.read_s[layer], "ns", 0.001)
+        given = _FITTED if layer == 1 else ""
+        why = _LAST if layer else _WHOLE
+        parts = {part.component: part.dynamic_j / 1.22 for part in run.layers[layer].parts}
+        for name, part, energy in (("conversions", "adc", adc), ("sums", "shift-add", added)):
+            quantity = f"layer {layer + 1}: energy of {name}"
+            yield Row(quantity, energy, 1e6 * parts[part], "µJ", _BOUND, why, given=given)
+
+
+def _table(
+    rows: int, chip: Target, run: _Run, arrays: int, published: Sequence[str]
+) -> Iterator[Row]:
+    area = _area_mm2(_chip(32), arrays)
+    image_s = run.read_s[0] + _MOVES * _CLOCK_NS[rows] * 1e-9
+    tops = run.operations / image_s * 1e-12
+    on = Occupancy(arrays * _ARRAY // rows, arrays // 8, 0, 0)
+    leaked = charge(chip, {}, image_s, occupancy=on).energy_j
+    energy_j = sum(layer.energy_j for layer in run.layers) + leaked + _MOVED_J
+    found = (area, tops, run.operations / energy_j * 1e-12, tops / area)
+    names = ("area", "throughput", "by power", "by area")
+    units = ("mm²", "TOPS", "TOPS/W", "TOPS/mm²")
+    note, given = ("", _GIVEN) if rows == 32 else (_OTHER, "")
+    for name, unit, text, ours in zip(names, units, published, found, strict=True):
+        digits = None if name == "by area" else _BOUND
+        yield Row(
+            f"Table VII, {rows} rows: {name}", text, ours, unit, digits, note=note, given=given
+        )
+
+
+_OTHER = (
+    "areas of parts and energies of events as with 32 rows; the clock is that of its own report"
+)
+
+
+def _chip(rows: int) -> Target:
+    """Return the target with so many rows read at a time, and as many converters an array."""
+    per_array = _ARRAY // rows
+    clocks = 8 * per_array
+    changes = {
+        "core.rows": rows,
+        "core.crossbars": 8 * per_array,
+        "core.adcs": 16 // per_array,
+        "core.read_ns": clocks * _CLOCK_NS[rows],
+    }
+    return targets.load("sram-cim", {key: str(value) for key, value in changes.items()})
+
+
+def _plan(chip: Target, layers: Sequence[Shape]) -> FloorPlan:
+    matrices = [
+        Matrix(layer.inputs, layer.outputs * chip.columns_per_neuron, layer.taps)
+        for layer in layers
+    ]
+    windows = [layer.side_in**2 for layer in layers]
+    return floor_plan(matrices, array=_ARRAY, windows=windows)
+
+
+def _area_mm2(chip: Target, arrays: int) -> float:
+    """Return the area of so many arrays, and of the wires between them."""
+    whole = roll_up(chip)
+    link = next(part for part in whole.parts if part.component == "link")
+    cores = arrays / (chip.machine.core.crossbars // 4)
+    return cores * whole.core.area_mm2 + arrays / _TILE_ARRAYS * link.tile.area_mm2
+
+
+def _run(chip: Target, layers: Sequence[Shape], plan: FloorPlan) -> _Run:
+    """Compile every layer, and count its events as often as NeuroSim reads it: without padding."""
+    charges, times = [], []
+    for layer, copies in zip(layers, plan.copies, strict=True):
+        windows = (layer.side_in - 2) ** 2 if layer.taps > 1 else 1
+        made = one_layer(chip, inputs=layer.inputs * layer.taps, neurons=layer.outputs)
+        counts = {event: n * windows for event, n in made.counts.items()}
+        charges.append(_charged(chip, counts))
+        times.append(windows / copies * chip.phases * chip.machine.core.read_ns * 1e-9)
+    done = sum(2 * s.side_in**2 * s.inputs * s.outputs * s.taps for s in layers)
+    return _Run(tuple(charges), tuple(times), done)
+
+
+def _charged(chip: Target, counts: Mapping[str, int]) -> Charge:
+    inside = ("cell_macs", "dac_drives", "adc_conversions", "shift_adds")
+    counted = {event: counts[event] for event in inside}
+    return charge(chip, counted, 0.0, occupancy=Occupancy(0, 0, 0, 0))
+
+
+NEUROSIM_SRAM = Recipe(
+    name="neurosim-sram",
+    title="NeuroSim V1.4: VGG8 in SRAM at 22 nm, layer by layer, and Table VII",
+    source="DNN+NeuroSim V1.4, its report for its default on synthetic traces; manual, Table VII",
+    about=(
+        "The floor plan is `mapper/floorplan.py`'s; a cell is 280 F² by the manual. Events are "
+        "those of each layer compiled to `sram-cim`, which holds what NeuroSim's report gives for "
+        "areas of parts and, by event, for the energy of layer 2; all other layers follow. "
+        "NeuroSim reads convolutions without padding, but counts operations as if padded; so do "
+        "we. Buffers and wires are given: they take 84 % of the time of the slowest layer and 3 % "
+        "of the energy. Its models of circuits are in its code alone, and not ours."
+    ),
+    rows=lambda: tuple(_rows()),
+)
