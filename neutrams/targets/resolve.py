@@ -158,7 +158,7 @@ class Resolver:
             return None
         section, _, name = dotted.partition(".")
         found = self.sections.get(section)
-        value: int | float | Widths | None = getattr(found, name, None)
+        value: int | float | None = getattr(found, name, None)
         return by_widths(value, found) if isinstance(found, CoreSection) and value else value
 
     def _no_point(self, table: Table, key: Key, point: str) -> None:

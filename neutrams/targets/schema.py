@@ -45,7 +45,7 @@ class Widths(Strict):
     def at(self, *, adc_bits: int, dac_bits: int) -> float:
         """Return the number for converters of these widths."""
         by_bits = self.adc_bit * adc_bits + self.dac_bit * dac_bits
-        return self.fixed + by_bits + self.dac_step * (2**dac_bits - 1)
+        return self.fixed + by_bits + self.dac_step * ((1 << dac_bits) - 1)
 
 
 class LimitsSection(Strict):
@@ -141,8 +141,11 @@ def _quantity_tag(value: object) -> str:
         if "survey" in value:
             return "#survey"
         return "#widths" if Widths.model_fields.keys() & value else "#table"
-    tags = {Survey: "#survey", Widths: "#widths", Table: "#table"}
-    return tags.get(type(value), "#number")
+    if isinstance(value, Widths):
+        return "#widths"
+    if isinstance(value, Survey):
+        return "#survey"
+    return "#table" if isinstance(value, Table) else "#number"
 
 
 def _count_tag(value: object) -> str:

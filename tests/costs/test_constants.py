@@ -17,7 +17,7 @@ UNITS = {0, 1, 2, 8, 20, 1e-3, 1e-6, 1e-9, 1e-12}
 
 def numbers(tree: ast.AST) -> Iterator[float]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
             yield node.value
 
 
