@@ -87,7 +87,7 @@ class Block:
             tiles = min(most, -(-(windows - low) // LANES))
             seen, first, index = drive, low, whole[:tiles]
             if low + tiles * LANES > windows:
-                seen, first = _filled_up(drive[:, low:], tiles * LANES), 0
+                seen, first = filled_up(drive[:, low:], tiles * LANES), 0
             cut(seen, first, self.layout.sources, e.dac_bits, index)
             convert(
                 index, tables, self.layout.parts, self.limits, errors, e.dac_bits, reach,
@@ -210,7 +210,7 @@ def _reach(codes: Ints, e: Encoding) -> Ints:
     return np.where(fits == len(codes), _ALWAYS, fits * e.digit_max + more)
 
 
-def _filled_up(drive: Array, windows: int) -> Array:
+def filled_up(drive: Array, windows: int) -> Array:
     whole = np.zeros((len(drive), windows), drive.dtype)
     whole[:, : drive.shape[1]] = drive
     return whole

@@ -9,12 +9,23 @@ import numpy as np
 from neutrams.ir.crossbar import Encoding
 from neutrams.ir.crossbar import program as levels_of
 from neutrams.ir.types import Array
+from neutrams.simulator.physics import serial
 from neutrams.simulator.physics.conductances import highest_us, lowest, program
-from neutrams.simulator.physics.normals import Ids, quantiles
+from neutrams.simulator.physics.normals import TOGETHER, Ids
 from neutrams.simulator.physics.physics import Physics
 from neutrams.simulator.physics.readout import add_noise, bend, convert, gather
+from neutrams.simulator.physics.rounding import Rounded, rounded, sigma_of
 from neutrams.simulator.physics.seeds import Draws
+from neutrams.simulator.physics.tables import quick
 from neutrams.simulator.physics.wires import approximated, solved
+
+_FEW_PLACES = 24
+"""Up to so many a product is faster than look-ups, which do 128 at once."""
+_SERIAL_BITS = 4
+"""Bits of a DAC up to which its digits are driven bit by bit in look-ups."""
+_ROUNDING = 1 / 12
+"""σ of what rounding may do to a current, in steps of its converter, all rows driven. That of
+conversion itself is 0.29."""
 
 
 class Analog:
@@ -24,6 +35,9 @@ class Analog:
     gives ``k + pedestal``; the digital side takes the pedestals off by the unit column's count of
     the drive (offset coding), or they cancel in pairs of columns (differential coding).
     Columns stand in this order: the unit column, then those of each neuron side by side.
+
+    Where a converter's steps are coarse beside it, conductances are rounded to 16 bits a column's
+    current. Then currents are exact sums, and look-ups and products give the same.
     """
 
     def __init__(
@@ -48,7 +62,7 @@ class Analog:
         self._pedestal = low * self._scale
         made = program(levels / e.cell_max, physics, draws)
         self._gain = made.gain
-        self._g = (self._through_wires(made.g) * self._scale).astype(np.float32)
+        self._hold(self._through_wires(made.g) * self._scale)
         flipped = cells.flipped.transpose(2, 0, 1)
         signs = np.array([1, -1])[: flipped.shape[1], None] * 2.0 ** (
             np.arange(e.slices) * e.cell_bits
@@ -59,6 +73,28 @@ class Analog:
         held = self._worth.reshape(len(flipped), -1).sum(axis=1)
         self._unit_worth = (whole - self._pedestal * held) / (1.0 + self._pedestal)
         self._adc = self._converters(len(levels), adcs)
+
+    def _hold(self, cells: Array) -> None:
+        """Keep conductances ``[columns, rows]``, and what a read adds to their variance."""
+        variance = np.square(cells * self._physics.read_proportional)
+        if not self._physics.read_proportional:
+            variance = variance[:0]
+        self._columns, self._rows = cells.shape
+        self._rounded: tuple[Rounded, Rounded] | None = None
+        if self._takes_rounding(cells):
+            self._rounded = rounded(cells, self._e.digit_max), rounded(variance, 1)
+        else:
+            self._held = cells.astype(np.float32), variance.astype(np.float32)
+
+    def _takes_rounding(self, cells: Array) -> bool:
+        e, p = self._e, self._physics
+        if not e.adc_bits or e.dac_bits > _SERIAL_BITS or p.dac_inl:
+            return False
+        if p.read_proportional and e.dac_bits > 1:
+            return False
+        steps = self._steps()
+        whole = e.code_max * steps.max() * 2.0**e.input_bits < 2**24
+        return bool(whole and sigma_of(cells, e.digit_max) <= _ROUNDING * steps.min())
 
     def _through_wires(self, g: Array) -> Array:
         p = self._physics
@@ -75,70 +111,103 @@ class Analog:
 
         ``ids`` gives each place 32 random bits.
         """
-        e = self._e
-        total = np.zeros((len(self._unit_worth), drive.shape[1]))
-        for phase in range(e.phases):
-            digits = (drive >> phase * e.dac_bits & e.digit_max).astype(np.float32)
-            currents = self._currents(digits, ids, phase)
-            worth = 2.0 ** (phase * e.dac_bits)
-            if self._unit:
-                self._convert(currents, slice(0, 1), e.unit_shift)
-                total += np.outer(self._unit_worth * worth, currents[0])
-            rest = slice(self._unit, None)
-            self._convert(currents, rest, e.shift)
-            gather(currents[rest], self._neurons, self._worth * worth, total)
+        if self._rounded and quick() and drive.shape[1] > _FEW_PLACES:
+            total = self._looked_up(drive, ids)
+        else:
+            total = self._multiplied(drive, ids)
         return np.rint(total * self._gain, out=total)
 
-    def _currents(self, digits: Array, ids: Ids, phase: int) -> Array:
-        volts = self._driven(digits)
-        currents = np.ascontiguousarray(self._g @ volts)
-        sigma = self._sigma(volts)
-        if sigma is not None:
-            keys = self._draws.of(f"read {phase}").integers(2**32, size=len(currents))
-            add_noise(currents, sigma, ids, keys, quantiles())
-        return currents
+    def _looked_up(self, drive: Array, ids: Ids) -> Array:
+        assert self._rounded is not None
+        e = self._e
+        noise = np.empty((2, 0, drive.shape[1]), np.float32)
+        if self._noisy:
+            squares = np.empty((e.phases, drive.shape[1]), np.int32)
+            serial.driven_squares(drive, e.dac_bits, squares)
+            noise = np.stack([self._variance(squares, step) for step in self._steps()])
+            if not self._physics.read_proportional:
+                noise = np.sqrt(noise)
+        made = serial.Serial(
+            *self._rounded, e.dac_bits, self._unit, self._steps(), e.code_max, self._adc,
+            self._neurons, self._worth, self._unit_worth,
+        )  # fmt: skip
+        return made.read(drive, noise, ids, self._keys)
 
-    def _driven(self, digits: Array) -> Array:
-        """Return what the DACs of the rows make of digits."""
+    def _multiplied(self, drive: Array, ids: Ids) -> Array:
+        e = self._e
+        total = np.zeros((len(self._unit_worth), drive.shape[1]))
+        held = np.zeros((self._columns, drive.shape[1]))
+        g, variance = self._values()
+        for phase in range(e.phases):
+            digits = (drive >> phase * e.dac_bits & e.digit_max).astype(np.float32)
+            currents = self._currents(g, variance, digits, ids, phase)
+            held += currents * np.float32(1 << phase * e.dac_bits)
+        if self._unit:
+            total += np.outer(self._unit_worth, held[0])
+        gather(held[self._unit :], self._neurons, self._worth, total)
+        return total
+
+    def _values(self) -> tuple[Array, Array]:
+        if self._rounded:
+            return self._rounded[0].values(), self._rounded[1].values()
+        return self._held
+
+    def _currents(self, g: Array, variance: Array, digits: Array, ids: Ids, phase: int) -> Array:
+        """Return what converters make of the currents of one phase, in level units."""
         if self._physics.dac_inl:
             bend(digits, self._bows, float(self._e.digit_max))
-        return digits
+        currents = np.ascontiguousarray(g @ digits)
+        for kind, step in zip(self._kinds, self._steps(), strict=True):
+            seen = currents[kind]
+            if self._noisy and len(seen):
+                squares = digits * digits
+                noise = self._variance(squares.sum(axis=0, keepdims=True), step)
+                if len(variance):
+                    noise = noise + variance[kind] @ squares
+                add_noise(seen, np.sqrt(noise), ids, self._keys[phase, kind])
+            self._convert(seen, kind, step)
+        return currents
+
+    @property
+    def _kinds(self) -> tuple[slice, slice]:
+        """Return which columns are unit columns, and the others."""
+        return slice(0, self._unit), slice(self._unit, None)
+
+    @property
+    def _noisy(self) -> bool:
+        p = self._physics
+        return bool(p.read_additive or p.read_proportional or p.adc_noise)
+
+    def _variance(self, squares: Array, step: float) -> Array:
+        """Return the variance of a current that does not depend on its cells.
+
+        Cells are independent, so it is a sum over the rows driven, and that of its converter.
+        """
+        p = self._physics
+        cells = np.float32((p.read_additive * self._scale) ** 2)
+        return np.asarray(
+            squares.astype(np.float32) * cells + np.float32((p.adc_noise * step) ** 2)
+        )
+
+    @cached_property
+    def _keys(self) -> Array:
+        """Return 32 random bits for each phase and ``TOGETHER`` columns; a unit column is alone."""
+        groups = self._unit + -(-(self._columns - self._unit) // TOGETHER)
+        each = [
+            self._draws.of(f"read {phase}").integers(2**32, size=groups)
+            for phase in range(self._e.phases)
+        ]
+        return np.array(each)
 
     @cached_property
     def _bows(self) -> Array:
         """Return by how many steps the DAC of each row is off in its middle."""
-        drawn: Array = self._draws.of("dac").standard_normal((self._g.shape[1],))
+        drawn: Array = self._draws.of("dac").standard_normal((self._rows,))
         return np.asarray((self._physics.dac_inl * drawn).astype(np.float32))
 
-    def _sigma(self, volts: Array) -> Array | None:
-        """Return σ of the current of each column, ``[1 or columns, places]``, if there is any.
-
-        Cells are independent, so the variance of a column is the sum of theirs.
-        """
-        p = self._physics
-        if not (p.read_additive or p.read_proportional or p.adc_noise):
-            return None
-        squares = volts * volts
-        variance = squares.sum(axis=0, keepdims=True)
-        variance *= np.float32((p.read_additive * self._scale) ** 2)
-        if p.read_proportional:
-            common, variance = variance, self._g_squared @ squares
-            variance += common
-        if p.adc_noise:
-            noise = np.square(np.float32(p.adc_noise) * self._steps)
-            variance = variance + noise
-        return np.asarray(np.sqrt(variance, out=variance))
-
-    @cached_property
-    def _g_squared(self) -> Array:
-        return np.asarray(np.square(self._g * np.float32(self._physics.read_proportional)))
-
-    @cached_property
     def _steps(self) -> Array:
-        """Return one step of the converter in level units, ``[1 or columns, 1]``."""
-        steps = np.full((len(self._g), 1), 2.0**self._e.shift, np.float32)
-        steps[: self._unit] = 2.0**self._e.unit_shift
-        return steps[:1] if (steps == steps[0]).all() else steps
+        """Return a step of the converters of unit columns and of the others, in level units."""
+        return np.array([2.0**self._e.unit_shift, 2.0**self._e.shift])
 
     def _converters(self, columns: int, adcs: int) -> tuple[Array, Array, Array]:
         """Return gain, offset and bow of the converter that each column uses."""
@@ -152,8 +221,8 @@ class Analog:
         gain = 1 + each("adc gain", p.adc_gain)
         return gain, each("adc offset", p.adc_offset), each("adc bow", p.adc_inl)
 
-    def _convert(self, currents: Array, which: slice, shift: int) -> None:
+    def _convert(self, currents: Array, which: slice, step: float) -> None:
         e = self._e
         if e.adc_bits:
             gain, offset, bow = (part[which] for part in self._adc)
-            convert(currents[which], float(1 << shift), e.code_max, gain, offset, bow)
+            convert(currents, step, e.code_max, gain, offset, bow)

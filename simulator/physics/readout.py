@@ -6,29 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.ir.kernel import kernel
-from neutrams.simulator.physics.normals import Floats, Ids, fill_normals
+from neutrams.simulator.physics.normals import TOGETHER, Floats, Ids, fill_normals
 
 I64 = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
 
 @kernel(cache=False)
-def add_noise(currents: Floats, sigma: Floats, ids: Ids, keys: I64, table: Floats) -> None:
+def add_noise(currents: Floats, sigma: Floats, ids: Ids, keys: I64) -> None:
     """Add read noise to ``currents`` ``[columns, places]``.
 
     Args:
         currents: changed in place.
         sigma: ``[1 or columns, places]``.
         ids: ``[places]`` 32 random bits for each place.
-        keys: ``[columns]`` 32 random bits for each column in this phase.
-        table: from :func:`quantiles`.
+        keys: 32 random bits for each ``TOGETHER`` columns in this phase.
     """
-    z = np.empty(ids.shape[0], np.float32)
+    z = np.empty((TOGETHER, currents.shape[1]), np.float32)
     for column in range(currents.shape[0]):
-        fill_normals(ids, keys[column], table, z)
+        if column % TOGETHER == 0:
+            fill_normals(ids, 0, keys[column // TOGETHER], z)
         row, into = sigma[min(column, sigma.shape[0] - 1)], currents[column]
-        for n in range(z.shape[0]):
-            into[n] += row[n] * z[n]
+        drawn = z[column % TOGETHER]
+        for n in range(into.shape[0]):
+            into[n] += row[n] * drawn[n]
 
 
 @kernel
@@ -50,6 +51,11 @@ def convert(
     for column in range(currents.shape[0]):
         values = currents[column]
         slope, add, arch = gain[column] * down, offset[column], four * bow[column]
+        if arch == zero:
+            for n in range(values.shape[0]):
+                code = np.floor(values[n] * slope + add + half)
+                values[n] = min(max(code, zero), full) * up
+            continue
         for n in range(values.shape[0]):
             code = values[n] * slope + add
             at = min(max(code / full, zero), one)
@@ -69,9 +75,9 @@ def bend(digits: Floats, bows: Floats, top: float) -> None:
 
 
 @kernel
-def gather(values: Floats, neurons: I64, worth: Doubles, into: Doubles) -> None:
+def gather(values: Doubles, neurons: I64, worth: Doubles, into: Doubles) -> None:
     """Add columns ``[columns, places]``, each times its worth, to their neurons."""
     for column in range(values.shape[0]):
         row, factor, seen = into[neurons[column]], worth[column], values[column]
         for n in range(seen.shape[0]):
-            row[n] += factor * np.float64(seen[n])
+            row[n] += factor * seen[n]

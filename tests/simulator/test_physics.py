@@ -13,18 +13,22 @@ from scipy.stats import kstest
 
 from neutrams.ir.crossbar import Encoding, multiply
 from neutrams.ir.graph import Graph
+from neutrams.ir.kernel import kernel
 from neutrams.ir.ops.time import Run
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType, symbol, tensor
 from neutrams.simulator import simulate
+from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes
 from neutrams.simulator.physics import DEVICES, Physics
 from neutrams.simulator.physics.array import Analog
 from neutrams.simulator.physics.conductances import program
 from neutrams.simulator.physics.matrix import Chance
-from neutrams.simulator.physics.normals import fill_normals, mixed, quantiles
+from neutrams.simulator.physics.normals import TOGETHER, fill_normals, mixed
 from neutrams.simulator.physics.readout import convert
+from neutrams.simulator.physics.rounding import rounded, sigma_of
 from neutrams.simulator.physics.seeds import Draws
+from neutrams.simulator.physics.tables import BITS, ENTRIES, MOST, Words, fill, look_up, quick
 from neutrams.simulator.run import Runner
 from tests.simulator.conftest import BuildNet
 
@@ -82,22 +86,88 @@ def test_a_pedestal_costs_nothing_where_converters_are_ideal() -> None:
 
 def test_normals_are_normal_and_apart() -> None:
     ids = mixed(np.arange(200_000, dtype=np.uint64))
-    z = [np.empty(len(ids), np.float32) for _ in range(2)]
+    z = np.empty((2, TOGETHER, len(ids)), np.float32)
     for key, out in zip((17, 18), z, strict=True):
-        fill_normals(ids, key, quantiles(), out)
+        fill_normals(ids, 0, key, out)
+    rows = z.reshape(-1, len(ids))
+    for out in rows:
         assert kstest(out, "norm").pvalue > 0.01
         assert out.std() == pytest.approx(1, abs=0.01)
         assert (out**4).mean() == pytest.approx(3, abs=0.1)  # the tails are there
         assert abs(np.corrcoef(out[1:], out[:-1])[0, 1]) < 0.01
-    assert abs(np.corrcoef(z[0], z[1])[0, 1]) < 0.01
+    for each in (rows, np.abs(rows)):  # two of a pair share a radius, and yet are independent
+        assert np.abs(np.corrcoef(each) - np.eye(len(rows))).max() < 0.01
 
 
 def test_compiled_normals_equal_plain_ones() -> None:
     ids = mixed(np.arange(300, dtype=np.uint64))
-    compiled, plain = np.empty((2, 300), np.float32)
-    fill_normals(ids, 2**32 - 1, quantiles(), compiled)
-    fill_normals.py_func(ids, 2**32 - 1, quantiles(), plain)
+    compiled, plain = np.empty((2, TOGETHER, 290), np.float32)
+    fill_normals(ids, 7, 2**32 - 1, compiled)
+    fill_normals.py_func(ids, 7, 2**32 - 1, plain)
     np.testing.assert_array_equal(compiled, plain)
+
+
+@given(
+    st.sampled_from(["offset", "differential"]), st.sampled_from(["clip", "scale"]),
+    st.sampled_from([5, 8]), st.sampled_from([1, 2, 3]), st.sampled_from([1, 2]),
+    st.sampled_from(["read_additive", "read_proportional", "adc_noise", "adc_inl"]),
+    st.integers(1, 150), st.integers(0, 2**32 - 1),
+)  # fmt: skip
+@settings(max_examples=25, deadline=None)
+def test_look_ups_equal_products(
+    coding: str, mode: str, adc_bits: int, cell_bits: int, dac_bits: int, what: str, rows: int,
+    seed: int,
+) -> None:  # fmt: skip
+    """Few places are multiplied, many are looked up; noise depends on a place alone."""
+    rng = np.random.default_rng(seed)
+    e = encoding(
+        coding=coding, adc_mode=mode, adc_bits=adc_bits, cell_bits=cell_bits, dac_bits=dac_bits,
+        rows=rows,
+    )  # fmt: skip
+    noise: Any = {what: 0.3}
+    physics = Physics(device="rram-wan", adc_gain=0.02, **noise)
+    weights, drive = rng.integers(-127, 128, (rows, 5)), rng.integers(0, 256, (rows, 150))
+    array = Analog(weights, e, physics, DRAWS, adcs=3)
+    ids = mixed(np.arange(150, dtype=np.uint64))
+    whole = array.read(drive.astype(np.uint8), ids)
+    parts = [
+        array.read(drive[:, low : low + 10].astype(np.uint8), ids[low : low + 10])
+        for low in range(0, 150, 10)
+    ]
+    np.testing.assert_array_equal(whole, np.concatenate(parts, axis=1))
+
+
+@pytest.mark.skipif(not quick(), reason="the processor has no look-ups of 16 bits")
+def test_tables_mean_what_they_say() -> None:
+    rng = np.random.default_rng(0)
+    cells = rng.integers(0, 3000, (6, 20)).astype(np.uint16)
+    sources = rng.integers(0, 2, (4, BITS, 2))
+    sources[..., 0] = rng.integers(0, 20, (4, BITS))
+    index = rng.integers(0, ENTRIES, (2, 3, 4, LANES)).astype(np.uint8)
+    tables, plain = np.empty((2, 4, COLUMNS, ENTRIES), np.uint16)
+    sums, slow = np.empty((2, COLUMNS, LANES), np.uint16)
+    compiled_tables(cells, 3, sources, tables, index, sums)
+    fill(cells, 3, sources, plain)
+    look_up(plain, index, 1, 2, slow)
+    np.testing.assert_array_equal(tables, plain)
+    np.testing.assert_array_equal(sums, slow)
+
+
+@kernel(cache=False)
+def compiled_tables(
+    cells: Words, first: int, sources: I64, tables: Words, index: Bytes, sums: Words
+) -> None:
+    fill(cells, first, sources, tables)
+    look_up(tables, index, 1, 2, sums)
+
+
+def test_rounded_conductances_are_near() -> None:
+    cells = np.random.default_rng(0).uniform(0, 3, (7, 128))
+    cells[0] = 0
+    found = rounded(cells, 1)
+    assert (found.cells.sum(axis=1, dtype=np.int64) <= MOST).all()
+    off = (found.values() - cells).sum(axis=1)
+    assert np.abs(off).max() < 4 * sigma_of(cells, 1) < 0.1
 
 
 @pytest.mark.parametrize("level", [0.3, 0.6, 1.0])
@@ -142,16 +212,21 @@ def test_drift_follows_its_law_and_is_compensated() -> None:
 
 def test_read_noise_has_its_variance() -> None:
     """Of independent cells, at every read: Σ (x σ)² of a column, over codings without slices."""
-    weights = np.full((64, 1), 3)
     drive = np.random.default_rng(0).integers(0, 2, (1, 64)).repeat(20_000, axis=0)
-    e = encoding(input_bits=1, weight_bits=3, cell_bits=2, coding="differential", adc_bits=0)
-    for physics, sigma in (
-        (Physics(read_additive=2.0), 2.0 * 3 * np.sqrt(2)),  # both columns of the pair
-        (Physics(read_proportional=3.0), 3.0 * 3),  # the other column's cells are off
+    ideal = encoding(input_bits=1, weight_bits=3, cell_bits=2, coding="differential", adc_bits=0)
+    # a column of level 3, less twice the unit column, each with a converter
+    real = encoding(input_bits=1, weight_bits=2, cell_bits=2, column_flip=False)
+    for e, physics, sigma in (
+        (real, Physics(read_additive=0.5), 0.5 * 3 * np.sqrt(1 + 2**2)),
+        (real, Physics(read_proportional=0.5), 0.5 * np.sqrt(3**2 + 2**2)),
+        (ideal, Physics(read_additive=2.0), 2.0 * 3 * np.sqrt(2)),  # both columns of the pair
+        (ideal, Physics(read_proportional=3.0), 3.0 * 3),  # the other column's cells are off
     ):
-        z = (read(weights, drive, e, physics) - 3 * drive[0].sum()) / np.sqrt(drive[0].sum())
-        rounded = np.random.default_rng(1).uniform(-0.5, 0.5, z.shape) / np.sqrt(drive[0].sum())
-        assert kstest((z + rounded)[:, 0] / sigma, "norm").pvalue > 0.01
+        weight = 1 if e is real else 3
+        found = read(np.full((64, 1), weight), drive, e, physics)
+        z = (found - weight * drive[0].sum()) / np.sqrt(drive[0].sum())
+        spread = np.random.default_rng(1).uniform(-0.5, 0.5, z.shape) / np.sqrt(drive[0].sum())
+        assert kstest((z + spread)[:, 0] / sigma, "norm").pvalue > 0.01
 
 
 def test_stuck_cells() -> None:

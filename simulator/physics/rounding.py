@@ -1,0 +1,43 @@
+"""Conductances as whole numbers of 16 bits, column by column."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from neutrams.ir.types import Array
+from neutrams.simulator.physics.tables import MOST, Words
+
+
+class Rounded(NamedTuple):
+    """Cells as multiples of a power of two for each column."""
+
+    cells: Words
+    """``[columns, rows]``."""
+    fine: Array
+    """``[columns]`` float32: what 1 stands for."""
+
+    def values(self) -> Array:
+        """Return the cells in the unit that they were given in, as float32."""
+        return np.asarray(self.cells * self.fine[:, None], np.float32)
+
+
+def rounded(cells: Array, drive: int) -> Rounded:
+    """Round cells ``[columns, rows]``, 0 or more, as finely as 16 bits hold a column's current.
+
+    Args:
+        cells: conductances.
+        drive: the largest, on every row at once.
+    """
+    largest = np.maximum(cells.sum(axis=1) * drive, 2.0**-40)
+    room = MOST - 0.5 * cells.shape[1] * drive  # each cell may be rounded up
+    up = 2.0 ** np.floor(np.log2(max(room, 1.0) / largest))
+    whole = np.rint(cells * up[:, None])
+    return Rounded(whole.astype(np.uint16), (1.0 / up).astype(np.float32))
+
+
+def sigma_of(cells: Array, drive: int) -> float:
+    """Return σ of the current that rounding changes, at most, all rows driven."""
+    fine = rounded(cells, drive).fine.max(initial=0.0)
+    return float(fine * drive * np.sqrt(cells.shape[1] / 12.0))
