@@ -111,6 +111,7 @@ CODES: dict[str, str] = {
     "NT0542": "There is no diagnostic with this code.",
     "NT0543": "There is no strategy of this name. `split-and-merge` keeps every weight and adds up partial sums; `prune-to-blocks` keeps of a wide matrix only diagonal blocks that one crossbar holds each, and `prune-and-refit` fits what is kept to the calibration data.",
     "NT0544": "An axis of a sweep is not written as `name=value,value`, its name is no limit, no dotted key of the target and no option of a compile, or a value is not of the axis' kind.",
+    "NT0549": "`--widen` takes a number of copies, or `digits`, `digits:all`, `digits:named`: what crossbars read in more bits than their rows are driven with.",
     "NT0545": "A results file cannot be continued: it holds something other than the table of a sweep, or results of another model, other data, another chip, other options or other code.",
     "NT0546": "A process that ran points of a sweep, or a part of a simulation, was ended from outside, usually for want of memory. Rows of a sweep that were done are in the file; the same command goes on from there.",
     "NT0547": "An optional package is needed and not installed. The help names the extra that brings it.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neutrams.ir.op import Value, Weight
+from neutrams.ir.ops.digits import Digits
 from neutrams.ir.ops.indexing import Gather
 from neutrams.ir.ops.pooling import MaxPool
 from neutrams.ir.ops.quantization import Quantize
@@ -28,6 +29,8 @@ def proved_range(value: Value) -> Bounds:
             return low, high
         case Add(low=low, high=high) | AveragePool(low=low, high=high):
             return low, high
+        case Digits(bits=bits):
+            return 0, 2**bits - 1
         case Lut(table=Weight() as table):
             return held_numbers(table)
         case Concat(parts=parts):

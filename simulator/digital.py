@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.ops.digits import Digits, Join
 from neutrams.ir.ops.products import Einsum
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
@@ -82,8 +83,10 @@ def work(op: Op, sizes: Sizes) -> dict[str, int]:
     """
     results = sum(elements(value, sizes) for value in op.results)
     family, _, kind = op.name.partition(".")
-    if family == "tensor" or isinstance(op, Mvm):
+    if family == "tensor" or isinstance(op, Mvm | Digits):
         return {}
+    if isinstance(op, Join):
+        return {"reduce_adds": elements(op.x, sizes) - results}
     if isinstance(op, Reduce):
         return _reduce(op, results, sizes)
     if kind.endswith("_pool"):
@@ -114,7 +117,9 @@ def traffic(op: Op, sizes: Sizes) -> dict[str, int]:
 
 def streams(value: Value) -> bool:
     """Say whether a value goes straight to its reader, without a stop in the buffer."""
-    return isinstance(value.op, Mvm) or (isinstance(value.op, Reduce) and len(value.users) == 1)
+    return isinstance(value.op, Mvm) or (
+        isinstance(value.op, Reduce | Join) and len(value.users) == 1
+    )
 
 
 def elements(value: Value, sizes: Sizes) -> int:

@@ -18,9 +18,16 @@ from neutrams.ir.limits import (
 )
 from neutrams.ir.op import Op, Value, Weight, attr, op, operand
 from neutrams.ir.ops.base import NONE, Mixes, axis_of, size_of, want, want_rank, want_same
+from neutrams.ir.ops.digits import Digits
+from neutrams.ir.ops.pooling import MaxPool
+from neutrams.ir.ops.tensors import Concat, Pad, Reshape, Slice, Transpose
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, DType, TensorType, broadcast
 from neutrams.ir.windows import out_sizes, taps, windows
+
+
+MOVES = (Concat, MaxPool, Pad, Reshape, Slice, Transpose)
+"""Ops that move whole numbers or pick some, and so may work on digits of them."""
 
 
 @op("unit.reduce")
@@ -87,7 +94,7 @@ class Rescale(Op):
     def violations(self, target: Target) -> list[Diagnostic]:
         """Return what of its results, and of the activation in them, the target lacks."""
         limits, faults = target.limits, list[Diagnostic]()
-        bits = (self.high - self.low).bit_length()
+        bits = widest_word(self.result, (self.high - self.low).bit_length())
         faults += more(
             self, target, "output-bits", bits, limits.output_bits, "bits of a result", ROUND
         )
@@ -245,6 +252,19 @@ class AveragePool(Op):
 
     def mixes(self) -> Mixes:
         return (frozenset(range(2, self.x.type.rank)),)
+
+
+def widest_word(value: Value, bits: int) -> int:
+    """Return the bits in which a result leaves its unit: its own, or those of its digits.
+
+    It leaves as digits if nothing else is made of it, by way of moves that digits allow as well.
+    """
+    if not value.users or not all(isinstance(op, (Digits, *MOVES)) for op in value.users):
+        return bits
+    return max(
+        op.bits if isinstance(op, Digits) else widest_word(op.results[0], bits)
+        for op in value.users
+    )
 
 
 def _centred(x: Array, zero: int) -> Array:

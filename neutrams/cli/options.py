@@ -115,13 +115,13 @@ Latency = Annotated[
     typer.Option("--latency", metavar="SHARE", help="The same: share of the latency."),
 ]
 Widen = Annotated[
-    int,
+    str,
     typer.Option(
         "--widen",
-        metavar="N",
-        min=1,
-        help="Give crossbars N copies of the network's inputs, a part of a step apart: "
-        "finer inputs for more crossbars.",
+        metavar="N|digits",
+        help="Finer inputs for more crossbars: N copies of the network's inputs, a part of a step "
+        "apart; or `digits` of them, exactly. `digits:all`: of all that crossbars read; "
+        "`digits:named`: where --bits asks for more bits than the chip has.",
     ),
 ]
 VerifyEach = Annotated[
@@ -184,7 +184,7 @@ def lowering(
     energy: Energy = None,
     crossbars: Crossbars = None,
     latency: Latency = None,
-    widen: Widen = 1,
+    widen: Widen = "1",
     retrain: Retrain = False,
     device: Device = "auto",
     checkpoints: Checkpoints = "",

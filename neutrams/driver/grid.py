@@ -165,5 +165,5 @@ def _value(value: Setting, kind: type) -> Setting | None:
 def option_types() -> dict[str, type]:
     """Return the fields of :class:`Options` that an axis can hold, and their types."""
     hints = typing.get_type_hints(Options)
-    kinds: dict[object, type] = {str: str, int: int, bool: bool, bool | str: str}
+    kinds: dict[object, type] = {str: str, int: int, bool: bool, bool | str: str, int | str: str}
     return {k: kinds[hint] for k, hint in hints.items() if hint in kinds and k not in _OWN}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op
+from neutrams.ir.ops.digits import Join
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit import Lut, Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
@@ -55,7 +56,7 @@ def layers(graph: Graph) -> list[Layer]:
 
 def _head(op: Op, heads: dict[Op, Op]) -> Op:
     """Return the op whose layer ``op`` belongs to: itself, or that of the unit it finishes."""
-    if not isinstance(op, (Reduce, Rescale, Lut)):
+    if not isinstance(op, Reduce | Join | Rescale | Lut):
         return op
     maker = next(op.present).op
     if maker is None or not isinstance(heads.get(maker), Mvm):

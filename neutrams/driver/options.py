@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from neutrams.driver.bit_plans import AUTO, BitSource, load_bits
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.types import Array
 from neutrams.passes import STRATEGIES, Pass, default_pipeline
 from neutrams.passes.bits import print_bits
+
+DIGITS = {"digits": "inputs", "digits:all": "all", "digits:named": "named"}
+"""What may be read in digits, as :attr:`Options.widen` and as `quantize{digits=}` say it."""
+MOST_COPIES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +31,10 @@ class Options:
     ``auto`` lets them be chosen within ``budget``."""
     budget: Mapping[str, float] = field(default_factory=dict)
     """Fields of :class:`neutrams.driver.bit_budget.Budget`."""
-    widen: int = 1
-    """Copies of the network's inputs, a part of a step apart, that crossbars read."""
+    widen: int | str = 1
+    """What crossbars read in more bits than rows have: the network's inputs in so many copies, a
+    part of a step apart, or in ``digits``. ``digits:all`` gives all that they read in digits,
+    ``digits:named`` what layers read whose ``bits`` say so."""
     retrain: bool | str = False
     """Retrain units against the float network on the calibration data, by a method if it is named:
     one of those of `retrain-units`, or ``none``."""
@@ -62,7 +69,7 @@ def usual_pipeline(options: Options) -> str:
     """Return the pipeline that options ask for.
 
     Raises:
-        NeutramsError: NT0543, there is no such strategy.
+        NeutramsError: NT0543, there is no such strategy; NT0549, no such way to widen.
     """
     if options.strategy not in STRATEGIES:
         fault = error("NT0543", f"there is no strategy `{options.strategy}`")
@@ -73,5 +80,17 @@ def usual_pipeline(options: Options) -> str:
         retrain=options.retrain,
         device=options.device,
         bits="" if options.bits == AUTO else print_bits(load_bits(options.bits)),
-        widen=options.widen,
+        **_widening(options.widen),
     )
+
+
+def _widening(widen: int | str) -> dict[str, Any]:
+    """Return the arguments of the usual pipeline for :attr:`Options.widen`."""
+    text = str(widen)
+    if text in DIGITS:
+        return {"digits": DIGITS[text]}
+    if text.isdecimal() and 1 <= int(text) <= MOST_COPIES:
+        return {"widen": int(text)}
+    fault = error("NT0549", f"`{text}` says no way to widen what crossbars read")
+    choices = ", ".join(DIGITS)
+    raise NeutramsError(fault.help(f"give 1 to {MOST_COPIES} copies, or one of: {choices}"))

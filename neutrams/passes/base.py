@@ -85,6 +85,10 @@ class PassContext:
     """Scale and zero point of the integer values that `lower-units` made, by name."""
     parts: dict[str, Parts] = field(default_factory=dict)
     """What `merge-through-cores` cut a product into, by the name of the new product's result."""
+    reads: int = 0
+    """Bits that products read until `split-digits` gives them as digits; 0 for the target's."""
+    holds: int = 0
+    """Bits of weights, likewise."""
     seen: dict[str, Histogram] = field(default_factory=dict)
     """What values of the float network are on the calibration data, by name, once watched."""
     checkpoints: str = ""

@@ -71,15 +71,19 @@ def print_bits(plan: Mapping[str, Bits]) -> str:
     return ",".join(f"{_escaped(name)}={bits}" for name, bits in plan.items())
 
 
-def check_bits(plan: BitPlan, layers: Iterable[str], target: Target | None) -> None:
+def check_bits(
+    plan: BitPlan, layers: Iterable[str], target: Target | None, *, digits: bool = False
+) -> None:
     """Check that a plan names layers there are, and stays within a target.
+
+    With ``digits`` there may be more bits than a target has.
 
     Raises:
         NeutramsError: NT0241 and NT0242, every fault at once.
     """
     known = list(layers)
     faults = [_unknown(name, known) for name in plan if name != REST and name not in known]
-    if target is not None:
+    if target is not None and not digits:
         faults += [fault for name, bits in plan.items() for fault in _beyond(name, bits, target)]
     if faults:
         raise NeutramsError(*faults)
@@ -95,7 +99,8 @@ def _beyond(name: str, bits: Bits, target: Target) -> Iterator[Diagnostic]:
         if given > most:
             message = f"`{name}` asks for {given}-bit {what}; `{target.name}` allows {most}"
             fault = error("NT0242", message)
-            yield fault.help(f"ask for {most} bits at most, or choose another chip")
+            fault = fault.help(f"ask for {most} bits at most, or choose another chip")
+            yield fault.help("or have them in digits, for more crossbars: --widen digits:named")
 
 
 def _pair(value: object) -> Bits | None:

@@ -12,10 +12,11 @@ import numpy as np
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op
+from neutrams.ir.ops.digits import Join
 from neutrams.ir.ops.unit import AveragePool, Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.passes.base import Pass, PassContext
-from neutrams.passes.intervals import Intervals, bias_of
+from neutrams.passes.intervals import Interval, Intervals, bias_of, joined
 
 EXACT = 2**24
 """Integers up to this magnitude are exact in float32, in which sums are rescaled."""
@@ -42,24 +43,24 @@ class CheckAccumulators(Pass):
             most = _largest(op, known)
             if most is None:
                 continue
-            width = min(bits, op.operands[0].type.dtype.bits if isinstance(op, Reduce) else bits)  # type: ignore[union-attr]
+            width = min(bits, op.result.type.dtype.bits if isinstance(op, Reduce | Join) else bits)
             if most >= 2 ** (width - 1):
                 faults.append(_overflow(op, most, width))
-            elif isinstance(op, Reduce):
+            elif isinstance(op, Reduce | Join):
                 _tell(op, most, known, ctx, bits)
         if ctx.need_target().limits.rescale == "power-of-two":
-            faults += [fault for op in _reduces(graph) for fault in _inexact(op, known)]
+            faults += [fault for op in _sums(graph) for fault in _inexact(op, known)]
         if faults:
             raise NeutramsError(*faults)
         return False
 
 
-def _reduces(graph: Graph) -> Iterator[Reduce]:
+def _sums(graph: Graph) -> Iterator[Reduce | Join]:
     for each in (graph, *graph.cells()):
-        yield from (op for op in each.ops if isinstance(op, Reduce))
+        yield from (op for op in each.ops if isinstance(op, Reduce | Join))
 
 
-def _inexact(op: Reduce, known: Intervals) -> list[Diagnostic]:
+def _inexact(op: Reduce | Join, known: Intervals) -> list[Diagnostic]:
     """Return the fault of sums that a chip which shifts would round otherwise than float32."""
     low, high = known.of[op.result].whole
     if max(-low, high) <= EXACT:
@@ -81,16 +82,21 @@ def _largest(op: Op, known: Intervals) -> int | None:
             up = np.maximum(sums.high, 0).sum(axis=0) + np.maximum(bias, 0)
             down = np.minimum(sums.low, 0).sum(axis=0) + np.minimum(bias, 0)
             return int(max(up.max(initial=0), -down.min(initial=0)))
+        case Join():
+            x = known.of[op.x]
+            ends = Interval(np.minimum(x.low, 0), np.maximum(x.high, 0), x.axis)
+            low, high = joined(op, ends).whole
+            return max(-low, high)
         case AveragePool(x=x) if not x.type.dtype.is_float and x in known.of:
             low, high = known.of[x].whole
             return prod(op.kernel) * max(abs(low - op.input_zero), abs(high - op.input_zero))
     return None
 
 
-def _tell(op: Reduce, most: int, known: Intervals, ctx: PassContext, bits: int) -> None:
+def _tell(op: Reduce | Join, most: int, known: Intervals, ctx: PassContext, bits: int) -> None:
     low, high = known.of[op.result].whole
     text = f"sums lie in [{low:,}, {high:,}], within {most.bit_length() + 1} of {bits} bits"
-    product = op.partials.op
+    product = op.operands[0].op if isinstance(op, Reduce) and op.operands[0] is not None else None
     if isinstance(product, Mvm) and not known.sums[product].exact:
         text += ", whatever the converters lose"
     if max(-low, high) > EXACT:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from neutrams.ir.target import Target
 from neutrams.passes.affine import Affine, Codes
+from neutrams.passes.digits import WeightDigits
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class Grids:
 
     def weights(self, bits: int) -> Codes:
         """Return the least and the largest weight."""
+        if self.target is not None and bits > self.target.limits.weight_bits:
+            digits = WeightDigits.for_target(self.target)
+            if digits is not None:
+                most = digits.most(-(-bits // digits.bits))
+                return -most, most
         if self.target is None or bits > self.target.limits.weight_bits:
             return 1 - 2 ** (bits - 1), 2 ** (bits - 1) - 1
         narrow = self.target.at_precision(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from neutrams.ir.crossbar import Encoding, lossless
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight
+from neutrams.ir.ops.digits import Digits, Join
 from neutrams.ir.ops.pooling import MaxPool
 from neutrams.ir.ops.quantization import Quantize
 from neutrams.ir.ops.tensors import Concat, Pad
@@ -28,6 +29,8 @@ from neutrams.ir.types import Array, DType
 from neutrams.passes.match import constant
 
 Ints = NDArray[np.int64]
+ENDLESS = 2**62
+"""Beyond any sum."""
 PATIENCE = 8
 """Times that the bounds of a cell's states may grow before they are taken to be unbounded."""
 
@@ -138,6 +141,10 @@ class Intervals:
                 return _rescaled(op, self._source(op.x))
             case Add():
                 return _added(op, self._source(op.a), self._source(op.b))
+            case Digits(bits=bits):
+                return Interval.of(0, 2**bits - 1)
+            case Join():
+                return joined(op, self._source(op.x))
             case Lut():
                 return _looked_up(op, self._source(op.x))
             case AveragePool():
@@ -165,6 +172,20 @@ class Intervals:
         return Interval(
             sums.low.sum(axis=0) + bias_of(op), sums.high.sum(axis=0) + bias_of(op), op.axis % rank
         )
+
+
+def joined(op: Join, x: Interval) -> Interval:
+    """Return the bounds of the sums of whole numbers, given those of their digits."""
+    axis = op.axis % op.x.type.rank
+    size = op.x.type.shape[axis]
+    assert isinstance(size, int)
+    powers = 2 ** np.array(op.shifts, np.int64)[:, None]
+    most = ENDLESS // int(powers.sum())
+    low, high = (
+        np.broadcast_to(np.clip(end, -most, most), (size,)).reshape(op.groups, op.count, -1)
+        for end in x.along(axis)
+    )
+    return Interval(*((end * powers).sum(axis=1).ravel() for end in (low, high)), axis=axis)
 
 
 def bias_of(op: Reduce) -> Ints:

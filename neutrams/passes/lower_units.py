@@ -14,6 +14,7 @@ from neutrams.ir.ops.quantization import Quantize as QuantizeOp
 from neutrams.ir.ops.tensors import Reshape
 from neutrams.ir.ops.time import Next
 from neutrams.ir.ops.unit import AveragePool
+from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.passes.affine import Affine, real, target_affine
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.fuse_clips import bounds
@@ -38,6 +39,9 @@ class LowerUnits(Pass):
     descends: ClassVar[bool] = True
     rms_bound: ClassVar[float] = 0.05
 
+    digits: bool = False
+    """Let crossbars read and hold more bits than the target's do; `split-digits` has to follow."""
+
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         graph.level = "unit"
         while any(hoist_quantize(graph, op) for op in _quantizes(graph)):
@@ -46,12 +50,18 @@ class LowerUnits(Pass):
             sink_dequantize(graph, op)
         graph.prune()
         encoding = crossbar.Encoding.of(ctx.target)
+        if self.digits:
+            encoding = encoding.in_digits(ctx.target)
         for op in list(graph.ops):
             _lower_product(graph, op, encoding, ctx)
         graph.prune()
         for made in _quantizes(graph):
             _lower_quantize(graph, made, ctx)
         graph.prune()
+        if self.digits:
+            units = [op for op in graph.ops if isinstance(op, Mvm)]
+            ctx.reads = max([ctx.reads, *(op.input_bits for op in units)])
+            ctx.holds = max([ctx.holds, *(op.weight_bits for op in units)])
         for op in graph.ops:
             if reason := digital_reason(op):
                 ctx.remark(op, reason, kind="digital")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from threadpoolctl import threadpool_limits
 
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
+from neutrams.ir.target import Target
 from neutrams.ir.text import print_graph
 from neutrams.ir.types import Array
 from neutrams.ir.verifier import beyond_units, check, verify
@@ -110,8 +112,20 @@ def _verify_after(made: Pass, graph: Graph, ctx: PassContext) -> None:
     assert not faults, f"after {made.name}:\n" + "\n".join(fault.render() for fault in faults)
     if not made.obeys_limits or ctx.target is None:
         return
-    if broken := beyond_units(graph, ctx.target):
+    if broken := beyond_units(graph, _meanwhile(ctx.target, ctx)):
         raise NeutramsError(*broken)
+
+
+def _meanwhile(target: Target, ctx: PassContext) -> Target:
+    """Return a target that has as many bits as `split-digits` is still to take apart."""
+    limits = target.limits
+    wide = replace(
+        limits,
+        input_bits=max(limits.input_bits, ctx.reads),
+        output_bits=max(limits.output_bits, ctx.reads),
+        weight_bits=max(limits.weight_bits, ctx.holds),
+    )
+    return replace(target, limits=wide)
 
 
 def _probe(graph: Graph, ctx: PassContext) -> Mapping[str, Array] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,16 +11,17 @@ import numpy as np
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
-from neutrams.ir.ops.convolution import Conv
+from neutrams.ir.ops.convolution import Conv, ConvTranspose
 from neutrams.ir.ops.elementwise import Add
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.quantization import Quantize as QuantizeOp
-from neutrams.ir.ops.time import State
+from neutrams.ir.ops.time import Run, State
 from neutrams.ir.types import Array
 from neutrams.passes.affine import Affine, Codes, is_quantized, narrowest
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.bits import REST, Bits, check_bits, parse_bits
+from neutrams.passes.digits import DigitsOf
 from neutrams.passes.grids import Grids
 from neutrams.passes.linear import Linear
 from neutrams.passes.match import channel_vector, located, read_once
@@ -56,6 +58,10 @@ class Quantize(Pass):
     bits: str = ""
     """Weight and input bits of single layers, by the names of what they make: `a=8/8,b=4/2`; `*`
     stands for all others. What digital units read as well keeps `activation-bits`."""
+    digits: DigitsOf = "none"
+    """What crossbars read in two digits, for `split-digits` to take apart: what no product comes
+    before (`inputs`), or `all`. With these and with `named`, `bits` may ask for more than the
+    target's, of inputs and of weights."""
     observer: Observer = "mse"
     """How the ranges of inputs with bits of their own are chosen, as `calibrate` does."""
     power_of_two: bool = False
@@ -73,9 +79,12 @@ class Quantize(Pass):
         if faults := [_no_range(value) for value in found.values if value.type.range is None]:
             raise NeutramsError(*faults)
         if not any(isinstance(op, State) for op in graph.ops):
-            check_bits(wanted, _layers(graph), ctx.target)
+            check_bits(wanted, _layers(graph), ctx.target, digits=self.digits != "none")
         bits = {op: wanted.get(op.result.name, wanted.get(REST, usual)) for op in found.source_of}
-        several = bool(wanted) or digital > usual.inputs
+        for op in self._in_digits(graph, found.source_of):
+            inputs = max(bits[op].inputs, 2 * usual.inputs)
+            bits[op] = replace(bits[op], inputs=inputs)
+        several = bool(wanted) or digital > usual.inputs or self.digits != "none"
         ranges = Ranges(graph, ctx, self.observer, usual.inputs) if several else None
         grids = Grids.of(ctx.target, power_of_two=self.power_of_two)
         maps = insert_pairs(graph, found, bits, digital, ranges, grids)
@@ -104,6 +113,13 @@ class Quantize(Pass):
         insert_pair(graph, value, to)
         return True
 
+    def _in_digits(self, graph: Graph, products: Iterable[Op]) -> Iterator[Op]:
+        """Yield the products that read whole numbers in digits, whatever their bits say."""
+        if self.digits == "all":
+            yield from products
+        elif self.digits == "inputs" and not any(isinstance(op, State) for op in graph.ops):
+            yield from (op for op in products if not _after_product(op))
+
     def bound(self) -> float:
         """Rounding moves outputs by some steps of the narrowest width (measured, not derived)."""
         widths = [self.activation_bits or 8, self.weight_bits or 8]
@@ -129,6 +145,20 @@ class Quantize(Pass):
                 ).note("weights take 2 to 16 bits, inputs 1 to 16")
             )
         return Bits(weight_bits, bits)
+
+
+def _after_product(op: Op) -> bool:
+    """Say whether what a product reads depends on another product, or on a state."""
+    waiting, seen = [v.op for v in op.present], set[Op]()
+    while waiting:
+        each = waiting.pop()
+        if each is None or each in seen:
+            continue
+        if isinstance(each, Conv | ConvTranspose | Matmul | Run):
+            return True
+        seen.add(each)
+        waiting += [v.op for v in each.present]
+    return False
 
 
 def _layers(graph: Graph) -> list[str]:

@@ -29,6 +29,7 @@ PASSES: dict[str, str] = {
     "spell-max-pool": "SpellMaxPool",
     "spell-sums": "SpellSums",
     "spell-tables": "SpellTables",
+    "split-digits": "SplitDigits",
     "split-fan-in": "SplitFanIn",
     "split-signs": "SplitSigns",
     "widen-inputs": "WidenInputs",
@@ -66,6 +67,7 @@ def default_pipeline(
     device: str = "auto",
     bits: str = "",
     widen: int = 1,
+    digits: str = "none",
 ) -> str:
     """Return the pipeline from an imported graph to units that obey a target's limits.
 
@@ -73,13 +75,15 @@ def default_pipeline(
     ``strategy`` is one of :data:`STRATEGIES`. ``retrain`` asks for `retrain-units`, as it is or
     by the name of its method; ``none`` is none. ``device`` is where that trains.
     ``bits`` are those of single layers, as :func:`neutrams.passes.bits.print_bits` writes them.
-    ``widen`` is how many copies of the network's inputs crossbars read.
+    ``widen`` is how many copies of the network's inputs crossbars read; ``digits`` is what they
+    read in digits, as `quantize` says it.
     """
     assert strategy in STRATEGIES, strategy
     widths = {"weight-bits": weight_bits, "activation-bits": activation_bits}
     options = [f"{name}={width}" for name, width in widths.items() if width]
     options += [f'bits="{bits}"'] if bits else []
     options += [f"observer={observer}"] if observer != "mse" else []
+    options += [f"digits={digits}"] if digits != "none" else []
     given = " ".join(options)
     prune, merge = STRATEGIES[strategy]
     activation = f" bits={activation_bits}" if activation_bits else ""
@@ -92,7 +96,7 @@ def default_pipeline(
             "equalise-channels",
             f"calibrate{{observer={observer}{activation}}}",
             f"quantize{{{given}}}" if given else "quantize",
-            "lower-units",
+            "lower-units" if digits == "none" else "lower-units{digits=true}",
             "spell-max-pool",
             "spell-sums",
             "spell-tables",
@@ -101,6 +105,7 @@ def default_pipeline(
             "split-signs",
             "split-fan-in",
             *_retraining(retrain, device),
+            *(["split-digits"] if digits != "none" else []),
             "limit-fan-out",
             "check-accumulators",
         ]

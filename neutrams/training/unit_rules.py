@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neutrams.ir.ops import unit
+from neutrams.ir.ops.digits import Digits, Join
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.windows import filled, taps
 from neutrams.training import crossbar
@@ -89,6 +90,26 @@ def reduce(op: unit.Reduce, run: Run, partials: Tensor, bias: Tensor | None = No
         return total
     wide = total if run.fast or total.dtype is torch.float64 else total.to(torch.float64)
     return wide + along(bias.to(wide), op.axis, total.ndim)
+
+
+@rule(Digits)
+def digits(op: Digits, run: Run, x: Tensor) -> Tensor:
+    """Take numbers apart; the gradient is that of the lowest digit, as if it stood alone."""
+    wide = x.detach().to(torch.int64) + op.offset
+    parts = [(wide >> shift & 2**op.bits - 1).to(x.dtype) for shift in op.shifts]
+    if x.requires_grad:
+        parts[-1] = parts[-1] + (x - x.detach())
+    return torch.cat(parts, dim=op.axis)
+
+
+@rule(Join)
+def join(op: Join, run: Run, x: Tensor) -> Tensor:
+    wide = x if run.fast or x.dtype is torch.float64 else x.to(torch.float64)
+    axis = op.axis % x.ndim
+    parts = wide.reshape(op.apart(tuple(x.shape))).unbind(dim=axis + 1)
+    total = sum(part * 2.0**shift for part, shift in zip(parts, op.shifts, strict=True))
+    assert isinstance(total, Tensor)
+    return total.flatten(axis, axis + 1)
 
 
 @rule(unit.Rescale)

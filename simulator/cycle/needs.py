@@ -19,7 +19,7 @@ from neutrams.ir.windows import filled
 from neutrams.simulator.digital import Sizes
 from neutrams.simulator.network.state import I64
 
-STREAMED = ("unit.reduce", "unit.lut", "tensor.reshape")
+STREAMED = ("unit.reduce", "unit.lut", "unit.digits", "unit.join", "tensor.reshape")
 
 
 def windows_of(op: Op, sizes: Sizes, inputs: dict[Value, int]) -> int:

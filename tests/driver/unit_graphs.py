@@ -16,6 +16,7 @@ from neutrams.ir.ops.tensors import Concat, Pad, Slice
 from neutrams.ir.ops.time import Next, Run, State
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType, symbol, tensor
+from neutrams.passes import PassManager
 
 N = symbol("N")
 
@@ -76,6 +77,8 @@ def unit_graphs(draw: st.DrawFn) -> tuple[Graph, Array]:
             value.name = graph.fresh("constant")
             graph.weights[value.name] = value
     graph.output(y, "scores")
+    if draw(st.booleans()):
+        PassManager(f"split-digits{{bits={draw(st.integers(1, 5))}}}").run(graph)
     return graph, samples.astype(dtype.numpy)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from neutrams.driver.onnx.emitter import Emitter, rule
 from neutrams.driver.onnx.saturation import saturated
 from neutrams.ir.op import Value, Weight
+from neutrams.ir.ops.digits import Digits, Join
 from neutrams.ir.ops.quantization import Dequantize, Quantize
 from neutrams.ir.ops.unit import Add, Lut, Rescale, along
 from neutrams.ir.types import DType
@@ -37,6 +38,35 @@ def lut(op: Lut, emit: Emitter) -> str:
     if op.low:
         place = emit.add("Sub", place, emit.scalar(op.low, DType.I64))
     return emit.add("Gather", emit[op.table], place, axis=0)
+
+
+@rule(Digits)
+def digits(op: Digits, emit: Emitter) -> str:
+    made, wide = op.result.type.dtype, DType.I32 if op.x.type.dtype.bits < 32 else DType.I64
+    rest = emit.cast(emit[op.x], op.x.type.dtype, wide)
+    if op.offset:
+        rest = emit.add("Add", rest, emit.scalar(op.offset, wide))
+    base, parts = emit.scalar(2**op.bits, wide), list[str]()
+    for _ in range(op.count):
+        parts.insert(0, emit.cast(emit.add("Mod", rest, base), wide, made))
+        rest = emit.add("Div", rest, base)
+    return emit.add("Concat", *parts, axis=op.axis)
+
+
+@rule(Join)
+def join(op: Join, emit: Emitter) -> str:
+    """Highest digits first: what has been added up is shifted once more for each digit."""
+    axis, size = op.axis % op.x.type.rank, op.x.type.shape[op.axis]
+    assert isinstance(size, int)
+    wide = emit.cast(emit[op.x], op.x.type.dtype, op.dtype)
+    places = np.arange(size).reshape(op.groups, op.count, -1)
+    total = ""
+    for digit in range(op.count):
+        part = emit.add("Gather", wide, emit.ints(places[:, digit].ravel().tolist()), axis=axis)
+        if total:
+            part = emit.add("Add", emit.add("Mul", total, emit.scalar(2**op.bits, op.dtype)), part)
+        total = part
+    return total
 
 
 @rule(Quantize)

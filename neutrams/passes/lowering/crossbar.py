@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,12 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, DType
 from neutrams.passes.affine import Affine, Real, insert, integer_range, real
+from neutrams.passes.digits import WeightDigits
 from neutrams.passes.match import channel_vector, constant, read_once
 
 I32_MAX = 2**31 - 1
+WIDEST = 16
+"""Bits of what crossbars read or hold in digits."""
 COARSE = 2048
 """Sums that reach fewer steps than this cannot take a bias that falls between two steps."""
 EXACT_STEP = 1e-3
@@ -79,6 +82,8 @@ class Encoding:
     """The least and the largest weight, where the chip states a range of its own."""
     crossbar: dict[str, Any]
     """Cells and converters, by the names of a ``unit.mvm``'s attributes."""
+    digits: WeightDigits | None = None
+    """Those in which the chip holds weights of more bits; ``None`` where it does not."""
 
     @staticmethod
     def of(target: Target | None) -> Encoding:
@@ -90,6 +95,19 @@ class Encoding:
         limits, floats = target.limits, has(target, FLOAT, "add")
         stated = None if limits.weight_range is None else target.chosen_weights
         return Encoding(limits.input_bits, limits.weight_bits, floats, stated, crossbar)
+
+    def in_digits(self, target: Target | None) -> Encoding:
+        """Return the encoding of products whose inputs and weights `split-digits` takes apart."""
+        if target is None or (digits := WeightDigits.for_target(target)) is None:
+            return replace(self, input_bits=WIDEST)
+        return replace(self, input_bits=WIDEST, weight_bits=WIDEST, digits=digits)
+
+    def weights_of(self, bits: int) -> tuple[int, int] | None:
+        """Return the range that weights of so many bits must keep to, if it is a narrower one."""
+        if self.digits is None or bits <= self.digits.bits:
+            return self.weights
+        most = self.digits.most(-(-bits // self.digits.bits))
+        return -most, most
 
     @property
     def differential(self) -> bool:
@@ -186,14 +204,15 @@ def multiply(graph: Graph, found: Product, encoding: Encoding, before: Op) -> Va
     offset = -min(integer_range(found.x.ints)[0], 0)
     name = op.result.name
     w = graph.weight(f"{name}.weights", _narrowest(found.weights))
-    if encoding.weights is not None:
-        w.type = w.type.with_range(*encoding.weights)
+    weight_bits = _weight_bits(found, encoding)
+    if (held := encoding.weights_of(weight_bits)) is not None:
+        w.type = w.type.with_range(*held)
     mvm = Mvm(
         found.x.ints,
         w,
         input_offset=offset,
         input_bits=input_bits(found.x),
-        weight_bits=_weight_bits(found, encoding),
+        weight_bits=weight_bits,
         **_geometry(op, zero),
         **encoding.crossbar,
     )
