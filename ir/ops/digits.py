@@ -9,7 +9,7 @@ from neutrams.ir.limits import more
 from neutrams.ir.op import Op, Value, attr, op, operand
 from neutrams.ir.ops.base import Mixes, axis_of, size_of, want, want_rank
 from neutrams.ir.target import Target
-from neutrams.ir.types import Array, Dim, DType, TensorType
+from neutrams.ir.types import Array, Dim, DType, TensorType, times
 
 FEWER = "read fewer bits, on a chip that adds nothing up between crossbars"
 
@@ -36,7 +36,7 @@ class Digits(Op):
         if self.x.type.dtype.is_float:
             raise self.fault("NT0130", f"expects integers, got `{self.x.type}`")
         axis = axis_of(self, self.axis, len(shape))
-        shape[axis] = shape[axis] * self.count
+        shape[axis] = times(shape[axis], self.count)
         return TensorType(DType.U8 if self.bits <= 8 else DType.U16, tuple(shape))
 
     def evaluate(self, x: Array) -> Array:
@@ -82,8 +82,9 @@ class Join(Op):
         axis = self.axis % x.ndim
         apart = x.astype(np.int64).reshape(self.apart(x.shape))
         places = np.array(self.shifts).reshape(-1, *(1,) * (x.ndim - axis))
-        total = (apart << places).sum(axis=axis + 1)
-        return total.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :]).astype(self.dtype.numpy)
+        total: Array = (apart << places).sum(axis=axis + 1)
+        whole = total.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :])
+        return np.asarray(whole, self.dtype.numpy)
 
     def apart(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return a shape of ``x`` with axes of their own for groups, digits and sums."""

@@ -25,7 +25,6 @@ from neutrams.ir.target import Target
 from neutrams.ir.types import Array, DType, TensorType, broadcast
 from neutrams.ir.windows import out_sizes, taps, windows
 
-
 MOVES = (Concat, MaxPool, Pad, Reshape, Slice, Transpose)
 """Ops that move whole numbers or pick some, and so may work on digits of them."""
 

@@ -185,7 +185,8 @@ def joined(op: Join, x: Interval) -> Interval:
         np.broadcast_to(np.clip(end, -most, most), (size,)).reshape(op.groups, op.count, -1)
         for end in x.along(axis)
     )
-    return Interval(*((end * powers).sum(axis=1).ravel() for end in (low, high)), axis=axis)
+    least, greatest = ((end * powers).sum(axis=1).ravel() for end in (low, high))
+    return Interval(least, greatest, axis)
 
 
 def bias_of(op: Reduce) -> Ints:

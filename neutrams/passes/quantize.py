@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -26,7 +26,7 @@ from neutrams.passes.grids import Grids
 from neutrams.passes.linear import Linear
 from neutrams.passes.match import channel_vector, located, read_once
 from neutrams.passes.observers import Observer
-from neutrams.passes.quantize_plan import plan
+from neutrams.passes.quantize_plan import Plan, plan
 from neutrams.passes.quantize_values import Ranges, insert_pair, insert_pairs
 from neutrams.passes.weight_rounding import LEAST, channel_scales, next_power
 
@@ -81,7 +81,7 @@ class Quantize(Pass):
         if not any(isinstance(op, State) for op in graph.ops):
             check_bits(wanted, _layers(graph), ctx.target, digits=self.digits != "none")
         bits = {op: wanted.get(op.result.name, wanted.get(REST, usual)) for op in found.source_of}
-        for op in self._in_digits(graph, found.source_of):
+        for op in self._in_digits(graph, found, 2 * usual.inputs, digital, ctx):
             inputs = max(bits[op].inputs, 2 * usual.inputs)
             bits[op] = replace(bits[op], inputs=inputs)
         several = bool(wanted) or digital > usual.inputs or self.digits != "none"
@@ -113,12 +113,22 @@ class Quantize(Pass):
         insert_pair(graph, value, to)
         return True
 
-    def _in_digits(self, graph: Graph, products: Iterable[Op]) -> Iterator[Op]:
-        """Yield the products that read whole numbers in digits, whatever their bits say."""
-        if self.digits == "all":
-            yield from products
-        elif self.digits == "inputs" and not any(isinstance(op, State) for op in graph.ops):
-            yield from (op for op in products if not _after_product(op))
+    def _in_digits(
+        self, graph: Graph, found: Plan, bits: int, digital: int, ctx: PassContext
+    ) -> Iterator[Op]:
+        """Yield the products that read so many bits in digits, whatever their bits say."""
+        if self.digits not in ("inputs", "all"):
+            return
+        shared = {found.lead(value) for value in found.digital} if digital < bits else set()
+        cell = any(isinstance(op, State) for op in graph.ops)
+        for op, source in found.source_of.items():
+            if self.digits == "inputs" and (cell or _after_product(op)):
+                continue
+            if found.lead(source) in shared:
+                text = f"not in digits: digital units read it too, in {digital} bits"
+                ctx.remark(op, text, kind="missed")
+                continue
+            yield op
 
     def bound(self) -> float:
         """Rounding moves outputs by some steps of the narrowest width (measured, not derived)."""

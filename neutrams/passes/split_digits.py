@@ -109,8 +109,16 @@ def _split_inputs(graph: Graph, op: Mvm, count: int, bits: int, made: Made) -> M
     assert held is not None, "units hold numbers"
     w = graph.weight(f"{op.w.name}.digits", np.tile(held, (count, 1)))
     w.type = w.type if op.w.type.range is None else w.type.with_range(*op.w.type.range)
-    wide = {"groups": op.groups * count, "input_bits": bits}
-    new = replace(op, x=x, w=w, pads=pads, pad_value=0, input_offset=0, **wide)
+    new = replace(
+        op,
+        x=x,
+        w=w,
+        groups=op.groups * count,
+        pads=pads,
+        pad_value=0,
+        input_offset=0,
+        input_bits=bits,
+    )
     return _joined(graph, op, new, count, bits, 1)
 
 

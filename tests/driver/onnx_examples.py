@@ -18,6 +18,7 @@ from neutrams.ir.ops import sampling, unit
 from neutrams.ir.ops import tensors as move
 from neutrams.ir.ops import unary as one
 from neutrams.ir.ops.convolution import Conv, ConvTranspose
+from neutrams.ir.ops.digits import Digits, Join
 from neutrams.ir.ops.products import Det, Einsum, Matmul
 from neutrams.ir.ops.quantization import Dequantize, Quantize
 from neutrams.ir.ops.recurrent import Gru, Lstm, Rnn
@@ -303,6 +304,12 @@ def _units() -> Iterator[Example]:
     yield lambda a, b: unit.Add(a, b, **scales), (ints("int32", 2, 3), ints("int16", 3))
     yield lambda x, t: unit.Lut(x, t, low=-128), (BYTES, ints("int8", 256))
     yield unit.Lut, (UNSIGNED, floats(256))
+    yield lambda x: Digits(x, offset=128, axis=1), (BYTES,)
+    yield lambda x: Digits(x, count=5, bits=3, offset=2**14, axis=-1), (
+        ints("int16", 2, 3, low=-(2**14), high=2**14),)  # fmt: skip
+    yield lambda x: Join(x, axis=1), (ints("int32", 2, 6, 3, low=-9999, high=9999),)
+    yield lambda x: Join(x, count=3, bits=2, groups=2, dtype=DType.I64), (
+        ints("int32", 2, 12, low=-9999, high=9999),)  # fmt: skip
     for dtype in ("int8", "uint8", "int16"):
         for more in ({}, {"pads": (1, 1, 1, 1)}, {"ceil_mode": True, "count_include_pad": True}):
             yield (

@@ -17,6 +17,7 @@ from neutrams.ir.crossbar import Encoding, lossless, multiply
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Weight
+from neutrams.ir.ops.digits import Digits, Join
 from neutrams.ir.ops.unit import Add, AveragePool, Lut, Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType, TensorType, symbol
@@ -265,3 +266,21 @@ def test_faults_name_themselves(code: str, x: Array, w: Array, attributes: dict[
     with pytest.raises(NeutramsError) as caught:
         Mvm(weight(x), weight(w), **attributes)
     assert caught.value.diagnostics[0].code == code
+
+
+@pytest.mark.parametrize(("count", "bits", "axis"), [(2, 4, 1), (5, 2, -1), (3, 3, 2)])
+def test_digits_put_together_are_the_number(count: int, bits: int, axis: int) -> None:
+    offset = 2 ** (count * bits - 1)
+    x = integers((2, 3, 4), -offset, offset, "int16")
+    _, digits = run(Digits, x, count=count, bits=bits, offset=offset, axis=axis)
+    assert digits.max() < 2**bits
+    _, joined = run(Join, digits.astype(np.int32), count=count, bits=bits, axis=axis)
+    np.testing.assert_array_equal(joined - offset, x)
+
+
+def test_sums_of_digits_are_joined_group_by_group() -> None:
+    x = np.array([[1, 2, 3, 4, 5, 6, 7, 8]], np.int32)
+    _, found = run(Join, x, count=2, bits=3, groups=2)
+    assert found.tolist() == [[1 * 8 + 3, 2 * 8 + 4, 5 * 8 + 7, 6 * 8 + 8]]
+    _, highest = run(Join, x, count=4, bits=1, groups=1)
+    assert highest.tolist() == [[8 + 3 * 4 + 5 * 2 + 7, 2 * 8 + 4 * 4 + 6 * 2 + 8]]

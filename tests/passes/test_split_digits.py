@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
-from neutrams.ir.ops.digits import Digits, Join
+from neutrams.ir.ops.digits import Digits
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.ranges import proved_range
 from neutrams.ir.types import Array
