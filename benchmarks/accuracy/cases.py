@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -63,8 +63,12 @@ class Method:
     strategy: str = "split-and-merge"
     retrain: str | None = None
     """Options of `retrain-units`; ``None`` for none at all."""
-    widen: int = 1
-    """Copies of the network's inputs that crossbars read."""
+    widen: int | str = 1
+    """What crossbars read in more bits than the chip's, as `--widen` says it."""
+    bits: str = ""
+    """Of single layers, as `--bits` says them."""
+    compiled: bool = True
+    """Whether there is a chip; else the network is in float, and only its input is rounded."""
 
 
 NONE = Method("none")
@@ -73,12 +77,17 @@ CLOSED = Method("closed form", retrain="method=gptq")
 RETRAINED = Method("retrained", retrain="")
 ORIGINAL_INPUT = Method("retrained, input original", retrain="input=original")
 WIDENED = Method("retrained, inputs in 4 copies", retrain="", widen=4)
+DIGITS = Method("retrained, inputs in digits", retrain="", widen="digits")
+ALL_DIGITS = Method("retrained, all inputs of layers in digits", retrain="", widen="digits:all")
+FINE = Method("retrained, all in digits", retrain="", widen="digits:named", bits="*=8/8")
+"""Weights too: 8-bit numbers on 4-bit crossbars throughout."""
+ROUNDED_INPUT = Method("float, input rounded", compiled=False)
 WIDENED_ORIGINAL = Method(
     "retrained, inputs in 4 copies and original", retrain="input=original", widen=4
 )
 PRUNED = Method("pruned", strategy="prune-and-refit")
 PRUNED_RETRAINED = Method("pruned, retrained", strategy="prune-and-refit", retrain="")
-HELD = (RETRAINED, WIDENED)
+HELD = (RETRAINED, WIDENED, DIGITS, ALL_DIGITS, FINE)
 """Methods that bars hold for."""
 ABLATIONS = {ORIGINAL_INPUT: RETRAINED, WIDENED_ORIGINAL: WIDENED}
 """What is retrained on the original's values beside what it is compared with."""
@@ -90,6 +99,10 @@ METHODS = (
     ORIGINAL_INPUT,
     WIDENED,
     WIDENED_ORIGINAL,
+    DIGITS,
+    ALL_DIGITS,
+    FINE,
+    ROUNDED_INPUT,
     PRUNED,
     PRUNED_RETRAINED,
 )
@@ -97,6 +110,21 @@ METHODS = (
 ABLATED = ("mnist8", "LeNet-5", "ResNet-8")
 WIDE_INPUTS = ("ResNet-8", "DS-CNN")
 """4 bits are too few for what these networks are given."""
+DIGITAL: Mapping[Method, Mapping[str, tuple[Chip, ...]]] = {
+    DIGITS: {
+        "ResNet-8": (NARROW, WIDE_SUMS),
+        "DS-CNN": (NARROW, WIDE_SUMS),
+    },
+    ALL_DIGITS: {
+        "ResNet-8": (NARROW, WIDE_SUMS),
+        "DS-CNN": (NARROW, WIDE_SUMS),
+        "Silero VAD": (NARROW, WIDE_SUMS),
+        "BraggNN": (NARROW, WIDE_SUMS),
+        "auto-encoder": (NARROW,),
+    },
+    FINE: {"auto-encoder": (NARROW,), "Silero VAD": (WIDE_SUMS,)},
+}
+"""Networks and chips for which numbers are in digits, where 4 bits lose too much."""
 PRUNABLE = ("MLP 784-50-10-10", "MLP 784-300-10", "MLP 784-512-256-10", "LeNet-5")
 EXPORTED = ("MLP 784-512-256-10", "LeNet-5")
 """Held to a narrower bar at 8 bits, and against their integer ONNX."""
@@ -124,12 +152,12 @@ def cases(*, seeds: int = SEEDS) -> Iterator[Case]:
     """Yield every case, network by network, so that each process loads their data once."""
     for network in NETWORKS:
         for seed, chip, method in product(range(seeds), CHIPS, METHODS):
-            if seed < seeds_of(network) and _asked(network, chip, method):
+            if seed < seeds_of(network, method) and _asked(network, chip, method):
                 yield Case(network, chip, method, seed)
 
 
-def seeds_of(network: Network) -> int:
-    return 1 if network.quantised else SEEDS
+def seeds_of(network: Network, method: Method) -> int:
+    return 1 if network.quantised or not method.compiled else SEEDS
 
 
 def _asked(network: Network, chip: Chip, method: Method) -> bool:
@@ -137,6 +165,10 @@ def _asked(network: Network, chip: Chip, method: Method) -> bool:
         return chip == USUAL and method == NONE
     if chip == NO_ADDER:
         return network.mnist and method in (NONE, RETRAINED)
+    if not method.compiled:
+        return chip == NARROW
+    if method in DIGITAL:
+        return chip in DIGITAL[method].get(network.name, ())
     if method == WIDENED:
         return network.name in WIDE_INPUTS and chip in (NARROW, WIDE_SUMS)
     if method == WIDENED_ORIGINAL:

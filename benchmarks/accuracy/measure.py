@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.accuracy.cases import SEEDS, Case, Method
 from benchmarks.accuracy.data import Inputs, Sets
+from benchmarks.accuracy.judges import Outcome
 from benchmarks.accuracy.networks import Network
 from benchmarks.accuracy.store import Result, packed
 from benchmarks.measure import EXAMPLES, peak_gb
@@ -22,6 +23,7 @@ from neutrams.driver.onnx import to_onnx
 from neutrams.driver.options import usual_pipeline
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.types import Array
+from neutrams.passes.affine import Affine
 
 
 def key(case: Case, limit: int | None) -> str:
@@ -61,6 +63,8 @@ def measure(case: Case, limit: int | None = None) -> Result:
 def _figures(case: Case, limit: int | None) -> Result:
     sets = _sets(case.network, limit)
     wanted = _wanted(case.network, limit)
+    if not case.method.compiled:
+        return _rounded(case, sets, wanted)
     start = time.process_time()
     program = compile(
         case.network.model,
@@ -76,33 +80,73 @@ def _figures(case: Case, limit: int | None) -> Result:
     x, outputs = first(sets.inputs), next(iter(found.outputs.values()))
     outcome = case.network.judge(x, wanted, outputs, sets.labels)
     used = found.resources.occupancy
-    figures: Result = {
-        "samples": len(outputs),
-        "agreement": outcome.agreement,
-        "correlation": outcome.correlation,
-        "original": outcome.original,
-        "found": outcome.found,
+    figures = {
+        **_judged(case, outcome, sets, len(outputs)),
         "crossbars": used.crossbars,
         "cores": used.cores,
         "seconds": round(seconds, 2),
-        "peak_gb": round(peak_gb(), 2),
     }
-    if outcome.losses is not None:
-        losses = outcome.losses
-        if sets.seen is not None:
-            losses = np.where(sets.seen(case.seed)[: len(losses)], np.nan, losses)
-        figures["losses"] = packed(losses)
     if case.exported:
         exported = run_onnx(to_onnx(program).model, sets.inputs)
         figures["exported"] = [int(np.count_nonzero(exported != outputs)), outputs.size]
     return figures
 
 
+def _judged(case: Case, outcome: Outcome, sets: Sets, samples: int) -> Result:
+    figures: Result = {
+        "samples": samples,
+        "agreement": outcome.agreement,
+        "correlation": outcome.correlation,
+        "original": outcome.original,
+        "found": outcome.found,
+        "peak_gb": round(peak_gb(), 2),
+    }
+    if outcome.losses is not None:
+        losses = outcome.losses
+        if sets.seen is not None and case.method.compiled:
+            losses = np.where(sets.seen(case.seed)[: len(losses)], np.nan, losses)
+        figures["losses"] = packed(losses)
+    return figures
+
+
+SHARES = (0.15, 0.25, 0.35, 0.5, 0.7, 0.85, 1.0)
+"""Of the range of a network's inputs that their grid may cover; what is beyond is clipped."""
+
+
+def _rounded(case: Case, sets: Sets, wanted: Array) -> Result:
+    """Return the figures of the float network whose input alone is rounded to the chip's bits.
+
+    Of several grids it is the one that serves the test set best, so that it bounds what a chip may
+    keep that reads the input once, in so few bits, by weights as they are.
+    """
+    inputs, start = named(sets.inputs), time.process_time()
+    name, x = next(iter(inputs.items()))
+    outcomes = []
+    for share in SHARES:
+        low, high = share * float(x.min()), share * float(x.max())
+        grid = Affine.of_range(low, high, bits=case.chip.inputs)
+        steps = np.rint(x / np.float32(grid.scale)) + grid.zero
+        near = (np.clip(steps, grid.low, grid.high) - grid.zero) * np.float32(grid.scale)
+        given = {**inputs, name: near.astype(x.dtype)}
+        made = run_onnx(case.network.model, given if len(given) > 1 else given[name])
+        outcomes.append(case.network.judge(x, wanted, made, sets.labels))
+    best = max(outcomes, key=_worth)
+    used = {"crossbars": 0, "cores": 0, "seconds": round(time.process_time() - start, 2)}
+    return {**_judged(case, best, sets, len(wanted)), **used}
+
+
+def _worth(outcome: Outcome) -> float:
+    return -float(outcome.losses.mean()) if outcome.losses is not None else outcome.correlation or 0
+
+
 def pipeline(case: Case) -> str:
     """Return the usual passes, with the options of the method and of the network."""
     method, network = case.method, case.network
     options = Options(
-        strategy=method.strategy, retrain=method.retrain is not None, widen=method.widen
+        strategy=method.strategy,
+        retrain=method.retrain is not None,
+        widen=method.widen,
+        bits=method.bits,
     )
     usual = usual_pipeline(options)
     if network.calibrate:

@@ -58,7 +58,9 @@ class Row:
         """The method, and the number of seeds where some are yet to come."""
         count = len(self.results)
         return self.method.name + (
-            f" ({count} of {cases.SEEDS} seeds)" if count < cases.seeds_of(self.network) else ""
+            f" ({count} of {cases.SEEDS} seeds)"
+            if count < cases.seeds_of(self.network, self.method)
+            else ""
         )
 
     def beyond(self, other: Row) -> Figure:
