@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neutrams.costs import Occupancy, roll_up
 from neutrams.driver.buffers import buffered
+from neutrams.driver.digits import InDigits, in_digits
 from neutrams.driver.layers import Layer, layers
 from neutrams.driver.shares import Share, Shares
 from neutrams.driver.traffic import find_homes
@@ -117,6 +118,8 @@ class Resources:
     """Precision that the chip has: of weights, inputs, cells and converters."""
     chosen: Mapping[str, Any]
     """Where bits were chosen, what :class:`neutrams.driver.bit_choice.Choice` says; else empty."""
+    digits: InDigits | None = None
+    """What it costs that layers read or hold numbers in digits, if any do."""
 
     @property
     def programming_share(self) -> float:
@@ -181,6 +184,7 @@ def resources(program: Program) -> Resources:
             "adc_bits": core.adc_bits,
         },
         chosen=program.manifest.get("precision", {}),
+        digits=in_digits(main),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from neutrams.driver.digits import digits_of, whole_weights
 from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link
 from neutrams.driver.sources import clone
 from neutrams.ir.graph import Graph
@@ -16,6 +17,7 @@ from neutrams.ir.program import Program
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array
 from neutrams.passes import PassManager
+from neutrams.passes.digits import WeightDigits
 
 NAME = "float weights → unit weights"
 
@@ -108,9 +110,11 @@ def _moved(unit: Mvm, maker: Op | None, target: Target) -> Array:
     if target.weight_codes[0] == 0 and held.size == 2 * flat.size:  # of `split-signs`
         signs = held.reshape(unit.groups, 2, -1, held.shape[1]).astype(np.int64)
         held = (signs[:, 0] - signs[:, 1]).reshape(flat.shape)
-    if flat.shape != held.shape:
+    copies = whole_weights(unit, held)
+    if flat.shape != copies.shape[1:]:
         return nothing
-    return _distance(flat.astype(np.float64), held.astype(np.float64), _ends(unit, target))
+    whole, ends = flat.astype(np.float64), _ends(unit, target)
+    return np.concatenate([_distance(whole, each.astype(np.float64), ends) for each in copies])
 
 
 def _distance(weights: Array, held: Array, ends: tuple[int, int]) -> Array:
@@ -125,6 +129,9 @@ def _distance(weights: Array, held: Array, ends: tuple[int, int]) -> Array:
 
 def _ends(unit: Mvm, target: Target) -> tuple[int, int]:
     """Return the ends of the weights that rounding chose from."""
+    if (count := digits_of(unit)[1]) > 1:
+        most = WeightDigits.of(unit.weight_bits, coding=unit.coding).most(count)
+        return -most, most
     top = 2 ** (unit.weight_bits - 1) - 1
     low, high = target.chosen_weights
     return max(low, -top), min(high, top)

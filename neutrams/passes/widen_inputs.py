@@ -116,7 +116,7 @@ def _moved(graph: Graph, old: Value, new: Value, moves: list[Op]) -> dict[Value,
     """Do to a value what is done to another; return what stands for each value on the way."""
     shown = {old: new}
     for op in moves:
-        same: Op = replace(op)
+        same: Op = replace(op)  # type: ignore[type-var]
         for value in op.present:
             same.swap(value, shown.get(value, value))
         graph.insert(located(same, op), before=op, name=[f"{v.name}.copy" for v in op.results])

@@ -209,10 +209,20 @@ def _resource_rows(found: Resources) -> list[Row]:
             f"{_span(weights)}-bit weights in {bits['cell_bits']}-bit cells, "
             f"{_span(inputs)}-bit inputs, {bits['adc_bits']}-bit ADC",
         ),
+        *_digit_rows(found),
         *_choice_rows(found.chosen),
         ("chip", found.target),
         *_round_rows(found),
     ]
+
+
+def _digit_rows(found: Resources) -> list[Row]:
+    """Say what it costs that layers read or hold numbers in digits."""
+    digits = found.digits
+    if digits is None:
+        return []
+    crossbars = f"{count(digits.crossbars)} crossbars, not {count(digits.crossbars_whole)}"
+    return [("in digits", f"{digits.layers} layers; each held once, they take {crossbars}")]
 
 
 def _cycle_rows(found: Simulation) -> list[Row]:
