@@ -7,6 +7,8 @@ EVENTS: dict[str, str] = {
     "cell_writes": "one cell programmed",
     "cell_macs": "one cell, one phase: rows used × columns used × phases × windows",
     "dac_drives": "one row driven for one phase",
+    "input_steps": "one step of the DAC on a driven row: digits of inputs, added up",
+    "cell_steps": "one such step on one level of a cell: what its current goes with",
     "adc_conversions": "one column sum converted",
     "shift_adds": "one converted sum shifted and added",
     "reduce_adds": "one partial sum of a block added to another block's",
@@ -22,3 +24,6 @@ EVENTS: dict[str, str] = {
     "link_flits": "one flit over one link between routers",
     "io_bytes": "bytes on or off the chip",
 }
+
+OF_DATA = frozenset(("input_steps", "cell_steps"))
+"""Those whose number depends on values; counted only where a target charges for them."""

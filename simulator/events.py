@@ -1,4 +1,4 @@
-"""How often what happens in a chip, in closed form: no event depends on the data."""
+"""How often what happens in a chip, in closed form: events that do not depend on the data."""
 
 from __future__ import annotations
 

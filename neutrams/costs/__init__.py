@@ -4,7 +4,7 @@ Every number comes from the target's own table; nothing here knows a constant.
 """
 
 from neutrams.costs.area import Budget, Part, RollUp, roll_up
-from neutrams.costs.energy import Assumption, Charge, Charged, Occupancy, charge
+from neutrams.costs.energy import Assumption, Charge, Charged, Occupancy, charge, charged_events
 from neutrams.costs.peak import Peak, peak
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Peak",
     "RollUp",
     "charge",
+    "charged_events",
     "peak",
     "roll_up",
 ]

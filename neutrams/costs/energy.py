@@ -113,6 +113,11 @@ class Charge:
         return [_forgotten(event, target) for event in self.uncharged]
 
 
+def charged_events(target: Target) -> frozenset[str]:
+    """Return the events that some component of a target has an energy for, be it nought."""
+    return frozenset(event for component in target.costs for event, _ in component.energy_pj)
+
+
 def charge(
     target: Target,
     counts: Mapping[str, int],
@@ -129,7 +134,7 @@ def charge(
     assert all(count >= 0 for count in counts.values())
     machine = target.machine
     on = Occupancy.whole(machine) if occupancy is None else occupancy
-    known = {event for component in target.costs for event, _ in component.energy_pj}
+    known = charged_events(target)
     assumptions = [
         a
         for c in target.costs

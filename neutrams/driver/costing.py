@@ -22,7 +22,7 @@ class Cost:
 
 
 def cost_of(program: Program) -> Cost:
-    """Return the cost of a mapped and scheduled program; no event depends on the data."""
+    """Return the cost of a mapped and scheduled program, but for events that depend on the data."""
     how = batching(program.module["main"])
     counts: Counter[str] = Counter()
     for layer in events(program, how, inferences=1):

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from neutrams.costs import Charge, charge
+from neutrams.costs import Charge, charge, charged_events
 from neutrams.driver.crew import Crew, crew
 from neutrams.driver.cycles import Cycles, run_cycles, with_cycles
 from neutrams.driver.metrics import Metric, default_metric, metric_named
@@ -22,6 +22,7 @@ from neutrams.driver.recording import Record, check_record
 from neutrams.driver.resources import Resources, resources
 from neutrams.driver.samples import Samples, SampleSource, load_samples
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
+from neutrams.ir.events import OF_DATA
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.program import Program
@@ -29,6 +30,7 @@ from neutrams.ir.types import Array
 from neutrams.passes.answers import classes
 from neutrams.simulator import Result, run_batched
 from neutrams.simulator import simulate as run
+from neutrams.simulator.activity import activity
 from neutrams.simulator.batching import batching
 from neutrams.simulator.physics import Physics, check_physics
 from neutrams.simulator.physics.matrix import Chance
@@ -174,6 +176,10 @@ def simulate(
     result = results[0]
     found = resources(program)
     by_op = {layer.name: layer.counts for layer in result.layers}
+    if charged_events(program.target) & OF_DATA:
+        runs = -(-result.samples // batching(main).each)
+        for name, counts in activity(program, samples.inputs, inferences=runs).items():
+            by_op[name] = by_op[name] | counts
     cycles = run_cycles(program, record=record, progress=tell) if grain == "cycle" else None
     if cycles is not None:
         at_once = batching(main).each
@@ -349,7 +355,7 @@ def _total(counts: list[dict[str, int]]) -> dict[str, int]:
 
 
 def _share(counts: Mapping[str, int], samples: int) -> dict[str, int]:
-    """Return the counts of one inference; they do not depend on the data."""
+    """Return the counts of one inference."""
     return {event: round(count / samples) for event, count in counts.items()}
 
 

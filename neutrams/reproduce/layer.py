@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neutrams import driver
-from neutrams.costs import Charge, Occupancy, charge
+from neutrams.costs import Charge, Occupancy, charge, charged_events
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
@@ -75,7 +75,7 @@ def full_product(target: Target) -> Product:
     core = target.machine.core
     neurons = core.columns // target.columns_per_neuron
     layer = one_layer(target, inputs=core.rows, neurons=neurons)
-    known = {event for part in target.costs for event, _ in part.energy_pj}
+    known = charged_events(target)
     counts = {event: n for event, n in layer.counts.items() if event in known}
     time_s = layer.latency_cycles * core.read_ns * 1e-9
     found = charge(target, counts, time_s, occupancy=Occupancy(1, 1, 1, 1))

@@ -30,6 +30,8 @@ _BELIEVABLE_PJ: dict[str, tuple[float, float]] = {
     "cell_macs": _CELL_PJ,
     "cell_writes": _WRITE_PJ,
     "dac_drives": _CONVERTER_PJ,
+    "input_steps": _CELL_PJ,
+    "cell_steps": _CELL_PJ,
     "adc_conversions": _CONVERTER_PJ,
     "shift_adds": _DIGITAL_PJ,
     "reduce_adds": _DIGITAL_PJ,
