@@ -66,6 +66,7 @@ CODES: dict[str, str] = {
     "NT0222": "What a pass loses is told by answers on real inputs, and no calibration data was given.",
     "NT0230": "Merging partial sums through units takes units that read two outputs or more, four where sums leave as pairs, and weights of 2 bits or more.",
     "NT0223": "Retraining was asked to learn labels (`labels=true`), and the calibration data hold none (`y`, the right class of each sample), or none that fit what the network puts out.",
+    "NT0224": "All passes together leave fewer of the original network's answers on calibration data than `--road-gate` asks for. The pass from which on too few were left is named. Nothing is written.",
     "NT0240": "A plan of bits is not written as layers and their widths: `conv1=8/8,fc=4/4`, weight bits before input bits, or a file of such entries.",
     "NT0241": "A plan of bits names a layer that is no product on crossbars. Layers have the names of what they make, as `compile` and `simulate` show them.",
     "NT0242": "A plan of bits asks for wider weights or inputs than the chip holds.",

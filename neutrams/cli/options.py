@@ -172,6 +172,15 @@ Gate = Annotated[
         help="Stop where a pass keeps less of the answers on the calibration data: --gate 0.99.",
     ),
 ]
+RoadGate = Annotated[
+    float,
+    typer.Option(
+        metavar="SHARE",
+        min=0,
+        max=1,
+        help="Stop where all passes together leave less of the original network's answers.",
+    ),
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Do not reuse earlier compiles.")]
 
 
@@ -189,6 +198,7 @@ def lowering(
     device: Device = "auto",
     checkpoints: Checkpoints = "",
     gate: Gate = 0.0,
+    road_gate: RoadGate = 0.0,
     dim: Dims = None,
     fix: Fixed = None,
     replicate: Replicate = True,
@@ -209,6 +219,7 @@ def lowering(
         "device": device,
         "checkpoints": checkpoints,
         "gate": gate,
+        "road_gate": road_gate,
         "dims": sizes(dim),
         "fixed": constants(fix),
         "replicate": replicate,

@@ -36,7 +36,7 @@ from neutrams.passes import (
     print_pipeline,
 )
 from neutrams.passes.bits import print_bits
-from neutrams.passes.losses import no_samples
+from neutrams.passes.losses import judge_road, no_samples
 from neutrams.passes.quantize import Quantize
 
 
@@ -123,7 +123,8 @@ def compile_model(
     samples = (
         load_samples(calibration, graph, preprocess=steps) if calibration is not None else None
     )
-    if options.loss_per_pass or options.gate or any(made.retention for made in manager.passes):
+    gates = [options.gate, options.road_gate, *(made.retention for made in manager.passes)]
+    if options.loss_per_pass or any(gates):
         cache = None
         if samples is None:
             raise no_samples()
@@ -214,6 +215,7 @@ class _Run:
         )
         if main.level != "unit":
             raise NeutramsError(_not_lowered(main, names))
+        judge_road(self.losses, self.options.road_gate)
         check(main, self.target)
         self.manifest["shares"] = shares(calibrated, main).to_manifest()
         check_units(main, self.target, rounds=self.options.rounds)
@@ -273,7 +275,7 @@ class _Run:
             progress=self.progress,
             seed=options.seed,
             labels=None if self.samples is None else self.samples.labels,
-            measure_losses=options.loss_per_pass,
+            measure_losses=options.loss_per_pass or options.road_gate > 0,
             gate=options.gate,
             losses=self.losses,
             answers=self.answers,

@@ -57,6 +57,8 @@ class Options:
     """Inputs of the model that become constants, by name."""
     gate: float = 0.0
     """Share of the answers on calibration data that every pass must keep."""
+    road_gate: float = 0.0
+    """Share of the original network's answers that all passes together must leave."""
     loss_per_pass: bool = False
     """Judge the network before and after every pass; kept in the program's manifest."""
     verify_each: bool = False

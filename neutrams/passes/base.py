@@ -16,6 +16,10 @@ from neutrams.passes.observers import Histogram
 Kind = Literal["done", "missed", "crossbar", "digital"]
 
 
+MOST_MOVED = 2.0
+"""Outputs that move by more than twice their own size are wrong at any precision."""
+
+
 @dataclass(frozen=True, slots=True)
 class Remark:
     """What a pass did to one op, or nearly did, and why."""
@@ -153,6 +157,8 @@ class Pass:
     """Whether every unit by itself is within the target's limits when it is done."""
     descends: ClassVar[bool] = False
     """Whether it is run on the cells that a graph calls, before it is run on the graph."""
+    converters: ClassVar[bool] = False
+    """Whether what it does depends on what converters lose."""
     rms_bound: ClassVar[float] = 1e-4
     """How far the outputs may move: root mean square of the change over that of the output."""
 
@@ -163,6 +169,6 @@ class Pass:
         """Change a valid graph into a valid graph and say whether anything changed."""
         raise AssertionError(f"{self.name} does nothing")
 
-    def bound(self) -> float:
-        """Return ``rms_bound``, or what it is with the options at hand."""
+    def bound(self, target: Target | None) -> float:
+        """Return ``rms_bound``, or what it is with the options at hand and a chip's widths."""
         return self.rms_bound

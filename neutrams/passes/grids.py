@@ -58,3 +58,11 @@ class Grids:
         """What is added to sums of products of codes; ``None`` for what 32 bits leave room for."""
         held = self.target.limits.bias_range if self.target is not None else None
         return None if held is None else held.codes
+
+
+def fewest(target: Target | None) -> int:
+    """Return how many integers the coarser of weights and activations has; 256 of no chip."""
+    if target is None:
+        return 256
+    ends = target.chosen_weights, target.activation_codes
+    return min(high - low + 1 for low, high in ends)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -59,6 +59,32 @@ def judge(made: Pass, graph: Graph, ctx: PassContext, *, changed: bool) -> None:
     ctx.losses.append(loss)
     if kept < gate_of(made, ctx):
         raise NeutramsError(_too_little(made, loss, what, ctx, len(next(iter(after.values())))))
+
+
+def judge_road(done: Sequence[PassLoss], gate: float) -> None:
+    """Hold what all passes together left of the original network's answers against a gate.
+
+    A pass may turn back what another lost, so only the end of the road counts. What is named is
+    the pass from which on too little was left.
+
+    Raises:
+        NeutramsError: NT0224, too little is left.
+    """
+    if not done or done[-1].agreement >= gate:
+        return
+    enough = [index for index, loss in enumerate(done) if loss.agreement >= gate]
+    first_below = done[enough[-1] + 1 if enough else 0]
+    fault = error("NT0224", f"the road keeps {_percent(done[-1].agreement)} of the answers")
+    fault = fault.at(Place("road gate", _percent(gate)), "must be kept in all")
+    fault = fault.note(
+        f"the gate was passed at `{first_below.name}`: "
+        f"{_percent(first_below.agreement)} are left after it"
+    )
+    for loss in sorted((d for d in done if d.kept < 1), key=lambda d: d.kept)[:3]:
+        fault = fault.note(f"`{loss.name}` by itself keeps {_percent(loss.kept)}")
+    raise NeutramsError(
+        fault.help("retrain (`--retrain`), loosen a limit or precision, or lower the gate")
+    )
 
 
 def no_samples() -> NeutramsError:

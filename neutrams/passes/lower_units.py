@@ -15,9 +15,11 @@ from neutrams.ir.ops.tensors import Reshape
 from neutrams.ir.ops.time import Next
 from neutrams.ir.ops.unit import AveragePool
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.target import Target
 from neutrams.passes.affine import Affine, real, target_affine
-from neutrams.passes.base import Pass, PassContext
+from neutrams.passes.base import MOST_MOVED, Pass, PassContext
 from neutrams.passes.fuse_clips import bounds
+from neutrams.passes.grids import fewest
 from neutrams.passes.lowering import crossbar, digital
 from neutrams.passes.lowering.movement import hoist_quantize, sink_dequantize
 from neutrams.passes.lowering.reasons import digital_reason, obstacle
@@ -37,10 +39,13 @@ class LowerUnits(Pass):
     takes: ClassVar = ("nn",)
     gives: ClassVar[Level | None] = "unit"
     descends: ClassVar[bool] = True
-    rms_bound: ClassVar[float] = 0.05
 
     digits: bool = False
     """Let crossbars read and hold more bits than the target's do; `split-digits` has to follow."""
+
+    def bound(self, target: Target | None) -> float:
+        """What is rounded once more moves by a step."""
+        return min(MOST_MOVED, 12.8 / fewest(target))
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         graph.level = "unit"

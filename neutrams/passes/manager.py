@@ -56,7 +56,7 @@ class PassManager:
     def _run_one(self, made: Pass, graph: Graph, ctx: PassContext) -> bool:
         _want_level(made, graph)
         probe = _probe(graph, ctx) if ctx.verify_each else None
-        before = Seen.of(graph, probe) if probe else None
+        before = Seen.of(graph, probe, converters=made.converters) if probe else None
         judged = ctx.measure_losses or losses.gate_of(made, ctx) > 0
         if judged:
             losses.start(graph, ctx)
@@ -70,7 +70,8 @@ class PassManager:
         assert made.gives is None or graph.level == made.gives, f"{made.name} left {graph.level}"
         _verify_after(made, graph, ctx)
         if probe and before:
-            compare(made, before, Seen.of(graph, probe), graph, ctx.grids)
+            after = Seen.of(graph, probe, converters=made.converters)
+            compare(made, before, after, graph, ctx)
         if judged:
             losses.judge(made, graph, ctx, changed=changed)
         elif changed:

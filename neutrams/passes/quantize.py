@@ -17,12 +17,13 @@ from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.quantization import Quantize as QuantizeOp
 from neutrams.ir.ops.time import Run, State
+from neutrams.ir.target import Target
 from neutrams.ir.types import Array
 from neutrams.passes.affine import Affine, Codes, is_quantized, narrowest
-from neutrams.passes.base import Pass, PassContext
+from neutrams.passes.base import MOST_MOVED, Pass, PassContext
 from neutrams.passes.bits import REST, Bits, check_bits, parse_bits
 from neutrams.passes.digits import DigitsOf
-from neutrams.passes.grids import Grids
+from neutrams.passes.grids import Grids, fewest
 from neutrams.passes.linear import Linear
 from neutrams.passes.match import channel_vector, located, read_once
 from neutrams.passes.observers import Observer
@@ -130,13 +131,12 @@ class Quantize(Pass):
                 continue
             yield op
 
-    def bound(self) -> float:
+    def bound(self, target: Target | None) -> float:
         """Rounding moves outputs by some steps of the narrowest width (measured, not derived)."""
-        widths = [self.activation_bits or 8, self.weight_bits or 8]
-        widths += [
-            w for bits in parse_bits(self.bits).values() for w in (bits.weights, bits.inputs)
-        ]
-        return min(1.0, 64 * 2.0 ** -min(widths))
+        widths = [width for width in (self.activation_bits, self.weight_bits) if width]
+        for bits in parse_bits(self.bits).values():
+            widths += [bits.weights, bits.inputs]
+        return min(MOST_MOVED, 64 / min(fewest(target), 2 ** min(widths, default=16)))
 
     def _digital(self, ctx: PassContext, usual: Bits) -> int:
         """Return the bits of what digital units read: those that units give out, if more."""

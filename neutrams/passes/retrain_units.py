@@ -26,6 +26,7 @@ class RetrainUnits(Pass):
     name: ClassVar[str] = "retrain-units"
     takes: ClassVar = ("unit",)
     obeys_limits: ClassVar[bool] = True
+    converters: ClassVar[bool] = True
     rms_bound: ClassVar[float] = 1.0
 
     method: Method = "learned"

@@ -182,6 +182,11 @@ def test_losses_and_gates(neutrams: Command, folder: Path) -> None:
     assert "NT0221" in made.err
     assert "pipeline: quantize" in made.err
     assert not (folder / "net.ntp").exists()
+    made = neutrams(
+        *given, "--road-gate", "1", "--limit", "weight-bits=2", "--limit", "input-bits=2"
+    )
+    assert (made.code, (folder / "net.ntp").exists()) == (1, False)
+    assert "the gate was passed at `quantize`" in made.err
     made = neutrams("compile", "net.nt", "-o", "net.ntp", "--gate", "0.5")
     assert made.code == 1
     assert "NT0222" in made.err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -15,8 +15,17 @@ from neutrams.ir.ops.activations import Relu
 from neutrams.ir.ops.elementwise import Mul
 from neutrams.ir.ops.unary import Neg
 from neutrams.ir.ops.unit import Rescale
+from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.text import parse_graph
-from neutrams.passes import Pass, PassContext, PassManager, Remark, print_pipeline
+from neutrams.passes import (
+    Pass,
+    PassContext,
+    PassManager,
+    Remark,
+    default_pipeline,
+    print_pipeline,
+)
+from neutrams.passes.losses import judge_road
 from neutrams.targets import load
 
 NET = """graph @net(%x: f32[N, 2]) {
@@ -197,6 +206,34 @@ def test_gates_stop_at_the_pass_that_loses_too_much() -> None:
     PassManager([Scale("a", by=1.25, retention=0.7)]).run(wide, ctx)
     with pytest.raises(NeutramsError, match="NT0222"):
         PassManager("fuse-clips{retention=0.5}").run(parse_graph(CHAIN))
+
+
+def test_the_gate_of_the_road_counts_what_is_left_at_its_end() -> None:
+    ctx = PassContext(calibration=DATA, measure_losses=True)
+    PassManager([Scale("d", by=-1.0), Scale("scaled", by=-1.0)]).run(parse_graph(CHAIN), ctx)
+    assert ctx.losses[0].agreement < 0.5
+    judge_road(ctx.losses, 1.0)  # turned back
+    names = ["first", "second", "third", "fourth"]
+    shares = [0.6, 0.99, 0.7, 0.8]
+    losses = [
+        replace(ctx.losses[0], name=name, agreement=share, kept=share)
+        for name, share in zip(names, shares, strict=True)
+    ]
+    with pytest.raises(NeutramsError, match=r"NT0224.*80.00 %") as fault:
+        judge_road(losses, 0.9)
+    assert "passed at `third`: 70.00 % are left" in str(fault.value)
+    judge_road(losses, 0.8)
+    with pytest.raises(NeutramsError, match="passed at `first`"):
+        judge_road(losses[:1], 0.9)
+
+
+def test_what_converters_lose_is_no_fault_of_a_pass() -> None:
+    data = {"x": np.random.default_rng(3).standard_normal((64, 4)).astype(np.float32)}
+    for limits in ({"adc-bits": 4, "fan-in": 2}, {"input-bits": 2, "weight-bits": 2}):
+        ctx = PassContext(target=load("cim", limits=limits), calibration=data, verify_each=True)
+        graph = parse_graph(CHAIN)
+        PassManager(default_pipeline()).run(graph, ctx)
+        assert any(isinstance(op, Mvm) for op in graph.ops)
 
 
 def test_every_pass_takes_a_gate_in_a_pipeline() -> None:

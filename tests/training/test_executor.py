@@ -15,6 +15,7 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.pooling import MaxPool
+from neutrams.ir.ops.unary import Sqrt
 from neutrams.ir.ops.unit import Add, AveragePool, Lut, Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType, symbol, tensor
@@ -49,6 +50,13 @@ def same(graph: Graph, inputs: dict[str, Array]) -> None:
         for name, array in wanted.items():
             assert found[name].dtype == array.dtype
             np.testing.assert_array_equal(found[name], array)
+
+
+def test_roots_are_rounded_once() -> None:
+    graph = Graph("net")
+    x = graph.input("x", tensor(DType.F32, symbol("N")))
+    graph.output(graph.add(Sqrt(x)), "y")
+    same(graph, {"x": np.random.default_rng(0).uniform(0, 9, 20_000).astype(np.float32)})
 
 
 def product(seed: int, x: tuple[int, ...], **attributes: Any) -> tuple[Graph, dict[str, Array]]:
