@@ -159,7 +159,7 @@ class Net:
                 self.add(Transpose(self.add(Reshape(x, shape=(N, t, heads, 4))), permutation=order))
                 for x in (q, k, v)
             )
-        turned = tuple(range(q.type.rank - 2)) + (q.type.rank - 1, q.type.rank - 2)
+        turned = (*range(q.type.rank - 2), q.type.rank - 1, q.type.rank - 2)
         scores = self.add(Matmul(q, self.add(Transpose(k, permutation=turned))))
         half = self.graph.weight("half", np.float32(0.5) * np.ones((), np.float32))
         made = self.add(Matmul(self.add(Softmax(self.add(Mul(scores, half)), axis=-1)), v))
