@@ -25,11 +25,12 @@ def choices(table: Array, most: int) -> list[Ints]:
     """Return sets of places in a table, ``most + 1`` each at most, its first and last among them.
 
     Straight lines between those of a set miss its numbers by one of :data:`ERRORS`, or by the
-    least that is possible.
+    least that is possible; or rise alike, which suits weights of few bits.
     """
+    even = [_alike(table, most >> halvings) for halvings in range(most.bit_length())]
     found = [_within(table, error) for error in ERRORS]
     if kept := [places for places in found if len(places) - 1 <= most]:
-        return kept
+        return kept + even
     low, high, best = ERRORS[-1], float(np.ptp(table)) + 1.0, np.array([0, len(table) - 1])
     for _ in range(24):
         middle = (low + high) / 2
@@ -38,7 +39,14 @@ def choices(table: Array, most: int) -> list[Ints]:
             high, best = middle, places
         else:
             low = middle
-    return [best]
+    return [best, *even]
+
+
+def _alike(table: Array, count: int) -> Ints:
+    """Return knots between which the table rises and falls by as much in all, as far as may be."""
+    way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(table)))])
+    places = np.searchsorted(way, np.linspace(0, way[-1], count + 1))
+    return np.unique(np.clip([0, *places[1:-1], len(table) - 1], 0, len(table) - 1))
 
 
 def _within(table: Array, error: float) -> Ints:

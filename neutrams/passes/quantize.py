@@ -136,7 +136,8 @@ class Quantize(Pass):
         widths = [width for width in (self.activation_bits, self.weight_bits) if width]
         for bits in parse_bits(self.bits).values():
             widths += [bits.weights, bits.inputs]
-        return min(MOST_MOVED, 64 / min(fewest(target), 2 ** min(widths, default=16)))
+        integers = min(fewest(target), 1 << min(widths, default=16))
+        return min(MOST_MOVED, 64 / integers)
 
     def _digital(self, ctx: PassContext, usual: Bits) -> int:
         """Return the bits of what digital units read: those that units give out, if more."""

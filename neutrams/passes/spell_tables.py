@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from importlib.util import find_spec
+from typing import ClassVar, TypeGuard
 
 import numpy as np
 
@@ -11,16 +13,20 @@ from neutrams.ir.functions import has
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.tensors import Reshape
-from neutrams.ir.ops.unit import Lut, Reduce, Rescale, saturation
-from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.ops.unit import Lut, Rescale, saturation
 from neutrams.ir.ranges import proved_range
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array
 from neutrams.passes.affine import narrowest
 from neutrams.passes.base import Pass, PassContext
-from neutrams.passes.lowering.crossbar import Encoding
 from neutrams.passes.match import constant, located
 from neutrams.passes.piecewise import Ramps, fit
+from neutrams.passes.ramp_units import Curve, Ints, add_up
+from neutrams.passes.samples import batches
+from neutrams.passes.unit_runs import affordable, run_units
+
+SAMPLES, INTEGERS = 64, 2048
+"""Calibration samples that show what tables are given, and integers of a batch that are kept."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +36,13 @@ class SpellTables(Pass):
     A chip with tables of fewer entries looks up its inputs in coarser steps. One without tables
     gets a small network of one hidden layer: neurons that saturate make ramps, and a neuron
     behind them adds these up to a curve of straight lines. Either is compared with the whole
-    table, and a remark states the largest error. Nothing is done where tables fit.
+    table, and a remark states the largest error. With calibration data (and torch) the neurons then
+    learn from the integers that occur, and keep what they learn where it errs less on others.
+    Nothing is done where tables fit.
     """
 
     name: ClassVar[str] = "spell-tables"
     takes: ClassVar = ("unit",)
-    descends: ClassVar[bool] = True
     rms_bound: ClassVar[float] = 1.0
 
     ramps: int = 64
@@ -43,41 +50,80 @@ class SpellTables(Pass):
     tolerance: int = 2
     """Largest error, in steps of the result, at which a shorter table is taken without a look at
     ramps."""
+    train_steps: int = 100
+    """Steps of gradient descent that refine ramps on what the calibration data show; 0 for none."""
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         if ctx.target is None:
             return False
-        changed = False
-        for op in list(graph.ops):
-            if isinstance(op, Lut) and constant(op.table) is not None:
-                changed |= self._spell(graph, op, ctx.target, ctx)
-        if changed:
-            graph.prune()
-        return changed
+        target, homes = ctx.target, (*graph.cells(), graph)
+        tables = [(home, op) for home in homes for op in home.ops if _lacking(op, target)]
+        found = [(home, op, self._way(op, target)) for home, op in tables]
+        ramps = [op for _, op, way in found if isinstance(way, _Pair)]
+        seen = self._seen(graph, ramps, ctx)
+        for home, op, way in found:
+            match way:
+                case _Coarse():
+                    _look_up(home, op, way)
+                    text = f"looked up in {len(way.table)} steps, off by {way.error} at most"
+                    ctx.remark(op, text)
+                case _Pair():
+                    self._add_up(home, op, way, seen.get(op), ctx)
+                case None:
+                    ctx.remark(op, "no unit reads it or makes it", kind="missed")
+        for home in homes:
+            home.prune()
+        return any(way is not None for _, _, way in found)
 
-    def _spell(self, graph: Graph, op: Lut, target: Target, ctx: PassContext) -> bool:
+    def _way(self, op: Lut, target: Target) -> _Coarse | _Pair | None:
+        """Return the shorter table, or the ramps, that stand for a table with less error."""
         table = constant(op.table)
         assert table is not None
-        held = has(target, "lut")
-        entries = target.limits.lut_entries or len(table)
-        if held and len(table) <= entries:
-            return False
-        coarse = _coarse(op, table, entries) if held else None
-        if coarse is not None and coarse.error <= self.tolerance:
-            _look_up(graph, op, coarse)
-            ctx.remark(op, f"looked up in {entries} steps, off by {coarse.error} at most")
-            return True
+        coarse = None
+        if has(target, "lut"):
+            coarse = _coarse(op, table, target.limits.lut_entries)
+            if coarse.error <= self.tolerance:
+                return coarse
         pair = self._pair(op, table, target)
         if pair is not None and (coarse is None or pair.error < coarse.error):
-            _add_up(graph, op, pair, target)
-            count = len(pair.ramps.starts)
-            ctx.remark(op, f"two units, {count} ramps, off by {pair.error} steps at most")
-        elif coarse is not None:
-            _look_up(graph, op, coarse)
-            ctx.remark(op, f"looked up in {entries} steps, off by {coarse.error} at most")
-        else:
-            ctx.remark(op, "no unit reads it or makes it", kind="missed")
-        return pair is not None or coarse is not None
+            return pair
+        return coarse
+
+    def _seen(self, graph: Graph, tables: Collection[Lut], ctx: PassContext) -> dict[Lut, Ints]:
+        """Return the integers that tables are given on calibration data; nothing untrained."""
+        limits = ctx.need_target().limits
+        fixed = limits.rescale != "float" or limits.bias_range is not None
+        trains = self.train_steps and tables and not fixed
+        if not trains or ctx.calibration is None or not find_spec("torch"):
+            return {}
+        return _given_to(graph, tables, ctx.calibration)
+
+    def _add_up(
+        self, graph: Graph, op: Lut, pair: _Pair, seen: Ints | None, ctx: PassContext
+    ) -> None:
+        table, target = constant(op.table), ctx.need_target()
+        assert table is not None
+        made = add_up(graph, op, pair.ramps, target)
+        text = f"two units, {len(pair.ramps.starts)} ramps, off by {pair.error} steps at most"
+        if seen is not None:
+            text += self._refined(graph, op, made, table.astype(np.int64), seen, ctx)
+        ctx.remark(op, text)
+        graph.replace(op, located(Reshape(made.result, shape=op.x.type.shape), op))
+
+    def _refined(
+        self, graph: Graph, op: Lut, made: Curve, table: Ints, seen: Ints, ctx: PassContext
+    ) -> str:
+        """Train units and say what that brought."""
+        from neutrams.passes.retraining.approximators import refine
+
+        wanted = table[np.clip(seen - op.low, 0, len(table) - 1)]
+        if np.array_equal(made.evaluate(seen), wanted):
+            return "; exact on calibration data"
+        before, after = refine(graph, made, seen, wanted, steps=self.train_steps, seed=ctx.seed)
+        if after >= before:
+            return f"; RMS error {before:.3g} steps on calibration data, training found no better"
+        most = int(np.abs(made.evaluate(np.arange(op.low, op.low + len(table))) - table).max())
+        return f"; trained, RMS error {before:.3g} -> {after:.3g} steps, off by {most} at most"
 
     def _pair(self, op: Lut, table: Array, target: Target) -> _Pair | None:
         """Return the ramps that make a table, where units read its inputs and make its results."""
@@ -112,6 +158,34 @@ class _Pair:
     error: int
 
 
+def _lacking(op: Op, target: Target) -> TypeGuard[Lut]:
+    """Whether an op is a table that a chip lacks, or has no room for."""
+    if not isinstance(op, Lut) or (table := constant(op.table)) is None:
+        return False
+    entries = target.limits.lut_entries or len(table)
+    return not has(target, "lut") or len(table) > entries
+
+
+def _given_to(graph: Graph, tables: Collection[Lut], data: Mapping[str, Array]) -> dict[Lut, Ints]:
+    """Return integers that tables are given on calibration data."""
+    readers: dict[Value, list[Lut]] = {}
+    for op in tables:
+        readers.setdefault(op.x, []).append(op)
+    found: dict[Lut, list[Ints]] = {}
+    random = np.random.default_rng(0)
+
+    def watch(value: Value, array: Array) -> None:
+        if value in readers and array.size:
+            some = random.choice(array.reshape(-1), min(INTEGERS, array.size), replace=False)
+            for op in readers[value]:
+                found.setdefault(op, []).append(some.astype(np.int64))
+
+    limit, size = affordable(graph)
+    for batch in batches(graph, data, limit=min(limit, SAMPLES), size=size):
+        run_units(graph, batch, watch)
+    return {op: np.concatenate(parts) for op, parts in found.items()}
+
+
 def _coarse(op: Lut, table: Array, entries: int) -> _Coarse:
     """Return a table of so many entries, each half way between the results it stands for."""
     scale = np.array((entries - 1) / max(len(table) - 1, 1), np.float32)
@@ -137,63 +211,3 @@ def _look_up(graph: Graph, op: Lut, coarse: _Coarse) -> None:
     value = graph.add(located(steps, op), before=op, name=f"{name}.coarse")
     value.type = value.type.with_range(0, last)
     graph.replace(op, located(Lut(value, table, low=0), op))
-
-
-def _add_up(graph: Graph, op: Lut, pair: _Pair, target: Target) -> None:
-    """Replace a table by two units that read its operand element by element."""
-    ramps, name = pair.ramps, op.result.name
-    least, most = target.activation_codes
-    shape = op.x.type.shape
-    held = op.x.type.range or proved_range(op.x)
-
-    def put(new: Op, word: str, low: int, high: int) -> Value:
-        value = graph.add(located(new, op), before=op, name=f"{name}.{word}")
-        value.type = value.type.with_range(low, high)
-        value.origin = op.result.origin
-        return value
-
-    def unit(x: Value, word: str, weights: Array, bias: Array, **after: Any) -> Value:
-        offset = -min(proved_range(x)[0], 0)
-        bits = max(1, (proved_range(x)[1] + offset).bit_length())
-        w = graph.weight(f"{name}.{word}.weights", weights)
-        b = graph.weight(f"{name}.{word}.bias", bias)
-        scale = graph.weight(f"{name}.{word}.scale", after.pop("scale"))
-        widest = max(2, int(np.abs(weights).max(initial=0)).bit_length() + 1)
-        product = Mvm(
-            x,
-            w,
-            input_offset=offset,
-            input_bits=bits,
-            weight_bits=min(widest, target.limits.weight_bits),
-            **Encoding.of(target).crossbar,
-        )
-        partials = graph.add(located(product, op), before=op, name=f"{name}.{word}.mvm")
-        sums = graph.add(located(Reduce(partials, b), op), before=op, name=f"{name}.{word}.sum")
-        return put(Rescale(sums, scale, **after), word, after["low"], after["high"])
-
-    x = put(Reshape(op.x, shape=(*shape, 1)), "each", int(held[0]), int(held[1]))
-    offset = -min(proved_range(x)[0], 0)
-    hidden = unit(
-        x,
-        "ramps",
-        np.ones((len(ramps.starts), 1), np.int8),
-        (-ramps.starts - offset).astype(np.int32),
-        scale=ramps.slopes,
-        zero=least,
-        low=least,
-        high=most,
-        dtype=narrowest(least, most),
-    )
-    low, high = saturation(target, op.result.type.dtype)
-    total = unit(
-        hidden,
-        "curve",
-        ramps.weights[None].astype(narrowest(-1, int(np.abs(ramps.weights).max())).numpy),
-        np.zeros(1, np.int32),
-        scale=np.array(ramps.scale, np.float32),
-        zero=ramps.first,
-        low=low,
-        high=high,
-        dtype=op.result.type.dtype,
-    )
-    graph.replace(op, located(Reshape(total, shape=shape), op))

@@ -11,6 +11,7 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.ops.pooling import MaxPool
 from neutrams.ir.ops.unit import Add, Lut
+from neutrams.ir.text import print_graph
 from neutrams.ir.types import DType, symbol, tensor
 from neutrams.ir.verifier import verify
 from neutrams.passes import PassContext, PassManager
@@ -113,6 +114,41 @@ def test_units_of_ramps_stand_for_a_table(
     assert missed <= (error if not limits else 20)
     (remark,) = [r for r in ctx.remarks if r.by == "spell-tables"]
     assert f"off by {missed} steps at most" in remark.text
+
+
+def trained(limits: dict[str, object], steps: int) -> tuple[Graph, str]:
+    """Spell a sigmoid on a chip of few neurons, whose inputs lie near its middle mostly."""
+    graph, _ = looked_up("sigmoid")
+    numbers = np.clip(np.random.default_rng(1).normal(128, 30, (64, 4, 8)), 0, 255)
+    chip = load("cim", limits={"functions": ("relu",), "fan-in": 8, **limits})
+    ctx = PassContext(target=chip, calibration={"x": numbers.astype(np.uint8)})
+    PassManager(f"spell-tables{{train-steps={steps}}},split-fan-in").run(graph, ctx)
+    assert verify(graph, chip) == []
+    (remark,) = [r for r in ctx.remarks if r.by == "spell-tables"]
+    return graph, remark.text
+
+
+@pytest.mark.parametrize("limits", [{}, {"weight-bits": 3}, {"weight-range": (-2, 5)}])
+def test_ramps_learn_from_what_occurs(limits: dict[str, object]) -> None:
+    pytest.importorskip("torch")
+    fresh = np.clip(np.random.default_rng(2).normal(128, 30, (64, 4, 8)), 0, 255).astype(np.uint8)
+    wanted = table_of("sigmoid")[fresh].astype(float)
+    errors = {}
+    for steps in (0, 100):
+        graph, text = trained(limits, steps)
+        found = interpret(graph, {"x": fresh})["y"]
+        errors[steps] = float(np.sqrt(np.mean((found - wanted) ** 2)))
+        assert ("trained, RMS error" in text) == bool(steps)
+    assert errors[100] < 0.9 * errors[0]
+    before, after = text.split("RMS error ")[1].split(" steps")[0].split(" -> ")
+    assert errors[0] == pytest.approx(float(before), rel=0.2)
+    assert errors[100] == pytest.approx(float(after), rel=0.2)
+    again, _ = trained(limits, 100)
+    assert print_graph(again, {}) == print_graph(graph, {})
+
+
+def test_ramps_that_bounds_fix_are_not_trained() -> None:
+    assert "trained" not in trained({"bias-range": (-300, 300)}, 100)[1]
 
 
 @pytest.mark.parametrize(("entries", "error"), [(255, 4), (64, 7), (16, 26), (2, 128)])
