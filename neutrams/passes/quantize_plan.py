@@ -105,7 +105,7 @@ def plan(graph: Graph, ctx: PassContext) -> Plan:
         value = needed.pop()
         if value not in found.leader:
             found.leader[value] = value
-            sources = _sources(graph, value, found)
+            sources = _sources(graph, value, found, ctx.target)
             found.digital.update(sources if value not in found.moved else ())
             needed += sources
     for value in list(found.moved):
@@ -151,7 +151,7 @@ def fused_head(graph: Graph, value: Value) -> Value:
     return value
 
 
-def _sources(graph: Graph, value: Value, found: Plan) -> list[Value]:
+def _sources(graph: Graph, value: Value, found: Plan, target: Target | None) -> list[Value]:
     """Return the values that must be integers too, so that ``value`` is made from integers."""
     if moved := moved_operands(value.op):
         found.moved.add(value)
@@ -168,14 +168,16 @@ def _sources(graph: Graph, value: Value, found: Plan) -> list[Value]:
             return [x]
         case ReduceMean(x=x) if pools_all(head.op):
             return [x]
-        case Mul(a=a, b=b) if value in found.forced and not _constant(a) and not _constant(b):
-            return [a, b]
     function = cone(
         value, lambda v: (v in found.leader and v is not value) or _made_by_unit(graph, v)
     )
-    if function is None or (value not in found.forced and _stretches(function)):
+    match head.op:
+        case Mul(a=a, b=b) if function is None and value in found.forced:
+            return [] if _constant(a) or _constant(b) else [a, b]
+    if function is None:
         return []
-    return [function.source]
+    possible = not any(lacks(target, op) for op in function.ops)
+    return [] if possible and _stretches(function) else [function.source]
 
 
 def _stretches(function: Cone) -> bool:

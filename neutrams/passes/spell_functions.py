@@ -12,7 +12,7 @@ import numpy as np
 from neutrams.ir.functions import has, lacks
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
-from neutrams.ir.ops.activations import Prelu, Relu
+from neutrams.ir.ops.activations import Clip, Prelu, Relu
 from neutrams.ir.ops.convolution import Conv
 from neutrams.ir.ops.elementwise import Add, Div, Maximum, Minimum, Mul, Sub
 from neutrams.ir.ops.normalization import LayerNorm
@@ -20,12 +20,17 @@ from neutrams.ir.ops.pooling import AveragePool, MaxPool
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.reductions import LogSoftmax, ReduceMean, ReduceSum, Softmax
 from neutrams.ir.ops.tensors import Concat, Reshape, Transpose
-from neutrams.ir.ops.unary import Exp, Log, Neg, Reciprocal, Sqrt
+from neutrams.ir.ops.unary import Exp, Log, Neg, Reciprocal
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, Dim, DType
 from neutrams.passes.base import Pass, PassContext
 from neutrams.passes.match import channel_vector, constant, located
 from neutrams.passes.pooled import pools_all
+
+NEGLIGIBLE = 6.0
+"""What is by so many nats below a softmax's largest input, all together, counts one part in 400."""
+LEAST_RATIO = -5.0
+"""The logarithm of what a layer norm makes in place of numbers nearer to 0: 1/150."""
 
 
 @dataclass(frozen=True)
@@ -161,13 +166,19 @@ class Speller:
         return self.shaped(self.by_channel(both, w), shape)
 
     def softmax(self, x: Value, axis: int, *, log: bool) -> Value:
-        """Return ``exp(d - log Σ exp d)`` with ``d`` what lies below the maximum."""
+        """Return ``exp(d - log Σ exp d)`` with ``d`` what lies below the maximum.
+
+        What is so far below that all together hardly count is held to where that begins, for the
+        sake of finer steps.
+        """
         rank = x.type.rank
         order = [a for a in range(rank) if a != axis % rank] + [axis % rank]
         turned = order != list(range(rank))
         if turned:
             x = self.put(Transpose(x, permutation=tuple(order)))
         below = self.put(Sub(x, self._largest(x)))
+        if not log:
+            below = self.put(Clip(below, low=-NEGLIGIBLE - float(np.log(_size(x, axis=-1)))))
         size = self.put(Log(self.total(self.put(Exp(below)))))
         y = self.put(Sub(below, size))
         y = y if log else self.put(Exp(y))
@@ -183,13 +194,28 @@ class Speller:
         largest = self.put(MaxPool(self.shaped(x, image), kernel=kernel))
         return self.shaped(largest, (*shape[:-1], 1))
 
+    def _over_root(self, x: Value, square: Value, size: int, epsilon: float) -> Value:
+        """Return ``x / sqrt(square)``, ``square`` the mean of ``size`` squares, by logarithms.
+
+        Each sign by itself. That takes no product of two tensors, and steps of a logarithm are a
+        part of the number, so that a small divisor is held as exactly as a large one.
+        """
+        root = self.put(Mul(self.put(Log(square)), self.const(np.array(0.5))))
+        least, most = float(np.sqrt(epsilon)), float(np.log(size)) / 2
+        sides = []
+        for side in (x, self.put(Neg(x))):
+            log = self.put(Log(self.put(Clip(side, low=least))))
+            ratio = self.put(Clip(self.put(Sub(log, root)), low=LEAST_RATIO, high=most))
+            sides.append(self.put(Exp(ratio)))
+        return self.put(Sub(*sides))
+
     def normed(self, op: LayerNorm, scale: Array, bias: Array | None) -> Value:
         """Return a layer norm over the last axis."""
         x, size = op.x, _size(op.x)
         apart = self.put(Matmul(x, self.const(np.eye(size) - 1 / size)))
         variance = self.total(self.put(Mul(apart, apart)), mean=True)
         safe = self.put(Add(variance, self.const(np.array(op.epsilon))))
-        y = self.put(Mul(apart, self.put(Reciprocal(self.put(Sqrt(safe))))))
+        y = self._over_root(apart, safe, size, op.epsilon)
         scale = np.broadcast_to(scale, (size,))
         shift = None if bias is None else np.broadcast_to(bias, (size,))
         if (scale == 1).all() and (shift is None or not shift.any()):

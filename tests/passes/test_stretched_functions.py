@@ -14,7 +14,8 @@ from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.unary import Abs, Sqrt
 from neutrams.ir.ops.unit import Lut
 from neutrams.ir.types import Array, DType, symbol, tensor
-from neutrams.passes import PassContext, PassManager
+from neutrams.ir.verifier import verify
+from neutrams.passes import PassContext, PassManager, default_pipeline
 from neutrams.targets import load
 
 
@@ -67,3 +68,23 @@ def test_a_root_reads_floats() -> None:
     graph, agreement = run("sqrt")
     assert not any(isinstance(op, Lut) for op in graph.ops)
     assert agreement > 0.98, "with a table it is 0.95"
+
+
+def test_a_root_on_a_chip_without_floats_is_a_table_all_the_same() -> None:
+    graph, chip = network("sqrt"), load("cim", limits={"functions": ("lut", "add")})
+    data = heavy_tailed(1)
+    PassManager(default_pipeline()).run(graph, PassContext(target=chip, calibration=data))
+    assert verify(graph, chip) == []
+
+
+def test_a_square_is_one_table() -> None:
+    graph = Graph("net")
+    x = graph.input("x", tensor(DType.F32, symbol("N"), 4))
+    eye = graph.weight("eye", np.eye(4, dtype=np.float32))
+    a = graph.add(Matmul(x, eye))
+    graph.output(graph.add(Matmul(graph.add(Mul(a, a)), eye)), "y")
+    chip = load("cim", limits={"functions": ("lut", "add")})
+    data = {"x": np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)}
+    PassManager(default_pipeline()).run(graph, PassContext(target=chip, calibration=data))
+    words = [op.name for op in graph.ops if op.name in ("unit.lut", "unit.add")]
+    assert words == ["unit.lut"]

@@ -50,7 +50,7 @@ def multiplied(graph: Graph, op: Op | None, to: Affine, before: Op) -> Op | None
     With ``|a|`` and ``|b|`` brought to 1 at most by their ranges; tables square. For chips that
     multiply no two activations.
     """
-    if not isinstance(op, Mul):
+    if not isinstance(op, Mul) or op.a is op.b:
         return None
     a, b = real(op.a), real(op.b)
     if a is None or b is None or not (a.per_tensor and b.per_tensor):
