@@ -132,11 +132,22 @@ def multiply(x: Array, weights: Array, e: Encoding) -> Ints:
     return total
 
 
+def never_errs(rows: int, e: Encoding) -> bool:
+    """Say whether no converter of a block of so many rows errs, whatever it holds."""
+    largest = rows * e.cell_max
+    if e.column_flip and e.coding == "offset":
+        largest //= 2
+    fits = not e.shift and largest * e.digit_max <= e.code_max
+    return not e.adc_bits or (fits and (not e.bias or unit_safe(rows, e)))
+
+
 def lossless(weights: Array, e: Encoding) -> NDArray[np.bool_]:
     """Return for every neuron of a block whether each input gives its exact integer product.
 
     All its columns must be safe, and the unit column too, where there is one.
     """
+    if never_errs(len(weights), e):
+        return np.ones(weights.shape[1], bool)
     if e.bias and not unit_safe(len(weights), e):
         return np.zeros(weights.shape[1], bool)
     return np.asarray(safe(program(weights, e), e).all(axis=(0, 1)))

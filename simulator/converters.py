@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.ir.crossbar import Cells, Encoding, program, safe, unit_safe
+from neutrams.ir.crossbar import Cells, Encoding, never_errs, program, safe, unit_safe
 from neutrams.ir.types import Array
 from neutrams.simulator.collect import COLUMNS, LANES, Bytes
 from neutrams.simulator.columns import busiest, convert, cut, fill
@@ -136,6 +136,8 @@ def plan(weights: Array, e: Encoding, fan_in: int, *, keep: bool) -> Block | Non
     blocks are prepared, for then their values are summed.
     """
     rows, neurons = weights.shape
+    if never_errs(rows, e):
+        return None
     cells = program(weights, e)
     lossy = ~safe(cells, e)
     if not (_drops(e) or lossy.any() or (e.bias and not unit_safe(rows, e))):

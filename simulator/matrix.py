@@ -24,7 +24,7 @@ from neutrams.ir.types import Array
 from neutrams.ir.windows import filled, out_sizes, windows
 from neutrams.simulator.converters import Block, direct, plan
 from neutrams.simulator.layout import samples_last
-from neutrams.simulator.products import THIN, thin_products
+from neutrams.simulator.products import THIN, largest_sum, thin_products
 
 _COLUMN_BYTES = 4 << 20
 """Memory for unfolded windows; a few times a second-level cache keeps the products fast."""
@@ -68,7 +68,7 @@ class Matrix:
     @cached_property
     def ready(self) -> bool:
         """Whether floats hold this op's sums; else ``evaluate`` must do."""
-        return bool(self._magnitude.sum(axis=2).max(initial=0) < 2**53)
+        return self._reach(self.op.fan_in) < 2**53
 
     @cached_property
     def lossy(self) -> tuple[tuple[Placed, ...], ...]:
@@ -220,24 +220,18 @@ class Matrix:
         """
         for pieces in (1, 2, 4, 8):
             step = -(-self.op.fan_in // pieces)
-            starts = np.arange(0, self.op.fan_in, step)
-            limit = 2**24 if pieces == 1 else 2**23
-            if np.add.reduceat(self._magnitude, starts, axis=2).max(initial=0) < limit:
+            if self._reach(step) < (2**24 if pieces == 1 else 2**23):
                 return step
         return self.op.fan_in
 
-    @property
-    def _magnitude(self) -> Array:
-        """Return the largest product of each weight."""
-        magnitude: Array = np.abs(self.weights.astype(np.int64)) * (2**self.op.input_bits - 1)
-        return magnitude
+    def _reach(self, rows: int) -> int:
+        """Return the largest sum of products, in any order, of a piece of so many rows."""
+        return largest_sum(self.weights, rows) * int(2**self.op.input_bits - 1)
 
     @cached_property
     def _number(self) -> type[np.float32] | type[np.float64]:
         """The float type in which every sum of a piece is an exact integer."""
-        starts = np.arange(0, self.op.fan_in, self._piece)
-        reach = np.add.reduceat(self._magnitude, starts, axis=2).max(initial=0)
-        return np.float32 if reach < 2**24 else np.float64
+        return np.float32 if self._reach(self._piece) < 2**24 else np.float64
 
     @cached_property
     def _numbers(self) -> Array:

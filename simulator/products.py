@@ -1,4 +1,4 @@
-"""Integer products of few neurons a group, which are too thin for BLAS."""
+"""Integer products of few neurons a group, too thin for BLAS, and how large products get."""
 
 from __future__ import annotations
 
@@ -39,3 +39,22 @@ def thin_products(weights: Ints, drive: Counts, low: int, high: int, out: Ints) 
                     weight, seen = weights[group, neuron, row], drive[group, row, start:stop]
                     for n in range(stop - start):
                         into[n] += wide(wide(seen[n]) * weight)
+
+
+@kernel
+def largest_sum(weights: Ints, rows: int) -> int:
+    """Return the largest sum of magnitudes of a neuron's weights, cut into pieces of some rows.
+
+    Args:
+        weights: ``[groups, neurons, rows]``.
+        rows: of a piece.
+    """
+    largest = 0
+    for group in range(weights.shape[0]):
+        for neuron in range(weights.shape[1]):
+            for low in range(0, weights.shape[2], rows):
+                total = 0
+                for row in range(low, min(low + rows, weights.shape[2])):
+                    total += abs(np.int64(weights[group, neuron, row]))
+                largest = max(largest, total)
+    return largest

@@ -31,6 +31,8 @@ ROWS = 2048
 """Places looked at, about."""
 WORK = 2**27
 """Products to try for one layer and one way."""
+WEIGHTS = 2**20
+"""Weights to try them with, about: those of some of the neurons."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def _best(x: Array, w: Array, bits: int, codes: Codes, worth: float) -> Array | 
     if not (sizes[0].any() and sizes[1].any()):
         return None
     by_x, by_w = (np.maximum(size, LEAST * size.max()) for size in sizes)
+    w = w[:: max(1, w.size // WEIGHTS)]
     x = x[:: max(1, len(x) * w.size // WORK)]
     best, least = None, worth * _error(np.ones_like(by_x), x, w, bits, codes)
     for share in SHARES:

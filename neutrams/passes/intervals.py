@@ -207,13 +207,25 @@ def sums_of(op: Mvm, x: Interval) -> Sums:
         whole = np.broadcast_to(most[:, None], shape)
         return Sums(-whole, whole, exact=False)
     low, high = _drives(op, x)
-    wide = w.astype(np.int64).reshape(op.groups, -1, op.fan_in)
-    ends = (wide * low[:, None, :], wide * high[:, None, :])
-    least, most = np.minimum(*ends), np.maximum(*ends)
-    down, up = (
-        np.add.reduceat(end, starts, axis=2).reshape(op.outputs, -1).T for end in (least, most)
-    )
-    return Sums(down, up, exact=True)
+    return Sums(*_extremes(w.reshape(op.groups, -1, op.fan_in), low, high, starts), exact=True)
+
+
+def _extremes(w: Array, low: Ints, high: Ints, starts: Ints) -> tuple[Ints, Ints]:
+    """Return bounds ``[pieces, outputs]`` of the products of ``w`` ``[groups, neurons, rows]``.
+
+    Positive weights are largest with the largest drive, negative ones with the least. Floats of 64
+    bits hold all sums of less than 2^22 weights and drives of 16 bits.
+    """
+    ends = np.stack([low, high], axis=2).astype(np.float64)
+    down, up = [], []
+    for start, length in zip(starts, _lengths(starts, w.shape[2]), strict=True):
+        rows = slice(start, start + length)
+        held = w[:, :, rows].astype(np.float64)
+        above = np.maximum(held, 0) @ ends[:, rows]
+        below = np.minimum(held, 0) @ ends[:, rows]
+        down.append((above[..., 0] + below[..., 1]).reshape(-1))
+        up.append((above[..., 1] + below[..., 0]).reshape(-1))
+    return np.stack(down).astype(np.int64), np.stack(up).astype(np.int64)
 
 
 def most_of(e: Encoding, rows: int) -> int:
