@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.ir.kernel import kernel
@@ -55,6 +54,6 @@ def largest_sum(weights: Ints, rows: int) -> int:
             for low in range(0, weights.shape[2], rows):
                 total = 0
                 for row in range(low, min(low + rows, weights.shape[2])):
-                    total += abs(np.int64(weights[group, neuron, row]))
+                    total += abs(int(weights[group, neuron, row]))
                 largest = max(largest, total)
     return largest
