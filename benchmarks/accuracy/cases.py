@@ -66,7 +66,7 @@ class Method:
     widen: int | str = 1
     """What crossbars read in more bits than the chip's, as `--widen` says it."""
     bits: str = ""
-    """Of single layers, as `--bits` says them."""
+    """Of single layers, as `--bits` says them; `{first}` is the one that reads the input."""
     compiled: bool = True
     """Whether there is a chip; else the network is in float, and only its input is rounded."""
 
@@ -82,6 +82,7 @@ ALL_DIGITS = Method("retrained, all inputs of layers in digits", retrain="", wid
 FINE = Method("retrained, all in digits", retrain="", widen="digits:named", bits="*=8/8")
 """Weights too: 8-bit numbers on 4-bit crossbars throughout."""
 ROUNDED_INPUT = Method("float, input rounded", compiled=False)
+NARROW_INPUT = Method("retrained, only the input of 4 bits", retrain="", bits="{first}=8/4")
 WIDENED_ORIGINAL = Method(
     "retrained, inputs in 4 copies and original", retrain="input=original", widen=4
 )
@@ -103,6 +104,7 @@ METHODS = (
     ALL_DIGITS,
     FINE,
     ROUNDED_INPUT,
+    NARROW_INPUT,
     PRUNED,
     PRUNED_RETRAINED,
 )
@@ -167,6 +169,8 @@ def _asked(network: Network, chip: Chip, method: Method) -> bool:
         return network.mnist and method in (NONE, RETRAINED)
     if not method.compiled:
         return chip == NARROW
+    if method == NARROW_INPUT:
+        return bool(network.first) and chip == USUAL
     if method in DIGITAL:
         return chip in DIGITAL[method].get(network.name, ())
     if method == WIDENED:

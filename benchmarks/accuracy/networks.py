@@ -38,6 +38,8 @@ class Network:
     """It brings its own integers and ranges, so that no seed makes a difference."""
     needs: tuple[str, ...] = ()
     """Files of the data folder."""
+    first: str = ""
+    """The layer that reads the input, for networks of which 4 bits of it are asked for alone."""
 
     @property
     def model(self) -> Path:
@@ -61,8 +63,10 @@ def _digits(name: str, file: str, load: Callable[[], Sets]) -> Network:
     )
 
 
-def _images(name: str, file: str, load: Callable[[], Sets], needs: str, shown: str) -> Network:
-    return Network(name, file, load, judges.classes, shown, needs=(needs,))
+def _images(
+    name: str, file: str, load: Callable[[], Sets], needs: str, shown: str, first: str = ""
+) -> Network:
+    return Network(name, file, load, judges.classes, shown, needs=(needs,), first=first)
 
 
 def _spoken(name: str, file: str) -> Network:
@@ -83,6 +87,7 @@ _RESNET8 = _images(
     data.cifar,
     "images/cifar10_jpeg",
     "CIFAR-10 test images, as JPEG",
+    first="t22_r",
 )
 _DSCNN = _images(
     "DS-CNN",
@@ -91,6 +96,7 @@ _DSCNN = _images(
     "audio/kws_mfcc_test1000",
     "Speech Commands; each seed calibrates with 512 of them, unlabelled, and is judged by the"
     " others",
+    first="t22_r",
 )
 NETWORKS = (
     _digits("MLP 784-50-10-10", "mnist_mlp_50_10.onnx", data.mnist_vectors),
@@ -106,7 +112,7 @@ NETWORKS = (
         "Fashion-MNIST test images",
     ),
     _RESNET8,
-    replace(_RESNET8, name="deep CNN", file="cifar_deep_cnn.onnx"),
+    replace(_RESNET8, name="deep CNN", file="cifar_deep_cnn.onnx", first=""),
     _DSCNN,
     _spoken("LSTM", "spoken_lstm.onnx"),
     _spoken("transformer", "spoken_transformer.onnx"),
@@ -119,6 +125,7 @@ NETWORKS = (
         " reconstruction error, a decision the side of its 90th percentile",
         kind="scores",
         needs=("audio/fsdd_test_audio",),
+        first="0",
     ),
     Network(
         "Silero VAD",
@@ -130,6 +137,7 @@ NETWORKS = (
         kind="scores",
         calibrate="observer=min-max samples=1500",
         needs=("audio/fsdd_test_audio",),
+        first="/stft/Conv_output_0",
     ),
     Network(
         "BraggNN",
@@ -139,6 +147,7 @@ NETWORKS = (
         "computed pseudo-Voigt peaks with Poisson noise; the figure is the mean distance"
         " from the true centre, in pixels",
         kind="pixels",
+        first="/cnn_layers.0/Conv_output_0",
     ),
     replace(
         _RESNET8,

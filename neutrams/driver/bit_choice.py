@@ -67,13 +67,18 @@ class Choice:
         }
 
 
-def widths(target: Target) -> list[Bits]:
-    """Return the widths worth a choice: the most bits for each number of slices and of phases."""
+def widths(target: Target, *, digits: bool = False) -> list[Bits]:
+    """Return the widths worth a choice: the most bits for each number of slices and of phases.
+
+    With ``digits`` they begin with twice the bits of the chip, in two digits.
+    """
     core, limits = target.machine.core, target.limits
     sign = core.coding == "differential"
     slices = range(target.slices, 0, -1)
     weights = {min(n * core.cell_bits + sign, limits.weight_bits): None for n in slices}
     inputs = {min(n * core.dac_bits, limits.input_bits): None for n in range(target.phases, 0, -1)}
+    if digits:
+        weights, inputs = ({2 * next(iter(most)): None, **most} for most in (weights, inputs))
     return [Bits(w, x) for w in weights if w >= 2 for x in inputs]
 
 
@@ -92,7 +97,7 @@ class Chooser:
         progress: Progress,
     ) -> None:
         self.trials, self.budget, self.progress = trials, budget, progress
-        self.options = widths(target)
+        self.options = widths(target, digits=trials.digits)
         self.full = self.options[0]
         self.probes = {name: array[:PROBES] for name, array in seen.items()}
         self.held = held

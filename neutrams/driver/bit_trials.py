@@ -13,15 +13,16 @@ from neutrams.driver.naming import name_apart
 from neutrams.driver.scheduling import add_schedule
 from neutrams.driver.sources import clone
 from neutrams.ir.graph import Graph, Module
-from neutrams.ir.op import Weight
+from neutrams.ir.op import Value, Weight
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array
+from neutrams.ir.types import times as dim_times
 from neutrams.passes import Pass, PassContext, PassManager
 from neutrams.passes.answers import Outputs
-from neutrams.passes.bits import BitPlan, Bits, print_bits
+from neutrams.passes.bits import REST, BitPlan, Bits, print_bits
 from neutrams.passes.observers import Histogram
 from neutrams.passes.quantize import Quantize
 from neutrams.passes.split_fan_in import SplitFanIn
@@ -52,7 +53,14 @@ class Trials:
         self._calibration = calibration
         self._mapping = mapping
         self._seen: dict[str, Histogram] = {}
+        self._full: BitPlan = {}
+        rounding = next((made for made in passes if isinstance(made, Quantize)), Quantize())
+        self.digits = rounding.digits != "none"
+        """Whether layers may have more bits than the chip, in digits."""
         self.units = self._units()
+        if self.digits:
+            limits = target.limits
+            self._full = {REST: Bits(2 * limits.weight_bits, 2 * limits.input_bits)}
 
     @property
     def layers(self) -> list[str]:
@@ -86,12 +94,25 @@ class Trials:
         return Cost(energy, crossbars, cycles * self._target.machine.core.read_ns * 1e-9)
 
     def _with_bits(self, op: Mvm, bits: Bits) -> Mvm:
+        """Return a product with other bits; digits of more than the chip has as its groups."""
         split = next(made for made in self._passes if isinstance(made, SplitFanIn))
-        most = split.limits(PassContext(target=self._target), bits.weights)
-        rows, neurons = split.sizes(op.fan_in, op.outputs // op.groups, *most)
-        w = Weight("w", None, op.w.type.plain())
+        limits = self._target.limits
+        held, read = min(bits.weights, limits.weight_bits), min(bits.inputs, limits.input_bits)
+        inputs, weights = -(-bits.inputs // read), -(-bits.weights // held)
+        each = op.outputs // op.groups * weights
+        most = split.limits(PassContext(target=self._target), held)
+        rows, neurons = split.sizes(op.fan_in, each, *most)
+        shape = (op.groups * inputs * each, op.fan_in)
+        w = Weight("w", None, op.w.type.plain().with_shape(shape))
         return replace(
-            op, w=w, weight_bits=bits.weights, input_bits=bits.inputs, rows=rows, neurons=neurons
+            op,
+            x=_repeated(op, inputs),
+            w=w,
+            groups=op.groups * inputs,
+            weight_bits=held,
+            input_bits=read,
+            rows=rows,
+            neurons=neurons,
         )
 
     def _units(self) -> dict[str, list[tuple[Mvm, int]]]:
@@ -103,8 +124,25 @@ class Trials:
 
     def _lowered(self, plan: BitPlan) -> Graph:
         graph = clone(self._calibrated, name="main")
-        text = print_bits(plan)
-        passes = [replace(p, bits=text) if isinstance(p, Quantize) else p for p in self._passes]
+        passes = with_bits(self._passes, {**self._full, **plan})
         ctx = PassContext(target=self._target, calibration=self._calibration, seen=self._seen)
         PassManager(passes).run(graph, ctx)
         return graph
+
+
+def with_bits(passes: Sequence[Pass], plan: BitPlan) -> list[Pass]:
+    """Return passes that round layers to a plan's bits, in digits where the passes have any."""
+    text = print_bits(plan)
+    return [
+        replace(p, bits=text, digits="none" if p.digits == "none" else "named")
+        if isinstance(p, Quantize)
+        else p
+        for p in passes
+    ]
+
+
+def _repeated(op: Mvm, times: int) -> Value:
+    """Return a value like the input of a product, so many of them side by side."""
+    shape, axis = list(op.x.type.shape), 1 if op.kernel else op.x.type.rank - 1
+    shape[axis] = dim_times(shape[axis], times)
+    return Value("x", op.x.type.with_shape(shape))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,7 @@ from neutrams.passes import (
     Remark,
     print_pipeline,
 )
-from neutrams.passes.bits import print_bits
 from neutrams.passes.losses import judge_road, no_samples
-from neutrams.passes.quantize import Quantize
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +179,7 @@ class _Run:
         """Choose the bits of layers, and go on with a pipeline that names them."""
         from neutrams.driver.auto_bits import choose_bits
         from neutrams.driver.bit_budget import Budget
+        from neutrams.driver.bit_trials import with_bits
 
         samples = self.samples
         found = choose_bits(
@@ -192,10 +191,7 @@ class _Run:
             mapping=self._mapping_options(),
             progress=self.progress,
         )
-        text = print_bits(found.plan)
-        self.passes = [
-            replace(made, bits=text) if isinstance(made, Quantize) else made for made in self.passes
-        ]
+        self.passes = with_bits(self.passes, found.plan)
         self.manifest["pipeline"] = print_pipeline(self.passes)
         self.manifest["precision"] = found.to_manifest()
 

@@ -82,9 +82,10 @@ class Quantize(Pass):
         if not any(isinstance(op, State) for op in graph.ops):
             check_bits(wanted, _layers(graph), ctx.target, digits=self.digits != "none")
         bits = {op: wanted.get(op.result.name, wanted.get(REST, usual)) for op in found.source_of}
-        for op in self._in_digits(graph, found, 2 * usual.inputs, digital, ctx):
-            inputs = max(bits[op].inputs, 2 * usual.inputs)
-            bits[op] = replace(bits[op], inputs=inputs)
+        for op in self._in_digits(graph, found):
+            bits[op] = replace(bits[op], inputs=max(bits[op].inputs, 2 * usual.inputs))
+        if self.digits != "none":
+            _share(found, bits, digital, ctx)
         several = bool(wanted) or digital > usual.inputs or self.digits != "none"
         ranges = Ranges(graph, ctx, self.observer, usual.inputs) if several else None
         grids = Grids.of(ctx.target, power_of_two=self.power_of_two)
@@ -114,22 +115,12 @@ class Quantize(Pass):
         insert_pair(graph, value, to)
         return True
 
-    def _in_digits(
-        self, graph: Graph, found: Plan, bits: int, digital: int, ctx: PassContext
-    ) -> Iterator[Op]:
-        """Yield the products that read so many bits in digits, whatever their bits say."""
-        if self.digits not in ("inputs", "all"):
-            return
-        shared = {found.lead(value) for value in found.digital} if digital < bits else set()
-        cell = any(isinstance(op, State) for op in graph.ops)
-        for op, source in found.source_of.items():
-            if self.digits == "inputs" and (cell or _after_product(op)):
-                continue
-            if found.lead(source) in shared:
-                text = f"not in digits: digital units read it too, in {digital} bits"
-                ctx.remark(op, text, kind="missed")
-                continue
-            yield op
+    def _in_digits(self, graph: Graph, found: Plan) -> Iterator[Op]:
+        """Yield the products that read two digits, whatever their bits say."""
+        if self.digits == "all":
+            yield from found.source_of
+        elif self.digits == "inputs" and not any(isinstance(op, State) for op in graph.ops):
+            yield from (op for op in found.source_of if not _after_product(op))
 
     def bound(self, target: Target | None) -> float:
         """Rounding moves outputs by some steps of the narrowest width (measured, not derived)."""
@@ -156,6 +147,16 @@ class Quantize(Pass):
                 ).note("weights take 2 to 16 bits, inputs 1 to 16")
             )
         return Bits(weight_bits, bits)
+
+
+def _share(found: Plan, bits: dict[Op, Bits], digital: int, ctx: PassContext) -> None:
+    """Let no product read more bits than digital units do of a value that both read."""
+    shared = {found.lead(value) for value in found.digital}
+    for op, source in found.source_of.items():
+        if found.lead(source) in shared and bits[op].inputs > digital:
+            bits[op] = replace(bits[op], inputs=digital)
+            text = f"reads {digital} bits, as digital units do of the same value"
+            ctx.remark(op, text, kind="missed")
 
 
 def _after_product(op: Op) -> bool:

@@ -16,6 +16,7 @@ from neutrams.ir.ops.digits import Digits
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
+from neutrams.passes.bits import parse_bits
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 WIDE = {"core.rows": 64, "core.adc_bits": 7}
@@ -82,6 +83,18 @@ def test_what_is_no_way_to_widen_is_refused() -> None:
     for given in ("bits", "0", "-1", "digits:some", "65"):
         with pytest.raises(NeutramsError, match="NT0549"):
             usual_pipeline(Options(widen=given))
+
+
+def test_bits_are_chosen_beyond_the_chip_where_digits_pay() -> None:
+    program = compiled(NARROW, widen="digits", bits="auto", budget={"loss": 1.0})
+    chosen = program.manifest["precision"]
+    bits = parse_bits(chosen["bits"])
+    assert max(max(each.weights, each.inputs) for each in bits.values()) <= 8
+    assert chosen["lost_points"] <= 1.0
+    assert chosen["after"]["energy_j"] < chosen["before"]["energy_j"]
+    wide = [name for name, each in bits.items() if max(each.weights, each.inputs) > 4]
+    digits = resources(program).digits
+    assert (digits.layers if digits else 0) == len(wide)
 
 
 def test_bits_beyond_the_chip_want_digits() -> None:
