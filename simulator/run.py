@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -18,7 +19,7 @@ from neutrams.ir.op import Value, Weight
 from neutrams.ir.ops.time import Memory, Run
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
-from neutrams.ir.types import Array
+from neutrams.ir.types import Array, bind
 from neutrams.simulator.batching import Batching, batch_size, batches, batching, checked, count
 from neutrams.simulator.events import LayerEvents, events
 from neutrams.simulator.matrix import Moment
@@ -30,6 +31,12 @@ from neutrams.simulator.vector import evaluate
 
 Progress = Callable[[int, int], None]
 """Called with the samples done and their number."""
+Parts = list[dict[str, Array]]
+"""Outputs by name, batch by batch."""
+
+
+class OtherParts(ValueError):
+    """Outputs that are said to be done are not of these samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ def simulate(
     threads: int | None = None,
     chance: Chance | None = None,
     elsewhere: Elsewhere | None = None,
+    done: Parts | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Run every sample through the program's ``main`` graph and count events.
@@ -83,6 +91,7 @@ def simulate(
         chance: What is not ideal, and the random numbers of this run; results then do not depend
             on ``batch`` either.
         elsewhere: Where to run batches, with this program and chance; by default here.
+        done: Outputs of the first batches, which are not run again; others are added.
         progress: Told of samples done.
 
     Raises:
@@ -97,6 +106,7 @@ def simulate(
         batch=batch,
         threads=threads,
         elsewhere=elsewhere,
+        done=done,
         progress=progress,
     )
     return Result(
@@ -125,30 +135,35 @@ def run_batched(
     batch: int | None = None,
     threads: int | None = None,
     elsewhere: Elsewhere | None = None,
+    done: Parts | None = None,
     progress: Progress | None = None,
 ) -> Batched:
     """Give ``run`` the samples batch by batch, and join the outputs it returns by name.
 
-    Where ``numbered``, it is given the number of the first sample as well.
+    Where ``numbered``, it is given the number of the first sample as well. Of the first batches
+    ``done`` holds the outputs; those of the others are added to it before ``progress`` is told,
+    which may end the run by raising what it likes.
 
     Raises:
         NeutramsError: NT0521 to NT0524, the inputs do not fit the graph; every fault at once.
+        OtherParts: what is done is not of these samples.
     """
     arrays = checked(graph, inputs)
     how = batching(graph, {name: array.shape for name, array in arrays.items()})
     size = how.fixed or batch or batch_size(graph, how)
-    total, done = count(graph, arrays, how), 0
-    parts: list[dict[str, Array]] = []
+    total = count(graph, arrays, how)
+    parts = done if done is not None else []
     work = enumerate(batches(graph, arrays, how, size))
+    samples = sum(_checked_part(graph, how, part, work) for part in parts)
     tasks = (
         (real, partial(run, part, number * size) if numbered else partial(run, part))
         for number, (real, part) in work
     )
     for real, found in _concurrently(tasks, threads or os.cpu_count() or 1, elsewhere):
         parts.append({k: _kept(a, real, how) for k, a in found.items()})
-        done += real
+        samples += real
         if progress is not None:
-            progress(done, total)
+            progress(samples, total)
     return Batched(_joined(graph, parts, how), how, total)
 
 
@@ -261,6 +276,24 @@ def _is_product(step: Step) -> bool:
 def _kept(array: Array, real: int, how: Batching) -> Array:
     """Drop what a filled-up run gave for samples that are not there."""
     return array[:real] if how.fixed and array.ndim and len(array) == how.fixed else array
+
+
+def _checked_part(
+    graph: Graph, how: Batching, part: Mapping[str, Array], work: Iterator[tuple[int, Any]]
+) -> int:
+    """Pass over the batch that a part is of, and return its samples."""
+    found = next(work, None)
+    if found is None or set(part) != set(graph.output_names):
+        raise OtherParts("other outputs are done than there are")
+    real = found[1][0]
+    sizes = {**how.sizes, **({how.name: real} if how.name else {})}
+    for value, name in zip(graph.outputs, graph.output_names, strict=True):
+        shape = [bind(dim, sizes) for dim in value.type.shape]
+        if how.fixed and shape and shape[0] == how.fixed:
+            shape[0] = real
+        if part[name].shape != tuple(shape) or part[name].dtype != value.type.dtype.numpy:
+            raise OtherParts(f"output `{name}` is {part[name].dtype}{list(part[name].shape)}")
+    return int(real)
 
 
 def _joined(graph: Graph, parts: list[dict[str, Array]], how: Batching) -> dict[str, Array]:

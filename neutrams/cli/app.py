@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -59,8 +60,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     0 done, 1 the input is at fault, 2 the command line is, 70 we are, 130 interrupted.
     """
-    with _ExitCode() as result:
-        app(args=arguments, prog_name="neutrams")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    with _ExitCode(given) as result:
+        app(args=given, prog_name="neutrams")
     return result.code
 
 
@@ -68,6 +70,9 @@ class _ExitCode:
     """Turns what ends a command into its exit code, and says on stderr what was wrong."""
 
     code = 0
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = arguments
 
     def __enter__(self) -> _ExitCode:
         return self
@@ -78,19 +83,18 @@ class _ExitCode:
         fault: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        self.code = _code_of(fault)
+        self.code = _code_of(fault, self._arguments)
         return True
 
 
-def _code_of(fault: BaseException | None) -> int:
+def _code_of(fault: BaseException | None, arguments: Sequence[str]) -> int:
+    if (stop := _interrupt(fault)) is not None:
+        return _interrupted(stop, arguments)
     match fault:
         case None:
             return 0
         case SystemExit():
             return fault.code if isinstance(fault.code, int) else int(fault.code is not None)
-        case KeyboardInterrupt():
-            print("interrupted", file=sys.stderr)
-            return INTERRUPTED
         case NeutramsError():
             from neutrams.cli.output import show_diagnostics
 
@@ -101,6 +105,30 @@ def _code_of(fault: BaseException | None) -> int:
             return 1
         case _:
             return _own_fault(fault)
+
+
+def _interrupt(fault: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the interrupt that ended a command; Typer makes an exit code of it."""
+    if isinstance(fault, SystemExit) and fault.code == INTERRUPTED:
+        while fault is not None and not isinstance(fault, KeyboardInterrupt):
+            fault = fault.__context__
+    return fault if isinstance(fault, KeyboardInterrupt) else None
+
+
+def _interrupted(stop: KeyboardInterrupt, arguments: Sequence[str]) -> int:
+    """Say how to go on, where that is possible."""
+    path = getattr(stop, "checkpoint", "")
+    if not path:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    again, skip = ["neutrams"], False
+    for argument in arguments:
+        if not skip and not argument.startswith("--resume"):
+            again.append(argument)
+        skip = argument == "--resume"
+    print(f"interrupted; what is done is in {path}, and this goes on:", file=sys.stderr)
+    print(f"  {shlex.join([*again, '--resume', path])}", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _own_fault(fault: BaseException) -> int:

@@ -164,6 +164,16 @@ def simulate(
             "--jobs", "-j", min=0, help="Processes; 0: one, whose threads use all processors."
         ),
     ] = 0,
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Where Ctrl-C leaves what is done; by default PROGRAM.checkpoint, here.",
+        ),
+    ] = "",
+    resume: Annotated[
+        str, typer.Option(metavar="FILE", help="Go on from a checkpoint, as if never interrupted.")
+    ] = "",
     format: shared.Format = "text",
 ) -> None:
     """Simulate a program on samples: accuracy, latency, energy, area, utilisation."""
@@ -178,8 +188,9 @@ def simulate(
         return
     if not inputs:
         raise typer.BadParameter("no samples are given", param_hint="--inputs")
-    if outputs:
-        driver.check_writable(outputs)
+    kept = checkpoint or resume or f"{_stem(program)}.checkpoint"
+    for written in filter(None, (outputs, checkpoint)):
+        driver.check_writable(written)
     with readable(program, suffix=".ntp") as path:
         loaded = Program.load(path)
     with readable(inputs, suffix=".npz") as path, Bar() as bar:
@@ -196,6 +207,8 @@ def simulate(
             monte_carlo=monte_carlo,
             jobs=jobs,
             record=driver.Record(**record) if record else None,
+            checkpoint=kept,
+            resume=resume,
             progress=bar,
         )
     if outputs:
@@ -266,7 +279,7 @@ def export(
         raise typer.BadParameter(f"`{to}` is not {wanted}", param_hint="--to")
     with readable(program, suffix=".ntp") as path:
         loaded = Program.load(path)
-    stem = "program" if program == "-" else Path(program).stem
+    stem = _stem(program)
     notes: list[Diagnostic] = []
     ending = {"qdq": "qdq.onnx"}.get(to, to)
     default = f"{stem}.{ending}"
@@ -297,6 +310,10 @@ def demo(format: shared.Format = "text") -> None:
         compile_(str(model), calibrate=str(calibration), output="mnist8.ntp", format=format)
         say(f"\n$ neutrams simulate mnist8.ntp --inputs {_short(test)}")
         simulate("mnist8.ntp", str(test), format=format)
+
+
+def _stem(program: str) -> str:
+    return "program" if program == "-" else Path(program).stem
 
 
 def _short(path: Path) -> str:

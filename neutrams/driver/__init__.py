@@ -7,6 +7,7 @@ from neutrams.driver.cycles import Cycles
 from neutrams.driver.exporter import KINDS as EXPORTS
 from neutrams.driver.exporter import export
 from neutrams.driver.grid import parse_axes
+from neutrams.driver.interrupts import Interrupted
 from neutrams.driver.links import Link
 from neutrams.driver.monte_carlo import CONFIDENCE, Spread
 from neutrams.driver.npz import write_npz
@@ -35,6 +36,7 @@ __all__ = [
     "Check",
     "Compiled",
     "Cycles",
+    "Interrupted",
     "LayerCost",
     "LayerUse",
     "Link",

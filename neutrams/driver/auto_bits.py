@@ -9,8 +9,8 @@ from neutrams.driver.bit_budget import Budget
 from neutrams.driver.bit_choice import Choice, Chooser
 from neutrams.driver.bit_trials import Trials
 from neutrams.driver.progress import Progress
+from neutrams.driver.runs import run_float
 from neutrams.driver.samples import Samples
-from neutrams.driver.simulation import run_float
 from neutrams.driver.sources import clone
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +18,10 @@ from neutrams.ir.tensor_file import pack, unpack
 from neutrams.ir.types import Array
 from neutrams.simulator import Elsewhere, Result, Runner, simulate
 from neutrams.simulator.physics.matrix import Chance
+from neutrams.simulator.run import Parts
 
+PATIENCE_S = 0.2
+"""Between two looks at whether a run is to stop."""
 _PROGRAM, _SAMPLES = "program.ntp", "samples.safetensors"
 
 
@@ -38,10 +41,26 @@ class Crew:
         """Return where batches of the float network run."""
         return Elsewhere(self.pool, self.jobs, _FloatBatch(self.folder))
 
-    def each_run(self, chances: Sequence[Chance], batch: int | None) -> Iterator[Result]:
-        """Yield what each of several runs of all samples gives, in order."""
-        futures = [self.pool.submit(_whole, self.folder, chance, batch) for chance in chances]
-        return (future.result() for future in futures)
+    def each_run(
+        self,
+        chances: Sequence[Chance],
+        batch: int | None,
+        done: Sequence[Parts],
+        *,
+        waiting: Callable[[], None],
+    ) -> Iterator[tuple[Result, Parts]]:
+        """Yield what each of several runs of all samples gives, and its batches, in order.
+
+        Batches that are ``done`` are not run again; ``waiting`` is called now and then.
+        """
+        futures = [
+            self.pool.submit(_whole, self.folder, chance, batch, parts)
+            for chance, parts in zip(chances, done, strict=True)
+        ]
+        for future in futures:
+            while not wait([future], timeout=PATIENCE_S).done:
+                waiting()
+            yield future.result()
 
 
 @contextmanager
@@ -80,11 +99,12 @@ class _FloatBatch:
         return interpret(_program(self.folder).module["float"], inputs)
 
 
-def _whole(folder: Path, chance: Chance, batch: int | None) -> Result:
+def _whole(folder: Path, chance: Chance, batch: int | None, done: Parts) -> tuple[Result, Parts]:
     with (folder / _SAMPLES).open("rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     samples = unpack(memoryview(data))
-    return simulate(_program(folder), samples, batch=batch, threads=1, chance=chance)
+    program = _program(folder)
+    return simulate(program, samples, batch=batch, threads=1, chance=chance, done=done), done
 
 
 @lru_cache(maxsize=1)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from neutrams.driver.checkpoints import Book
 from neutrams.driver.pace import Pace
-from neutrams.driver.progress import Progress, silent
+from neutrams.driver.progress import silent
 from neutrams.driver.recording import Record, session
 from neutrams.driver.resources import LayerUse, Resources
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
@@ -49,7 +50,7 @@ def run_cycles(
     *,
     stream: int = STREAM,
     record: Record | None = None,
-    progress: Progress | None = None,
+    book: Book | None = None,
 ) -> Cycles:
     """Run one inference, then a stream of them, clock by clock.
 
@@ -57,7 +58,8 @@ def run_cycles(
         program: What runs.
         stream: Inferences of the stream.
         record: What is written down, as :func:`check_record` lets it pass.
-        progress: Told of clocks and items done.
+        book: What is done, and who is told of clocks and items. A run that is recorded begins anew,
+            so that what is written is whole.
 
     Raises:
         NeutramsError: NT0570, the program runs in rounds; NT0020, a file cannot be written.
@@ -68,9 +70,9 @@ def run_cycles(
             .note("it has no model yet of the time between two rounds")
             .help("leave out `--grain cycle`: the schedule counts rounds and their programming")
         )
-    tell, chosen = progress or silent, record or Record()
+    pages, chosen = book or Book(silent), record or Record()
     lengths = dict.fromkeys([1, stream, chosen.inferences] if record else [1, stream])
-    made = {n: _run(program, n, record if n == chosen.inferences else None, tell) for n in lengths}
+    made = {n: _run(program, n, record if n == chosen.inferences else None, pages) for n in lengths}
     (one_layout, one, _), (_, many, _) = made[1], made[stream]
     clock_s = 1e-9 / program.target.machine.network.clock_ghz
     period = (many.clocks - one.clocks) / (stream - 1) if stream > 1 else one.clocks
@@ -117,14 +119,16 @@ def _measured(layer: LayerUse, cycles: Cycles) -> LayerUse:
 
 
 def _run(
-    program: Program, inferences: int, record: Record | None, tell: Progress
+    program: Program, inferences: int, record: Record | None, book: Book
 ) -> tuple[Layout, CycleResult, tuple[Diagnostic, ...]]:
     layout = lay_out(program, inferences=inferences)
     machine = Machine(layout.plan, routers_of(program.target))
+    if record is None:
+        book.machine(f"{inferences} inferences", machine)
     items = int(layout.plan.stations["items"].sum())
     name = f"{inferences} inferences" if inferences > 1 else "one inference"
     clock_s = 1e-9 / program.target.machine.network.clock_ghz
-    pace = Pace(tell, name, items=items, clock_s=clock_s)
+    pace = Pace(book.tell, name, items=items, clock_s=clock_s)
     with ExitStack() as stack:
         writing = stack.enter_context(session(program, layout, record)) if record else None
         runner = writing.recorder(machine) if writing is not None else machine

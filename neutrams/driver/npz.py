@@ -29,4 +29,4 @@ def write_npz(path: str | Path, arrays: Mapping[str, Array], *, small: bool = Tr
             entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED if small else zipfile.ZIP_STORED
             with archive.open(entry, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+                np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
 from neutrams.costs import Charge, charge, charged_events
-from neutrams.driver.crew import Crew, crew
+from neutrams.driver.checkpoints import kept
+from neutrams.driver.crew import crew
 from neutrams.driver.cycles import Cycles, run_cycles, with_cycles
 from neutrams.driver.metrics import Metric, default_metric, metric_named
-from neutrams.driver.monte_carlo import Spread, each_run
-from neutrams.driver.physics import load_physics
+from neutrams.driver.monte_carlo import Spread
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.recording import Record, check_record
 from neutrams.driver.resources import Resources, resources
+from neutrams.driver.runs import draws, run_all, run_float
 from neutrams.driver.samples import Samples, SampleSource, load_samples
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
 from neutrams.ir.events import OF_DATA
-from neutrams.ir.graph import Graph
-from neutrams.ir.interpreter import interpret
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
 from neutrams.passes.answers import classes
-from neutrams.simulator import Result, run_batched
-from neutrams.simulator import simulate as run
+from neutrams.simulator import Result
 from neutrams.simulator.activity import activity
 from neutrams.simulator.batching import batching
-from neutrams.simulator.physics import Physics, check_physics
-from neutrams.simulator.physics.matrix import Chance
+from neutrams.simulator.physics import Physics
 
 Grain = Literal["tick", "cycle"]
 GRAINS: tuple[Grain, ...] = get_args(Grain)
-
-FLOAT_BATCH = 64
-"""Samples the reference interpreter is given at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +120,8 @@ def simulate(
     monte_carlo: int = 1,
     jobs: int = 0,
     record: Record | None = None,
+    checkpoint: str | Path = "",
+    resume: str | Path = "",
     progress: Progress | None = None,
 ) -> Simulation:
     """Run a program on samples, preprocessed as it says.
@@ -152,11 +147,17 @@ def simulate(
             1 this process alone does it: its threads use all processors, and of several runs it
             does as many at a time as there are processors, or one. Results are the same.
         record: Trace and waveform to write of the cycle grain.
+        checkpoint: Where to write what is done when SIGINT or SIGTERM come. Without one, and
+            without ``resume``, signals are not heard.
+        resume: A checkpoint to go on from, and where to write the next; results are those of a run
+            that never stopped.
         progress: Told how far the run is.
 
     Raises:
         NeutramsError: the samples do not fit (NT0520 to NT0529); physics are wrong, or not for this
-            program (NT0571, NT0572); what should be recorded cannot be (NT0573 to NT0575).
+            program (NT0571, NT0572); what should be recorded cannot be (NT0573 to NT0575);
+            the checkpoint is damaged, or of another run (NT0576, NT0577).
+        Interrupted: a signal came and the checkpoint is written; a ``KeyboardInterrupt``.
     """
     tell = progress or silent
     main = program.module["main"]
@@ -166,13 +167,22 @@ def simulate(
     steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
     samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
     judge = _judge(metric, samples)
-    chances = _chances(program, physics, seed, monte_carlo)
+    chances = draws(program, physics, seed, monte_carlo)
     teacher = program.module.graphs.get("float") if compare else None
-    expected = reference
-    with crew(program, samples.inputs, jobs) as helpers:
-        results = _runs(program, samples, chances, batch, jobs, helpers, tell)
-        if reference is None and teacher is not None:
-            expected = run_float(teacher, samples, tell, helpers)
+    options = {
+        "grain": grain, "batch": batch, "physics": chances[0].physics if chances else None,
+        "seed": seed, "Monte-Carlo runs": monte_carlo, "float network": compare,
+    }  # fmt: skip
+    with kept(
+        tell, program, samples.inputs, options, checkpoint=checkpoint, resume=resume
+    ) as book:  # fmt: skip
+        with crew(program, samples.inputs, jobs) as helpers:
+            results = run_all(program, samples, chances, batch, jobs, helpers, book)
+            expected = reference
+            if reference is None and teacher is not None:
+                done = book.batches("float")
+                expected = run_float(teacher, samples, book.tell, helpers=helpers, done=done)
+        cycles = run_cycles(program, record=record, book=book) if grain == "cycle" else None
     result = results[0]
     found = resources(program)
     by_op = {layer.name: layer.counts for layer in result.layers}
@@ -180,7 +190,6 @@ def simulate(
         runs = -(-result.samples // batching(main).each)
         for name, counts in activity(program, samples.inputs, inferences=runs).items():
             by_op[name] = by_op[name] | counts
-    cycles = run_cycles(program, record=record, progress=tell) if grain == "cycle" else None
     if cycles is not None:
         at_once = batching(main).each
         found = with_cycles(found, cycles, samples=at_once)
@@ -217,57 +226,6 @@ def _check_grain(grain: Grain) -> None:
         raise NeutramsError(fault.help("run clock by clock: --grain cycle"))
 
 
-def _chances(program: Program, physics: Physics | str | None, seed: int, runs: int) -> list[Chance]:
-    """Return what each run draws from; none where arithmetic is exact."""
-    found = load_physics(physics or Physics())
-    if found == Physics():
-        if runs > 1:
-            fault = error("NT0572", f"all of {runs} runs would be the same: nothing is random")
-            raise NeutramsError(fault.help("state what is not ideal: --physics rram-wan"))
-        return []
-    check_physics(found, program)
-    adcs = program.target.machine.core.adcs
-    return [Chance(found, seed, number, adcs) for number in range(runs)]
-
-
-def _runs(
-    program: Program,
-    samples: Samples,
-    chances: Sequence[Chance],
-    batch: int | None,
-    jobs: int,
-    helpers: Crew | None,
-    tell: Progress,
-) -> list[Result]:
-    """Return the result of every run, or the one exact result."""
-    if len(chances) < 2:
-        chance = chances[0] if chances else None
-        return [
-            run(
-                program,
-                samples.inputs,
-                batch=batch,
-                chance=chance,
-                elsewhere=helpers.batches(chance) if helpers else None,
-                progress=lambda n, of: tell("simulating", n, of),
-            )
-        ]
-
-    done = itertools.count(1)
-
-    def told(found: Result) -> Result:
-        tell("simulating", next(done), len(chances))
-        return found
-
-    def work(number: int, threads: int) -> Result:
-        chance = chances[number]
-        return told(run(program, samples.inputs, batch=batch, threads=threads, chance=chance))
-
-    if helpers is not None:
-        return [told(found) for found in helpers.each_run(chances, batch)]
-    return each_run(work, len(chances), jobs=jobs)
-
-
 def _spread(judge: Metric | None, results: Sequence[Result], samples: Samples) -> Spread | None:
     if judge is None:
         return None
@@ -280,21 +238,6 @@ def _network(cycles: Cycles, *, inferences: int) -> dict[str, int]:
     """Return the network's events as they were measured, packet by packet."""
     counts = {"router_flits": cycles.router_flits, "link_flits": cycles.link_flits}
     return {event: count * inferences for event, count in counts.items() if count}
-
-
-def run_float(
-    graph: Graph, samples: Samples, tell: Progress, helpers: Crew | None = None
-) -> dict[str, Array]:
-    """Return the float network's outputs on the samples."""
-    elsewhere = helpers.floats() if helpers else None
-    return run_batched(
-        graph,
-        samples.inputs,
-        elsewhere.run if elsewhere else partial(interpret, graph),
-        batch=FLOAT_BATCH,
-        elsewhere=elsewhere,
-        progress=lambda done, total: tell("running the float network", done, total),
-    ).outputs
 
 
 def _judge(metric: str | None, samples: Samples) -> Metric | None:

@@ -18,8 +18,8 @@ from neutrams.driver.options import Options, usual_pipeline
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.results import Row, check_results, read_results, write_results
+from neutrams.driver.runs import run_float
 from neutrams.driver.samples import Samples, SampleSource, load_samples
-from neutrams.driver.simulation import run_float
 from neutrams.driver.sources import Limits, Overrides, load_graph, load_target, save_module
 from neutrams.driver.workers import in_parallel
 from neutrams.ir.diagnostics import NeutramsError, Place, error

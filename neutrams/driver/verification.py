@@ -12,8 +12,8 @@ from neutrams.driver.image import Image
 from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link, compare
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
+from neutrams.driver.runs import run_float
 from neutrams.driver.samples import Samples, SampleSource, load_samples
-from neutrams.driver.simulation import run_float
 from neutrams.driver.traces import Trace
 from neutrams.driver.weight_check import check_weights
 from neutrams.ir.program import Program

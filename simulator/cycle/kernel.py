@@ -25,7 +25,8 @@ ARRIVE, WAKE, FETCHED, STORED, FREE, FINISH, COMPUTED = range(7)
 
 @kernel
 def foresee(events: Records, counters: I64, time: int, kind: int, who: int) -> None:
-    """Add an event to the heap."""
+    """Add an event to the heap; there is always room, unless a snapshot was forged."""
+    assert counters[SIZE] < len(events) - 2
     place, number = counters[SIZE], counters[NUMBER]
     counters[SIZE] += 1
     counters[NUMBER] += 1

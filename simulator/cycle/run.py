@@ -26,11 +26,14 @@ from neutrams.simulator.network.kernel import NEVER
 from neutrams.simulator.network.run import shape_of
 from neutrams.simulator.network.state import (
     ARRIVED,
+    BORN,
+    CREDITS,
     FLYING,
     I64,
     NOW,
     PACKET,
     SENT,
+    WAITING,
     Records,
     Routers,
     fresh,
@@ -98,6 +101,14 @@ class Machine:
     def clock(self) -> int:
         return int(self.network.scalars[NOW])
 
+    @property
+    def done(self) -> bool:
+        """Whether every station is, and nothing more will happen."""
+        net, left = self.network, self.counters[SIZE] + self.network.active[-1]
+        left += sum(net.scalars[place] for place in (FLYING, WAITING, CREDITS))
+        waits = left > 0 or net.scalars[BORN] < self.counters[PACKETS]
+        return bool(self.counters[DONE] == len(self.stations)) and not waits
+
     def tell_starts(self, sink: Sink | None) -> None:
         """From now on tell of every item that a station starts: station, item, clock, clocks."""
         self._starts = sink
@@ -119,7 +130,9 @@ class Machine:
         return self.result()
 
     def advance(self, until: int) -> bool:
-        """Go on as :meth:`run` does, and say whether every station is done."""
+        """Go on as :meth:`run` does, and say whether all is done."""
+        if self.done:
+            return True
         net = self.network
         more = True
         while more:
@@ -135,7 +148,7 @@ class Machine:
         if net.scalars[NOW] < until and self.counters[DONE] < len(self.stations):
             waiting = np.flatnonzero(self.stations["sent"] < self.stations["items"])
             raise Stuck(f"stations {waiting[:8].tolist()} wait for each other")
-        return bool(self.counters[DONE] == len(self.stations))
+        return self.done
 
     def _tell(self) -> None:
         """Tell what was recorded, and make room."""
@@ -150,7 +163,7 @@ class Machine:
         net, mesh = self.network, self.routers.mesh
         return CycleResult(
             clocks=int(net.scalars[NOW]),
-            finished=bool(self.counters[DONE] == len(self.stations)),
+            finished=self.done,
             stations=self.stations.copy(),
             tiles=self.tiles.copy(),
             packets=self.packets[: self.counters[PACKETS]].copy(),

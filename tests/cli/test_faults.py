@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -201,3 +202,49 @@ def test_ctrl_c_half_way(folder: Path) -> None:
     assert b"Traceback" not in err
     assert sorted(folder.rglob("*")) == before
     assert not list(folder.parent.glob("neutrams-*"))
+
+
+TOLD = """import sys
+from neutrams.cli import output, run
+output.Bar.__call__ = lambda *_: print(flush=True)
+sys.exit(run())
+"""
+"""The command, with a line for each time that it tells how far it is."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
+def test_ctrl_c_at_any_time_costs_nothing(neutrams: Command, program: Path, folder: Path) -> None:
+    """Whenever the signal comes, the command that is printed goes on, to the same bytes."""
+    x = np.tile(np.load(folder / "test.npz")["x"], (50, 1))
+    np.savez(folder / "many.npz", x=x)
+    assert neutrams("simulate", str(program), "-i", "test.npz", "--resume", "none").code == 1
+    options = ["--physics", "rram-wan", "--monte-carlo", "40", "--batch", "100"]
+    given = ["simulate", str(program), "-i", "many.npz", *options, "--outputs"]
+    assert neutrams(*given, "whole.npz").code == 0
+    given, random = [*given, "out.npz"], np.random.default_rng()
+    for by in (signal.SIGINT, signal.SIGTERM, None):
+        code, err = _stopped(given, int(random.integers(1, 39)), by)
+        assert code == (130 if by else 0), err
+        if by:
+            assert "interrupted; what is done is in net.checkpoint" in err
+            again = shlex.split(err.splitlines()[-1])
+            assert again[-2:] == ["--resume", "net.checkpoint"]
+            given = again[1:]
+    assert (folder / "out.npz").read_bytes() == (folder / "whole.npz").read_bytes()
+
+
+def _stopped(command: list[str], after: int, by: signal.Signals | None) -> tuple[int, str]:
+    """Run a command, and send it a signal when it has told so often how far it is."""
+    with subprocess.Popen(
+        [sys.executable, "-c", TOLD, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout is not None
+        if by is not None:
+            for _ in range(after):
+                process.stdout.readline()
+            process.send_signal(by)
+        _, err = process.communicate(timeout=60)
+    return process.returncode, err.decode()

@@ -1,0 +1,289 @@
+"""A run that is stopped and goes on is the run that never stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+import neutrams
+from neutrams import driver
+from neutrams.driver import checkpoints, pace
+from neutrams.driver.cache import arrays_digest
+from neutrams.driver.interrupts import Interrupted
+from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.program import Program
+from neutrams.simulator.cycle import Machine, lay_out, routers_of
+from neutrams.simulator.cycle.snapshot import restore, snapshot
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SPREAD = {"tile.cores": 1, "core.crossbars": 1, "network.flit_bits": 8}
+PHYSICS = {"physics": "rram-wan", "monte_carlo": 3}
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    calibration = EXAMPLES / "digits_calibration.npz"
+    return driver.compile(
+        EXAMPLES / "mnist8_cntk.onnx", calibration=calibration, overrides=SPREAD, replicate=False
+    )
+
+
+@pytest.fixture(scope="module")
+def digits() -> dict[str, Any]:
+    with np.load(EXAMPLES / "digits_test.npz") as held:
+        return {"x": held["x"][:40], "y": held["y"][:40]}
+
+
+def stopping(after: int, by: signal.Signals = signal.SIGINT) -> Callable[[str, int, int], None]:
+    """Return a progress that interrupts this process when it is told so often."""
+    left = [after]
+
+    def told(stage: str, done: int, total: int) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), by)
+
+    return told
+
+
+def same(a: driver.Simulation, b: driver.Simulation) -> bool:
+    """Compare all that two runs found."""
+    outputs = all((a.outputs[name] == b.outputs[name]).all() for name in a.outputs)
+    return outputs and replace(a, outputs={}) == replace(b, outputs={})
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "tick": {"batch": 6},
+    "physics": {"batch": 9, "seed": 4, **PHYSICS},
+    "cycle": {"grain": "cycle", "batch": 30},
+}
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+@settings(
+    phases=[Phase.generate],
+    max_examples=4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
+    kind: str,
+    data: st.DataObject,
+    program: Program,
+    digits: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "FIRST", data.draw(st.integers(500, 5000)))
+    monkeypatch.setattr(pace, "SOON", 0.0)
+    options, path = OPTIONS[kind], tmp_path / "run.checkpoint"
+    whole = neutrams.simulate(program, digits, **options)
+    stops, resume = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=3)), ""
+    for after in stops:
+        try:
+            by = data.draw(st.sampled_from([signal.SIGINT, signal.SIGTERM]))
+            tell = stopping(after, by)
+            found = neutrams.simulate(
+                program, digits, **options, checkpoint=path, resume=resume, progress=tell
+            )
+            break
+        except Interrupted:
+            resume = str(path)
+    else:
+        found = neutrams.simulate(program, digits, **options, resume=resume)
+    assert same(found, whole)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_runs_in_processes_go_on_too(
+    program: Program, digits: dict[str, Any], tmp_path: Path
+) -> None:
+    """A run that is over is kept, be it done by a process or by this one."""
+    path, options = tmp_path / "run.checkpoint", {**OPTIONS["physics"], "batch": 9}
+    whole = neutrams.simulate(program, digits, **options)
+    with pytest.raises(Interrupted):
+        neutrams.simulate(
+            program, digits, jobs=2, **options, checkpoint=path, progress=stopping_at(1)
+        )
+    assert {name.split("/")[1] for name in load_file(path)} == {"run 0"}
+    assert same(neutrams.simulate(program, digits, **options, resume=path), whole)
+
+
+def stopping_at(runs: int) -> Callable[[str, int, int], None]:
+    """Return a progress that interrupts this process when so many runs are over."""
+    left = [1]
+
+    def told(stage: str, done: int, total: int) -> None:
+        if stage == "simulating" and done == runs and left:
+            left.clear()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return told
+
+
+def test_what_is_done_is_not_done_again(
+    program: Program, digits: dict[str, Any], tmp_path: Path
+) -> None:
+    path, told = tmp_path / "run.checkpoint", list[int]()
+    with pytest.raises(Interrupted):
+        neutrams.simulate(program, digits, batch=10, checkpoint=path, progress=stopping(3))
+    neutrams.simulate(
+        program, digits, batch=10, resume=path, compare=True,
+        progress=lambda stage, done, _: told.append(done) if stage == "simulating" else None,
+    )  # fmt: skip
+    assert told == [40]
+
+
+@pytest.fixture(scope="module")
+def written(
+    program: Program, digits: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A checkpoint from the middle of the cycle grain."""
+    path = tmp_path_factory.mktemp("written") / "run.checkpoint"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "FIRST", 7000)
+        patch.setattr(pace, "SOON", 0.0)
+        with pytest.raises(Interrupted) as stop:
+            neutrams.simulate(program, digits, grain="cycle", checkpoint=path, progress=stopping(6))
+    assert stop.value.checkpoint == str(path)
+    assert any(name.startswith("machine/") for name in load_file(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"grain": "tick"}, "grain: there `cycle`, here `tick`"),
+        ({"seed": 5}, "seed: there `0`, here `5`"),
+        ({"batch": 7}, "batch: there `None`, here `7`"),
+        ({"limit": 20}, "inputs: there"),
+        ({"compare": False}, "float network: there `True`, here `False`"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(
+    program: Program, digits: dict[str, Any], written: Path, change: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(NeutramsError, match="NT0576") as fault:
+        neutrams.simulate(program, digits, **{"grain": "cycle", **change}, resume=written)
+    assert named in str(fault.value)
+    assert str(written) in str(fault.value)
+
+
+def test_a_checkpoint_of_another_program_is_refused(
+    program: Program, digits: dict[str, Any], written: Path
+) -> None:
+    machine = replace(program.target.machine, io_gbytes_per_s=1.0)
+    other = Program(program.module, replace(program.target, machine=machine), program.manifest)
+    with pytest.raises(NeutramsError, match=r"NT0576[\s\S]*program: there"):
+        neutrams.simulate(other, digits, grain="cycle", resume=written)
+
+
+def test_a_damaged_checkpoint_is_refused(
+    program: Program, digits: dict[str, Any], written: Path, tmp_path: Path
+) -> None:
+    content, path = written.read_bytes(), tmp_path / "damaged.checkpoint"
+    flipped = bytearray(content)
+    flipped[-1000] ^= 1
+    cases = [
+        content[:-1],
+        content[: len(content) // 2],
+        content[:9],
+        b"",
+        bytes(flipped),
+        b"PK" * 99,
+    ]
+    cases += [b"\xff" * 8 + content[8:]]
+    for case in cases:
+        path.write_bytes(case)
+        with pytest.raises(NeutramsError, match="NT0577"):
+            neutrams.simulate(program, digits, grain="cycle", resume=path)
+    with pytest.raises(NeutramsError, match="NT0577"):
+        neutrams.simulate(program, digits, grain="cycle", resume=tmp_path / "none")
+
+
+def forged(written: Path, path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Write a checkpoint with other content and the right hash."""
+    arrays, about = checkpoints._arrays(written)
+    change(arrays)
+    about["sha256"] = arrays_digest(sorted(arrays.items()))
+    save_file(arrays, path, about)
+
+
+def test_a_forged_checkpoint_is_refused(
+    program: Program, digits: dict[str, Any], written: Path, tmp_path: Path
+) -> None:
+    path, arrays = tmp_path / "forged.checkpoint", load_file(written)
+    name = next(key for key in arrays if key.startswith("batch/run 0/0/"))
+    cases: list[Callable[[dict[str, Any]], Any]] = [
+        lambda held: held.update({name: held[name][:-1]}),
+        lambda held: held.update({name: held[name].astype(np.float64)}),
+        lambda held: held.update({name.replace("/0/", "/7/"): held.pop(name)}),
+        lambda held: held.update({"batch/run 0/1/" + name.split("/")[-1]: held[name]}),
+        lambda held: held.update({"else": held[name]}),
+    ]
+    for case in cases:
+        forged(written, path, case)
+        with pytest.raises(NeutramsError, match="NT0577"):
+            neutrams.simulate(program, digits, grain="cycle", resume=path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_forged_machine_does_harm(data: st.DataObject, program: Program) -> None:
+    """Any byte of a snapshot may be any other: it is refused, or runs without harm."""
+    layout, routers = lay_out(program), routers_of(program.target)
+    machine = Machine(layout.plan, routers)
+    machine.advance(data.draw(st.integers(0, 60_000)))
+    held = snapshot(machine)
+    name = data.draw(st.sampled_from([key for key in held if held[key].size]))
+    forged = held[name].copy()
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, forged.size - 1))
+        forged[place] = data.draw(st.sampled_from([0, 1, 127, 128, 255]))
+    other = Machine(layout.plan, routers)
+    try:
+        restore(other, {**held, name: forged})
+        other.advance(other.clock + 20_000)
+    except (ValueError, AssertionError):
+        return
+    assert other.clock >= 0
+
+
+def test_a_machine_restored_is_the_machine(program: Program) -> None:
+    layout, routers = lay_out(program, inferences=2), routers_of(program.target)
+    whole = Machine(layout.plan, routers).run()
+    for stop in range(1, whole.clocks, 29_973):
+        machine, other = (Machine(layout.plan, routers) for _ in range(2))
+        machine.advance(stop)
+        restore(other, snapshot(machine))
+        found = other.run()
+        assert found.clocks == whole.clocks
+        assert (found.stations == whole.stations).all()
+        assert (found.packets == whole.packets).all()
+        assert (found.load == whole.load).all()
+
+
+def test_signals_are_left_alone_in_other_threads(
+    program: Program, digits: dict[str, Any], tmp_path: Path
+) -> None:
+    found: list[driver.Simulation] = []
+    run = threading.Thread(
+        target=lambda: found.append(
+            neutrams.simulate(program, digits, checkpoint=tmp_path / "a.checkpoint")
+        )
+    )
+    run.start()
+    run.join()
+    assert same(found[0], neutrams.simulate(program, digits))
