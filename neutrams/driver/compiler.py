@@ -22,6 +22,8 @@ from neutrams.driver.sources import clone, load_graph, load_target, source_name
 from neutrams.driver.synthesis import Synthesis
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph, Module
+from neutrams.ir.ops.time import working_ops
+from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array
@@ -35,6 +37,7 @@ from neutrams.passes import (
     Remark,
     print_pipeline,
 )
+from neutrams.passes.counterparts import Known, to_manifest
 from neutrams.passes.losses import judge_road, no_samples
 
 
@@ -173,6 +176,7 @@ class _Run:
         self.warnings: list[Diagnostic] = []
         self.reused: list[str] = []
         self.losses: list[PassLoss] = []
+        self.counterparts: Known = {}
         self.answers: dict[str, dict[str, Array]] = {}
 
     def choose_bits(self, graph: Graph) -> None:
@@ -216,11 +220,16 @@ class _Run:
         self.manifest["shares"] = shares(calibrated, main).to_manifest()
         check_units(main, self.target, rounds=self.options.rounds)
         name_apart(main)
+        units = [op for op, _ in working_ops(main) if isinstance(op, Mvm)]
+        if found := to_manifest(self.counterparts, units):
+            self.manifest["counterparts"] = found
         self.progress("placing on the chip", 0, 0)
         mapping = map_units(main, self.target, **self._mapping_options())
         module = Module([main, chip_graph(main, mapping)])
         if self.options.keep_float:
             module.graphs["float"] = original or clone(calibrated, name="float")
+            if pruned:
+                module.graphs["pruned"] = clone(calibrated, name="pruned")
         program = Program(module, self.target, self.manifest)
         add_schedule(program)
         return program
@@ -286,6 +295,7 @@ class _Run:
                 check_units(graph, self.target, rounds=options.rounds)
             PassManager([made]).run(graph, ctx)
         self.remarks += ctx.remarks
+        self.counterparts.update(ctx.counterparts)
         self.manifest.update(ctx.facts)
         if options.loss_per_pass:
             self.manifest["losses"] = [_lasting(loss) for loss in self.losses]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from neutrams.driver.digits import digits_of, whole_weights
 from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link
-from neutrams.driver.sources import clone
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.convolution import Conv
@@ -16,7 +17,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array
-from neutrams.passes import PassManager
+from neutrams.passes.counterparts import Counterpart
 from neutrams.passes.digits import WeightDigits
 
 NAME = "float weights → unit weights"
@@ -32,10 +33,13 @@ def check_weights(program: Program) -> Link:
     """Compare what crossbars hold with the weights of the float network, in steps.
 
     The scale of each neuron is the one of least squared error. Weights at the end of their range
-    may stand for larger ones. Where weights were retrained there is nothing to compare with, nor
-    where they were pruned.
+    may stand for larger ones. Pruned products are compared with those of the pruned float network.
+    Units that the network has nothing like (which merge, hand on, or make a function) are counted;
+    one that nothing is known of breaks the link. Where weights were retrained there is nothing to
+    compare with.
     """
-    network = program.module.graphs.get("float")
+    graphs = program.module.graphs
+    network = graphs.get("pruned", graphs.get("float"))
     if network is None:
         return Link(NAME, NOT_RUN, note="the program holds no float network (--no-float)")
     if "retrain" in str(program.manifest.get("pipeline", "")):
@@ -43,35 +47,33 @@ def check_weights(program: Program) -> Link:
     units = [op for op, _ in working_ops(program.module["main"]) if isinstance(op, Mvm)]
     if not units:
         return Link(NAME, NOT_RUN, note="no unit holds weights")
-    pruned = "prune-to-blocks" in str(program.manifest.get("pipeline", ""))
-    makers = _makers(_canonical(network) if pruned else network)
+    makers, known = _makers(network), program.manifest.get("counterparts", {})
     compared, largest, first = 0, 0.0, ""
-    alone: list[str] = []
+    others: Counter[str] = Counter()
     for unit in units:
-        maker = makers.get(unit.result.origin)
-        moved = _moved(unit, maker, program.target)
+        held = known.get(unit.result.name)
+        if isinstance(held, str):
+            others[held] += 1
+            continue
+        places = None if held is None else Counterpart.from_manifest(held)
+        maker = makers.get(unit.result.origin if places is None else places.product)
+        moved = _moved(unit, maker, places, program.target)
         compared += moved.size
         worst = float(moved.max(initial=0.0))
         largest = max(largest, worst)
+        if first:
+            continue
         if not moved.size:
-            alone.append(unit.result.name)
-        elif worst > _bound(maker) and not first:
+            first = f"{unit.result.name}, of which no counterpart is known"
+        elif worst > _bound(maker):
             neuron, place = map(int, np.unravel_index(int(moved.argmax()), moved.shape))
             first = f"{unit.result.name}, neuron {neuron}, weight {place}"
-    note = "in steps of the weights" if compared else "no weight was compared"
-    if pruned and not compared:
-        return Link(NAME, NOT_RUN, note="the weights of all units were pruned")
-    if alone:
-        note += "; no counterpart of " + ", ".join(alone)
-    state = PASSED if compared and not first else BROKEN
+    own = [f"{count} of units that {why}" for why, count in others.items()]
+    if not compared and not first:
+        return Link(NAME, NOT_RUN, note="; ".join(["no unit holds weights of the network", *own]))
+    note = "; ".join(["in steps of the weights", *own])
+    state = BROKEN if first else PASSED
     return Link(NAME, state, compared=compared, difference=largest, first=first, note=note)
-
-
-def _canonical(network: Graph) -> Graph:
-    """Return a network as it was before it was pruned; a program keeps it as it was given."""
-    copy = clone(network, name=network.name)
-    PassManager("canonicalise").run(copy)
-    return copy
 
 
 def _bound(maker: Op | None) -> float:
@@ -98,8 +100,8 @@ def _makers(graph: Graph) -> dict[str, Op]:
     return found
 
 
-def _moved(unit: Mvm, maker: Op | None, target: Target) -> Array:
-    """Return ``[neurons, inputs]`` distances in steps; empty where there is no counterpart."""
+def _moved(unit: Mvm, maker: Op | None, places: Counterpart | None, target: Target) -> Array:
+    """Return distances in steps, a row for each neuron; empty where there is no counterpart."""
     nothing, made = np.zeros((0, 0)), _weights_of(maker)
     if made is None or not isinstance(unit.w, Weight):
         return nothing
@@ -107,14 +109,33 @@ def _moved(unit: Mvm, maker: Op | None, target: Target) -> Array:
     if weights is None or held is None:
         return nothing
     flat = weights.reshape(len(weights), -1) if isinstance(maker, Conv) else weights.T
-    if target.weight_codes[0] == 0 and held.size == 2 * flat.size:  # of `split-signs`
+    flat = flat.astype(np.float64)
+    if places is not None:
+        flat = _part(flat, places)
+    if target.weight_codes[0] == 0 and held.size % (2 * flat.size) == 0:  # of `split-signs`
         signs = held.reshape(unit.groups, 2, -1, held.shape[1]).astype(np.int64)
-        held = (signs[:, 0] - signs[:, 1]).reshape(flat.shape)
-    copies = whole_weights(unit, held)
-    if flat.shape != copies.shape[1:]:
+        held = (signs[:, 0] - signs[:, 1]).reshape(-1, held.shape[1])
+    copies = whole_weights(unit, held).astype(np.float64)
+    if copies.shape[1] != len(flat) or copies.shape[2] % max(flat.shape[1], 1):
         return nothing
-    whole, ends = flat.astype(np.float64), _ends(unit, target)
-    return np.concatenate([_distance(whole, each.astype(np.float64), ends) for each in copies])
+    # of `widen-inputs`: the same weights once more for each copy of the inputs
+    apart = np.split(copies, copies.shape[2] // max(flat.shape[1], 1), axis=2)
+    copies, ends = np.concatenate(apart), _ends(unit, target)
+    wanted = np.broadcast_to(flat, copies.shape)
+    if places is not None:  # parts may leave a unit with their sign turned
+        turned = np.sign((copies * flat).sum(axis=2, keepdims=True))
+        wanted = wanted * np.where(turned, turned, 1)
+    pairs = zip(wanted, copies, strict=True)
+    return np.concatenate([_distance(weights, each, ends) for weights, each in pairs])
+
+
+def _part(flat: Array, places: Counterpart) -> Array:
+    """Return the weights at some places of a matrix; 0 where a unit holds none."""
+    neurons = places.neurons.reshape(len(places.rows), -1, 1)
+    rows = places.rows[:, None, :]
+    inside = (neurons >= 0) & (rows >= 0)
+    found = np.where(inside, flat[neurons, rows % flat.shape[1]], 0.0)
+    return found.reshape(len(places.neurons), -1)
 
 
 def _distance(weights: Array, held: Array, ends: tuple[int, int]) -> Array:

@@ -11,6 +11,7 @@ from neutrams.ir.graph import Graph, Level
 from neutrams.ir.op import Op
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array
+from neutrams.passes.counterparts import Known
 from neutrams.passes.observers import Histogram
 
 Kind = Literal["done", "missed", "crossbar", "digital"]
@@ -93,6 +94,8 @@ class PassContext:
     """Bits that products read until `split-digits` gives them as digits; 0 for the target's."""
     holds: int = 0
     """Bits of weights, likewise."""
+    counterparts: Known = field(default_factory=dict)
+    """Which weights of the network units hold, where they hold no product's whole matrix."""
     seen: dict[str, Histogram] = field(default_factory=dict)
     """What values of the float network are on the calibration data, by name, once watched."""
     checkpoints: str = ""

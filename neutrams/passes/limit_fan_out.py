@@ -15,6 +15,7 @@ from neutrams.ir.op import Value
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
 from neutrams.passes.base import Pass, PassContext
+from neutrams.passes.counterparts import Known
 from neutrams.passes.match import located
 from neutrams.passes.sending import copy_of, cut_by_neurons, producer, read_from, relay, relay_size
 
@@ -44,7 +45,7 @@ class LimitFanOut(Pass):
         tried: set[Value] = set()
         while over := [v for v in _over(graph, ctx.target) if v not in tried]:
             tried.add(over[-1])
-            _Sending(graph, ctx.target, over[-1]).run(ctx)
+            _Sending(graph, ctx.target, over[-1], ctx.counterparts).run(ctx)
         if broken := faults(graph, ctx.target):
             raise NeutramsError(*broken)
         return any(aligned) or bool(tried)
@@ -107,8 +108,8 @@ Room = tuple[float, float]
 class _Sending:
     """The readers of one value, dealt out to the value and to copies or relays of it."""
 
-    def __init__(self, graph: Graph, target: Target, value: Value) -> None:
-        self.graph, self.target, self.value = graph, target, value
+    def __init__(self, graph: Graph, target: Target, value: Value, known: Known) -> None:
+        self.graph, self.target, self.value, self.known = graph, target, value, known
         limits = target.limits
         self.most: Room = (limits.fan_out or inf, limits.crossbar_fan_out or inf)
         self.size = relay_size(value, target)
@@ -218,11 +219,11 @@ class _Sending:
             return sources + [copy_of(self.graph, self.value, n + 1) for n in range(plan.made)]
         for parent in plan.parents:
             source, number = sources[parent], len(sources)
-            sources.append(
-                relay(
-                    self.graph, source, self.target, self.value, number, channels_first=self.first
-                )
+            made = relay(
+                self.graph, source, self.target, self.value, number, channels_first=self.first
             )
+            self.known[producer(made)[0].present[1]] = "hand a result on"
+            sources.append(made)
         return sources
 
     def _give(self, reader: _Reader, sources: list[Value]) -> None:
@@ -232,7 +233,7 @@ class _Sending:
         pieces = [reader.op]
         if len(starts) > 1:
             spans = list(zip(starts, ends, strict=True))
-            pieces = cut_by_neurons(self.graph, reader.op, spans)
+            pieces = cut_by_neurons(self.graph, reader.op, spans, self.known)
         for piece, start in zip(pieces, starts, strict=True):
             if sources[start] is not self.value:
                 read_from(self.graph, piece, self.value, sources[start])

@@ -19,6 +19,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.ranges import proved_range
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array
+from neutrams.passes.counterparts import Counterpart, Known
 from neutrams.passes.match import constant, located
 
 Span = tuple[int, int]
@@ -140,14 +141,18 @@ def _moved(graph: Graph, value: Value, old: Value, new: Value, before: Op) -> Va
     return twin.results[value.index]
 
 
-def cut_by_neurons(graph: Graph, op: Mvm, spans: Sequence[Span]) -> list[Mvm]:
+def cut_by_neurons(graph: Graph, op: Mvm, spans: Sequence[Span], known: Known) -> list[Mvm]:
     """Cut a unit into several, each with some of its column blocks, and join what they make."""
     tail = _tail(graph, op)
     groups, neurons = op.groups, op.outputs // op.groups
     step = op.neurons or neurons
     each = np.arange(op.outputs).reshape(groups, neurons)
     held = [each[:, lo * step : min(hi * step, neurons)].ravel() for lo, hi in spans]
+    whole = known.get(op.w, Counterpart.of(op))
     parts = [_part(graph, tail, rows, index) for index, rows in enumerate(held)]
+    for (first, *_), neurons in zip(parts, held, strict=True):
+        if isinstance(first, Mvm):
+            known[first.w] = whole if isinstance(whole, str) else whole.some(neurons)
     last = tail[-1]
     axis = 1 if op.kernel else last.result.type.rank - 1
     axis += isinstance(last, Mvm) and bool(op.kernel)

@@ -19,6 +19,7 @@ from neutrams.ir.target import Target
 from neutrams.ir.types import Array, DType
 from neutrams.passes.affine import Codes, narrowest
 from neutrams.passes.base import Pass, PassContext
+from neutrams.passes.counterparts import Known
 from neutrams.passes.lowering.crossbar import Encoding
 from neutrams.passes.match import located
 
@@ -48,7 +49,7 @@ class SpellMaxPool(Pass):
         if reason := _obstacle(op, target):
             ctx.remark(op, f"stays: {reason}", kind="missed")
             return False
-        pool = _Pool(graph, op, target)
+        pool = _Pool(graph, op, target, ctx.counterparts)
         value = op.x
         for axis in range(len(op.kernel)):
             value = pool.along(axis, value)
@@ -78,8 +79,8 @@ def _obstacle(op: MaxPool, target: Target) -> str:
 class _Pool:
     """The units of one pool, under construction."""
 
-    def __init__(self, graph: Graph, op: MaxPool, target: Target) -> None:
-        self.graph, self.op, self.target = graph, op, target
+    def __init__(self, graph: Graph, op: MaxPool, target: Target, known: Known) -> None:
+        self.graph, self.op, self.target, self.known = graph, op, target, known
         self.ends = target.activation_codes
         self.low = proved_range(op.x)[0]
         self.units = 0
@@ -180,6 +181,7 @@ class _Pool:
         graph, target, name = self.graph, self.target, f"{self.op.result.name}.max{self.units}"
         w, b = graph.weight(f"{name}.weights", weights), graph.weight(f"{name}.bias", bias)
         one = graph.weight(f"{name}.scale", np.array(1.0, np.float32))
+        self.known[w] = "take a maximum"
         product = Mvm(
             x,
             w,

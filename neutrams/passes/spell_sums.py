@@ -69,6 +69,7 @@ def _spell(graph: Graph, op: Add, target: Target, ctx: PassContext) -> bool:
     kind = narrowest(-1, int(np.abs(weights).max())).numpy
     w = graph.weight(f"{name}.weights", weights[None].astype(kind))
     bias = -int((zeros * weights).sum()) - offset * int(weights.sum())
+    ctx.counterparts[w] = "add two tensors"
     b = graph.weight(f"{name}.bias", np.array([bias], np.int32))
     scale = graph.weight(f"{name}.scale", np.array(step, np.float32))
     widest = max(2, int(np.abs(weights).max()).bit_length() + 1)

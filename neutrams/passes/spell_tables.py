@@ -14,6 +14,7 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.tensors import Reshape
 from neutrams.ir.ops.unit import Lut, Rescale, saturation
+from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.ranges import proved_range
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array
@@ -104,6 +105,8 @@ class SpellTables(Pass):
         table, target = constant(op.table), ctx.need_target()
         assert table is not None
         made = add_up(graph, op, pair.ramps, target)
+        units = (made_by for made_by in made.ops if isinstance(made_by, Mvm))
+        ctx.counterparts.update((unit.w, "make a function of ramps") for unit in units)
         text = f"two units, {len(pair.ramps.starts)} ramps, off by {pair.error} steps at most"
         if seen is not None:
             text += self._refined(graph, op, made, table.astype(np.int64), seen, ctx)

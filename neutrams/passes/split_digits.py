@@ -16,6 +16,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.ir.windows import filled
 from neutrams.passes.base import Pass, PassContext
+from neutrams.passes.counterparts import carry
 from neutrams.passes.digits import WeightDigits
 from neutrams.passes.match import constant, located
 
@@ -59,6 +60,7 @@ class SplitDigits(Pass):
                 if op.input_bits > bits:
                     count = -(-op.input_bits // bits)
                     new = _split_inputs(each, new, count, bits, made)
+                carry(ctx.counterparts, op.w, new.w)
                 _tell(op, new, count, held[1] if held else 1, before, ctx)
                 changed = True
             if changed:

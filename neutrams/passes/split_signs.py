@@ -16,6 +16,7 @@ from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.passes.base import Pass, PassContext
+from neutrams.passes.counterparts import carry
 from neutrams.passes.match import constant, located
 
 
@@ -47,19 +48,20 @@ class SplitSigns(Pass):
                     mvm, "negative weights stay: the chip takes no differences", kind="missed"
                 )
                 continue
-            self._split(graph, mvm, op, w)
+            self._split(graph, mvm, op, w, ctx)
             ctx.remark(mvm, "negative weights are in neurons of their own")
             changed = True
         if changed:
             graph.prune()
         return changed
 
-    def _split(self, graph: Graph, mvm: Mvm, reduce: Reduce, w: Array) -> None:
+    def _split(self, graph: Graph, mvm: Mvm, reduce: Reduce, w: Array, ctx: PassContext) -> None:
         name, groups = reduce.result.name, mvm.groups
         wide = w.astype(np.int64).reshape(groups, -1, w.shape[1])
         both = np.concatenate([np.maximum(wide, 0), np.maximum(-wide, 0)], axis=1)
         each = np.arange(2 * len(w)).reshape(groups, 2, -1)
         held = graph.weight(f"{mvm.w.name}.signs", both.reshape(-1, w.shape[1]).astype(w.dtype))
+        carry(ctx.counterparts, mvm.w, held)
         product = located(replace(mvm, w=held), mvm)
         partials = graph.add(product, before=mvm, name=f"{mvm.result.name}.signs")
         partials.origin = mvm.result.origin or mvm.result.name

@@ -13,6 +13,7 @@ from onnx import numpy_helper
 
 import neutrams
 from neutrams.driver import Link, Verification, links, verify
+from neutrams.driver.weight_check import check_weights
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Weight
@@ -248,18 +249,51 @@ def test_weights_that_came_as_integers_may_not_move_at_all() -> None:
     assert link_of(verify(program, samples), WEIGHTS).first == "y.mvm, neuron 2, weight 3"
 
 
-def test_pruned_units_are_named_and_the_others_compared() -> None:
-    program = compiled(strategy="prune-to-blocks", limits={"fan-in": 16})
-    link = link_of(verify(program, X, retention=0.0), WEIGHTS)
-    assert (link.state, link.compared) == ("passed", 4 * 9)
-    assert "no counterpart of y" in link.note
-    graph = Graph("net")
-    x = graph.input("x", tensor(DType.F32, N, 40))
-    matrix = RANDOM.standard_normal((40, 6)).astype(np.float32)
-    graph.output(graph.add(Matmul(x, graph.weight("m", matrix)), name="y"), "scores")
-    data = RANDOM.standard_normal((9, 40)).astype(np.float32)
-    whole = neutrams.compile(
-        graph, calibration=data, strategy="prune-to-blocks", limits={"fan-in": 16}
-    )
-    link = link_of(verify(whole, data, retention=0.0), WEIGHTS)
-    assert (link.state, link.note) == ("not run", "the weights of all units were pruned")
+FORMS: dict[str, tuple[dict[str, Any], int, str]] = {
+    "pruned": ({"strategy": "prune-to-blocks", "limits": {"fan-in": 16}}, 36 + 96, ""),
+    "merged": ({"limits": {"partial-sums": 1, "fan-in": 16}}, 216, "1 of units that merge"),
+    "widened": ({"widen": 4}, 4 * 36 + 180, ""),
+    "copied": ({"limits": {"fan-out": 2, "neurons": 2, "fan-in": 64}}, 36 + 216, ""),
+    "unsigned": ({"limits": {"weight-range": (0, 127)}}, 216, ""),
+    "widened and merged": (
+        {"widen": 4, "limits": {"partial-sums": 1, "fan-in": 16}},
+        4 * 36 + 180,
+        "2 of units that merge",
+    ),
+    "spelled": ({"limits": {"functions": ("relu",)}}, 216 + 5, "2 of units that add two tensors"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_transformed_units_have_their_counterparts(form: str, tmp_path: Path) -> None:
+    options, compared, note = FORMS[form]
+    made = compiled(**options)
+    link = check_weights(made)
+    assert (link.state, link.compared) == ("passed", compared)
+    assert note in link.note
+    program = copy_of(made, tmp_path)
+    assert check_weights(program) == link
+    units = [op for op in program.module["main"].ops if isinstance(op, Mvm)]
+    unit = [op for op in units if not isinstance(known_of(program, op), str)][-1]
+    assert isinstance(unit.w, Weight)
+    assert unit.w.data is not None
+    data = unit.w.data.copy()
+    data[0, 0] += -60 if data[0, 0] > 0 else 60
+    unit.w.data = data
+    broken = check_weights(program)
+    assert broken.state == "broken"
+    assert broken.first.startswith(f"{unit.result.name}, neuron")
+
+
+def known_of(program: Program, unit: Mvm) -> Any:
+    return program.manifest.get("counterparts", {}).get(unit.result.name)
+
+
+def test_a_unit_that_nothing_is_known_of_breaks_the_link() -> None:
+    program = compiled(limits={"partial-sums": 1, "fan-in": 16})
+    known = program.manifest["counterparts"]
+    gone = next(name for name, held in known.items() if not isinstance(held, str))
+    rest = {name: held for name, held in known.items() if name != gone}
+    manifest = {**program.manifest, "counterparts": rest}
+    link = check_weights(dataclasses.replace(program, manifest=manifest))
+    assert (link.state, link.first) == ("broken", f"{gone}, of which no counterpart is known")

@@ -18,6 +18,7 @@ from neutrams.ir.types import Array, DType
 from neutrams.ir.windows import filled, out_sizes
 from neutrams.passes.affine import narrowest
 from neutrams.passes.base import Parts, PassContext
+from neutrams.passes.counterparts import Counterpart
 from neutrams.passes.match import constant, located
 from neutrams.passes.merging.codes import Codes, Form
 from neutrams.passes.merging.cut import Cut
@@ -88,9 +89,17 @@ class Builder:
         value = self._unit(mvm, bias, factor, "part")
         whole = _spread(source, target, total, empty=-1)
         self.ctx.parts[mvm.result.name] = Parts(op.fan_in, whole)
+        self.ctx.counterparts[mvm.w] = self._counterpart(whole, mvm)
         place = np.full(held.shape, -1, np.int64)
         place[held] = target
         return Outputs(value, _by_part(place, groups, cut.parts))
+
+    def _counterpart(self, whole: Ints, mvm: Mvm) -> Counterpart:
+        fan_in = self.op.fan_in
+        neurons = np.where((whole >= 0).any(axis=1), whole.max(axis=1) // fan_in, -1)
+        rows = np.where(whole >= 0, whole % fan_in, -1)
+        by_group = rows.reshape(mvm.groups, -1, rows.shape[1]).max(axis=1)
+        return Counterpart(self.op.result.origin, neurons, by_group)
 
     def _sources(self, cut: Cut, unit: Ints, neuron: Ints) -> Ints:
         """Return ``[outputs, rows]``: where in the whole matrix the weights come from; -1: none."""
@@ -172,6 +181,7 @@ class Builder:
             column_flip=self.op.column_flip,
             adc_mode=self.op.adc_mode,
         )
+        self.ctx.counterparts[mvm.w] = "merge partial sums"
         return mvm, constants.T.reshape(-1)
 
     def _undone(self, mvm: Mvm) -> Ints:
