@@ -222,7 +222,9 @@ class _Sending:
             made = relay(
                 self.graph, source, self.target, self.value, number, channels_first=self.first
             )
-            self.known[producer(made)[0].present[1]] = "hand a result on"
+            unit = producer(made)[0]
+            assert isinstance(unit, Mvm)
+            self.known[unit.w] = "hand a result on"
             sources.append(made)
         return sources
 

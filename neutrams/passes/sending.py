@@ -150,9 +150,9 @@ def cut_by_neurons(graph: Graph, op: Mvm, spans: Sequence[Span], known: Known) -
     held = [each[:, lo * step : min(hi * step, neurons)].ravel() for lo, hi in spans]
     whole = known.get(op.w, Counterpart.of(op))
     parts = [_part(graph, tail, rows, index) for index, rows in enumerate(held)]
-    for (first, *_), neurons in zip(parts, held, strict=True):
+    for (first, *_), chosen in zip(parts, held, strict=True):
         if isinstance(first, Mvm):
-            known[first.w] = whole if isinstance(whole, str) else whole.some(neurons)
+            known[first.w] = whole if isinstance(whole, str) else whole.some(chosen)
     last = tail[-1]
     axis = 1 if op.kernel else last.result.type.rank - 1
     axis += isinstance(last, Mvm) and bool(op.kernel)

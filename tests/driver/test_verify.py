@@ -253,6 +253,11 @@ FORMS: dict[str, tuple[dict[str, Any], int, str]] = {
     "pruned": ({"strategy": "prune-to-blocks", "limits": {"fan-in": 16}}, 36 + 96, ""),
     "merged": ({"limits": {"partial-sums": 1, "fan-in": 16}}, 216, "1 of units that merge"),
     "widened": ({"widen": 4}, 4 * 36 + 180, ""),
+    "relayed": (
+        {"limits": {"fan-out": 3, "fan-in": 64, "neurons": 1}},
+        216,
+        "hand a result on",
+    ),
     "copied": ({"limits": {"fan-out": 2, "neurons": 2, "fan-in": 64}}, 36 + 216, ""),
     "unsigned": ({"limits": {"weight-range": (0, 127)}}, 216, ""),
     "widened and merged": (
