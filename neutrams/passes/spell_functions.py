@@ -39,13 +39,14 @@ class SpellFunctions(Pass):
 
     Softmax and layer norm become sums by matrices of ones, and functions of one number; maxima
     become ReLUs of differences, averages convolutions. What a function of one number becomes is
-    decided once its integers are known. Exact but for float rounding; nothing is done for a chip
-    that has the function.
+    decided once its integers are known. Exact but for float rounding, and for what hardly counts in
+    a softmax or a layer norm; nothing is done for a chip that has the function.
     """
 
     name: ClassVar[str] = "spell-functions"
     takes: ClassVar = ("nn",)
     descends: ClassVar[bool] = True
+    rms_bound: ClassVar[float] = 0.02
 
     def run(self, graph: Graph, ctx: PassContext) -> bool:
         target, changed = ctx.target, False
