@@ -15,6 +15,7 @@ from neutrams.reproduce.lenet import LENET
 from neutrams.reproduce.neurosim import NEUROSIM
 from neutrams.reproduce.neurosim_sram import NEUROSIM_SRAM
 from neutrams.reproduce.neurram import NEURRAM
+from neutrams.reproduce.physics import CELLS, IR_DROP
 from neutrams.reproduce.pruning import PRUNING
 from neutrams.reproduce.puma import PUMA
 from neutrams.reproduce.recipe import Recipe, Result
@@ -33,6 +34,8 @@ RECIPES: tuple[Recipe, ...] = (
     JIA,
     WANG,
     ADC,
+    IR_DROP,
+    CELLS,
     PRUNING,
     LENET,
 )

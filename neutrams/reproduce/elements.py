@@ -10,6 +10,7 @@ from neutrams.ir.target import Target
 from neutrams.reproduce.layer import conversions_per_mac, one_layer
 from neutrams.reproduce.recipe import Recipe, Row
 
+_LARGEST = "elements of a subarray are derived from it"
 _WHOLE_CELLS = "the law counts 1.5 cells of 4 bits for a weight of 6 bits; a chip takes two"
 
 
@@ -20,6 +21,8 @@ def _rows() -> Iterator[Row]:
     yield Row("FPSA over PRIME", "31", _density(fpsa) / _density(prime), "×", 0.01)
     smaller = 100 * (roll_up(fpsa).core.area_mm2 / roll_up(prime).core.area_mm2 - 1)
     yield Row("FPSA's element against PRIME's, area", "-36.6", smaller, "%")
+    held = prime.machine.crossbars * prime.limits.fan_in * prime.limits.neurons
+    yield Row("PRIME: largest network", "270", held * 1e-6, "M synapses", 0.01, given=_LARGEST)
     full = one_layer(prime, inputs=256, neurons=256)
     quantity = "PRIME: conversions a multiply-add, {} bits by 6"
     yield Row(quantity.format(8), "0.0156", conversions_per_mac(full), "", 0.01)

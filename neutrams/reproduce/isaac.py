@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from neutrams import targets
 from neutrams.costs import peak, roll_up
+from neutrams.ir.crossbar import Encoding, program
 from neutrams.reproduce.layer import conversions_per_mac, one_layer
 from neutrams.reproduce.recipe import Recipe, Row
 
@@ -28,10 +31,32 @@ def _rows() -> Iterator[Row]:
     yield Row("throughput by area", "478.95", best.gops_per_mm2, "GOPS/mm²", 0.015)
     yield Row("throughput by power", "627.5", best.gops_per_w, "GOPS/W", 0.015)
     yield Row("storage by area", "0.74", best.storage_mib_per_mm2, "MB/mm²", 0.01)
+    yield Row("converter that holds a column", "9", _bits(flip=False), "bits")
+    yield Row("the same, dense columns flipped", "8", _bits(flip=True), "bits")
     made = one_layer(chip, inputs=128, neurons=16)
     yield Row("buffer to buffer, 16 bits", "22", made.latency_cycles, "cycles")
     law = conversions_per_mac(made)
     yield Row("conversions a multiply-add", "1.0", law, note=f"{law:.4f} with the unit column")
+
+
+def _bits(*, flip: bool) -> int:
+    """Return the bits of the largest sum that a column of ISAAC's can have."""
+    core = targets.load("isaac").machine.core
+    encoding = Encoding(
+        input_bits=16,
+        weight_bits=16,
+        cell_bits=core.cell_bits,
+        dac_bits=core.dac_bits,
+        adc_bits=core.adc_bits,
+        coding=core.coding,
+        column_flip=flip,
+        adc_mode=core.adc_mode,
+        rows=core.rows,
+    )
+    # columns from empty to full: one more row each holds the largest weight
+    weights = np.where(np.tri(core.rows, core.rows + 1, dtype=bool), 2**15 - 1, -(2**15))
+    sums = program(weights, encoding).codes.sum(axis=2) * encoding.digit_max
+    return int(sums.max()).bit_length()
 
 
 ISAAC = Recipe(

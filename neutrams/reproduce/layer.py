@@ -69,6 +69,9 @@ class Product:
     charge: Charge
     """Of the parts that the target has; events that none of them is charged for are left out."""
 
+    def energy_of(self, component: str) -> float:
+        return sum(part.energy_j for part in self.charge.parts if part.component == component)
+
 
 def full_product(target: Target) -> Product:
     """Return what a product of one core, all of its rows and columns in use, takes."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from neutrams import targets
 from neutrams.costs import roll_up
 from neutrams.ir.target import Target
-from neutrams.reproduce.layer import Product, full_product
+from neutrams.reproduce.layer import full_product
 from neutrams.reproduce.recipe import Recipe, Row
 
 _FILE = Path(__file__).with_name("neurram.toml")
@@ -51,17 +51,12 @@ def _rows() -> Iterator[Row]:
         ours = cores * operations / time_s * 1e-12
         yield Row(f"{bits}-bit: throughput", tops, ours, "TOPS", _TIME, given=given)
         for (part, name), published in zip(_PARTS.items(), split.split(), strict=False):
-            ours = _of(part, products) / operations * 1e15
+            ours = sum(product.energy_of(part) for product in products) / operations * 1e15
             quantity = f"{bits}-bit: energy of {name}"
             yield Row(quantity, published, ours, "fJ", _ENERGY, _SCATTER, given=given)
     area = {part.component: part.core.area_mm2 for part in roll_up(_chip(1, 1)).parts}
     share = 100 * area["cells"] / area["neuron"]
     yield Row("area of cells, by that of neurons (12 by 28)", "42.9", share, "%", _ENERGY)
-
-
-def _of(component: str, products: Sequence[Product]) -> float:
-    parts = (part for product in products for part in product.charge.parts)
-    return sum(part.energy_j for part in parts if part.component == component)
 
 
 def _chip(magnitude: int, conversion: int) -> Target:

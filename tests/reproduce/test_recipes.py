@@ -20,6 +20,7 @@ MISSED: dict[str, set[str]] = {
     },
     "neurram": {"3/1-bit: energy of input pulses", "two-phase 8/6-bit: by power"},
     "jia-sram": {"0.85 V, 8-bit inputs: throughput"},
+    "programming-noise": {f"rram-wan, {at} µS: deviation" for at in (5, 10, 20, 30)},
     "wang-sram": {f"{volts} V: by power" for volts in ("0.8", "0.9", "1.1")},
     "prune-to-blocks": {f"784×50, {kind}: magnitude kept" for kind in ("Gaussian", "Laplace")},
     "neurosim": {
