@@ -184,12 +184,12 @@ def op(name: str, *, levels: str = "") -> Callable[[type[T]], type[T]]:
     return register
 
 
-def operand_fields(cls: type[Op]) -> list[dataclasses.Field[Any]]:
-    return [f for f in _fields(cls) if f.metadata.get("kind") in ("operand", "operands")]
+def operand_fields(cls: type[Op]) -> Fields:
+    return _fields(cls)[0]
 
 
-def attr_fields(cls: type[Op]) -> list[dataclasses.Field[Any]]:
-    return [f for f in _fields(cls) if f.metadata.get("kind") == "attr"]
+def attr_fields(cls: type[Op]) -> Fields:
+    return _fields(cls)[1]
 
 
 def attr_type(cls: type[Op], name: str) -> Any:
@@ -202,5 +202,15 @@ def attr_type(cls: type[Op], name: str) -> Any:
 _HINTS: dict[type[Op], dict[str, Any]] = {}
 
 
-def _fields(cls: type[Op]) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+def _fields(cls: type[Op]) -> tuple[Fields, Fields]:
+    """Return the fields of operands, and those of attributes."""
+    if cls not in _FIELDS:
+        found: Fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+        operands = tuple(f for f in found if f.metadata.get("kind") in ("operand", "operands"))
+        attributes = tuple(f for f in found if f.metadata.get("kind") == "attr")
+        _FIELDS[cls] = operands, attributes
+    return _FIELDS[cls]
+
+
+Fields = tuple[dataclasses.Field[Any], ...]
+_FIELDS: dict[type[Op], tuple[Fields, Fields]] = {}

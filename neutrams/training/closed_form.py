@@ -15,8 +15,19 @@ from torch import Tensor
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.training.crossbar import windows
 
-ROWS = 200_000
-"""Windows that statistics are taken over, at most."""
+FEWEST = 16_384
+EACH = 48
+"""Windows that statistics are taken over, at most: so many, and so many for each input."""
+TRIES = 16
+"""Scales of a neuron that are compared."""
+LIKELY = 8
+"""Of those, the scales that columns are rounded in sequence at, at the least."""
+WEIGHTS = 2**20
+"""While there are no more weights, so many copies of all are rounded, each at its scale."""
+DAMP = 0.01
+"""What is added to variances where rounding errors are made good, relative to their mean."""
+STEPPED = 2**18
+"""Numbers that the best of several steps is found on, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +59,13 @@ class Rounded:
 
 
 def sampled(
-    op: Mvm, x: Tensor, target: Tensor, zero: int, *, seed: int, rows: int = ROWS
+    op: Mvm, x: Tensor, target: Tensor, zero: int, *, seed: int, rows: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Return ``[n, G, K]`` inputs without zero point and ``[n, G·M]`` targets of some windows."""
+    """Return ``[n, G, K]`` inputs without zero point and ``[n, G·M]`` targets of some windows.
+
+    Of more than ``rows`` windows, as many of each sample are drawn.
+    """
+    rows = rows or max(FEWEST, EACH * op.fan_in)
     random = torch.Generator().manual_seed(seed)
     flat = target.movedim(1, -1) if op.kernel else target
     each = flat[0].numel() // op.outputs if flat.ndim > 1 else 1
@@ -88,73 +103,90 @@ def least_squares(w: Tensor, m: Moments, *, ridge: float) -> Tensor:
     """
     w = w.double()
     missed = m.xy - torch.matmul(m.xx, w.transpose(1, 2))
-    change: Tensor = torch.linalg.solve(_damped(m.xx, ridge), missed)
+    lower: Tensor = torch.linalg.cholesky(_damped(m.xx, ridge))
+    change: Tensor = torch.cholesky_solve(missed, lower)
     return w + change.transpose(1, 2)
 
 
-def round_to_nearest(w: Tensor, m: Moments, scale: Tensor, low: int, high: int) -> Rounded:
-    """Return each weight's nearest integer; the bias makes mean outputs right."""
-    steps = w.double() / scale.double().unsqueeze(-1)
-    return _finish(torch.clamp(torch.round(steps), low, high), steps, scale.double(), m)
-
-
-def round_in_sequence(
-    w: Tensor, m: Moments, low: int, high: int, *, damp: float = 0.01, tries: int = 16
-) -> Rounded:
+def round_in_sequence(w: Tensor, m: Moments, low: int, high: int) -> Rounded:
     """Round ``[G, M, K]`` weights to integers by OPTQ, at the best of several scales each.
 
     Where few levels reach further down than up, a scale may be negative.
     """
     groups, neurons, fan_in = w.shape
-    largest = w.abs().amax(dim=2).clamp(min=1e-20)
-    shares = torch.linspace(1.0, 0.3 if high < 8 else 0.8, tries, dtype=torch.float64).to(w.device)
-    scales = (largest / high)[:, None] * shares[:, None]
-    if high < 4 and low < -high:
-        scales = torch.cat([scales, -scales], dim=1)
+    scales = _likely(w, m, low, high)
     count = scales.shape[1]
-    wide = w[:, None].expand(groups, count, neurons, fan_in).reshape(groups, -1, fan_in)
+    xx = m.xx.float()
+    wide = w.float()[:, None].expand(groups, count, neurons, fan_in).reshape(groups, -1, fan_in)
     flat = scales.reshape(groups, -1)
-    ints = _sequence(wide, m.xx, flat, low, high, damp)
-    product = torch.matmul(ints, m.xx)
+    ints = _sequence(wide, m.xx, flat, low, high)
+    product = torch.matmul(ints, xx)
     own = (product * ints).sum(dim=2).clamp(min=1e-30)
     cross = (product * wide).sum(dim=2)
     gain = torch.where(cross * flat > 0, cross * cross / own, torch.zeros_like(own))
     best = gain.reshape(groups, count, neurons).argmax(dim=1)
     pick = (best * neurons + torch.arange(neurons, device=w.device)).unsqueeze(-1)
-    chosen = torch.gather(ints, 1, pick.expand(-1, -1, fan_in))
+    chosen = torch.gather(ints, 1, pick.expand(-1, -1, fan_in)).double()
     fitted = torch.gather(cross / own, 1, pick[..., 0])
     start = torch.gather(flat, 1, pick[..., 0])
-    scale = torch.where(fitted * start > 0, fitted, start)
+    scale = torch.where(fitted * start > 0, fitted, start).double()
     return _finish(chosen, w / scale.unsqueeze(-1), scale, m)
+
+
+def _likely(w: Tensor, m: Moments, low: int, high: int) -> Tensor:
+    """Return ``[G, count, M]``: scales at which rounding to nearest errs least, inputs apart."""
+    largest = w.abs().amax(dim=2).clamp(min=1e-20)
+    shares = torch.linspace(1.0, 0.3 if high < 8 else 0.8, TRIES, dtype=w.dtype, device=w.device)
+    scales = (largest / high)[:, None] * shares[:, None]
+    if high < 4 and low < -high:
+        scales = torch.cat([scales, -scales], dim=1)
+    weights, scales = w.float(), scales.float()
+    variance = torch.diagonal(m.xx, dim1=1, dim2=2).float()
+    missed = []
+    for tried in scales.unbind(dim=1):
+        steps = weights / tried.unsqueeze(-1)
+        apart = torch.clamp(torch.round(steps), low, high).sub_(steps).square_()
+        missed.append(torch.matmul(apart, variance.unsqueeze(-1))[..., 0] * tried.square())
+    count = min(max(LIKELY, WEIGHTS // w.numel()), len(missed))
+    best = torch.stack(missed, dim=1).topk(count, dim=1, largest=False).indices
+    return torch.gather(scales, 1, best)
 
 
 COLUMNS = 64
 """Columns rounded before what they miss is passed on to all that follow, in one product."""
 
 
-def _sequence(w: Tensor, xx: Tensor, scale: Tensor, low: int, high: int, damp: float) -> Tensor:
+def _sequence(w: Tensor, xx: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
     """Return the integers of ``[G, R, K]`` weights; columns of large variance come first."""
     order = torch.argsort(torch.diagonal(xx, dim1=1, dim2=2), dim=1, descending=True, stable=True)
-    w = torch.gather(w, 2, order.unsqueeze(1).expand_as(w)).clone()
-    hessian = torch.gather(xx, 1, order.unsqueeze(2).expand_as(xx))
-    hessian = torch.gather(hessian, 2, order.unsqueeze(1).expand_as(xx))
-    inverse = torch.linalg.inv(_damped(hessian, damp))
-    upper = torch.linalg.cholesky((inverse + inverse.transpose(1, 2)) / 2).transpose(1, 2)
-    ints = torch.zeros_like(w)
-    for begin in range(0, w.shape[2], COLUMNS):
-        end = min(begin + COLUMNS, w.shape[2])
-        part = w[:, :, begin:end].clone()
-        missed = torch.zeros_like(part)
-        for column in range(begin, end):
-            here = column - begin
-            held = torch.clamp(torch.round(part[:, :, here] / scale), low, high)
-            ints[:, :, column] = held
-            row = upper[:, column, column:end]
-            missed[:, :, here] = (part[:, :, here] - held * scale) / row[:, :1]
-            part[:, :, here:] -= missed[:, :, here, None] * row.unsqueeze(1)
-        w[:, :, end:] -= torch.matmul(missed, upper[:, begin:end, end:])
+    upper = _factor(xx, order).to(w)
+    # Columns lie along the first axis, where each is in one piece.
+    left = torch.gather(w, 2, order.unsqueeze(1).expand_as(w)).movedim(2, 0).contiguous()
+    ints = torch.empty_like(left)
+    for begin in range(0, len(left), COLUMNS):
+        end = min(begin + COLUMNS, len(left))
+        part, missed = left[begin:end], torch.empty_like(left[begin:end])
+        for here in range(end - begin):
+            row = upper[:, begin + here, begin + here : end]
+            held = torch.clamp(torch.round(part[here] / scale), low, high)
+            ints[begin + here] = held
+            missed[here] = (part[here] - held * scale) / row[:, :1]
+            if here + 1 < end - begin:
+                part[here + 1 :] -= missed[here] * row[:, 1:].T.unsqueeze(-1)
+        rest = upper[:, begin:end, end:]
+        if rest.shape[2]:
+            left[end:] -= torch.einsum("gck,cgr->kgr", rest, missed)
     back = torch.argsort(order, dim=1)
-    return torch.gather(ints, 2, back.unsqueeze(1).expand_as(ints))
+    return torch.gather(ints.movedim(0, 2), 2, back.unsqueeze(1).expand_as(w))
+
+
+def _factor(xx: Tensor, order: Tensor) -> Tensor:
+    """Return the upper factor of the inverse of ``[G, K, K]``, rows and columns in an order."""
+    xx = torch.gather(xx, 1, order.unsqueeze(2).expand_as(xx))
+    xx = torch.gather(xx, 2, order.unsqueeze(1).expand_as(xx))
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(_damped(xx, DAMP)))
+    lower: Tensor = torch.linalg.cholesky((inverse + inverse.transpose(1, 2)) / 2)
+    return lower.transpose(1, 2)
 
 
 def _damped(xx: Tensor, share: float) -> Tensor:
@@ -177,6 +209,7 @@ def best_step(
     real: Tensor, wanted: Tensor, step: float, *, zero: int, low: int, high: int
 ) -> float:
     """Return the step, near the given one, at which rounding ``real`` is nearest to ``wanted``."""
+    real, wanted = _some(real, wanted)
     best, least = step, float("inf")
     for share in torch.linspace(0.4, 1.4, 41).tolist():
         tried = step * share
@@ -185,3 +218,12 @@ def best_step(
         if missed < least * (1 - 1e-6):
             best, least = tried, missed
     return best
+
+
+def _some(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return numbers of two tensors at the same places."""
+    a, b = a.reshape(-1), b.reshape(-1)
+    if len(a) <= STEPPED:
+        return a, b
+    places = torch.randint(len(a), (STEPPED,), generator=torch.Generator().manual_seed(0))
+    return a[places.to(a.device)], b[places.to(a.device)]

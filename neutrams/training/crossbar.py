@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neutrams.ir.blocks import packed
 from neutrams.ir.crossbar import Encoding, lossless, program
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
@@ -17,7 +18,8 @@ def always_lossless(op: Mvm) -> bool:
     e = op.encoding
     if not e.adc_bits:
         return True
-    rows = max(int(block[3] - block[2]) * int(block[1] - block[0]) for block in op.table())
+    groups = min(op.groups, packed(op.fan_in, op.outputs // op.groups, op.rows, op.neurons))
+    rows = groups * min(op.fan_in, op.rows or op.fan_in)
     full = rows * e.cell_max * e.digit_max
     halved = e.column_flip and e.coding == "offset"
     worst = rows * e.cell_max // 2 * e.digit_max if halved else full

@@ -8,7 +8,6 @@ rounding: each weight slides between the integers around it and is pushed to one
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -22,6 +21,7 @@ from neutrams.ir.ops import unit as words
 from neutrams.training.digital import SCALES, Digital, adjustable, scale_of, set_scale
 from neutrams.training.losses import SQUARED, Loss
 from neutrams.training.noise import QUIET, Noise
+from neutrams.training.optimiser import Adam, Group, Momentum
 from neutrams.training.rules import rint
 from neutrams.training.run import Run
 from neutrams.training.units import Grids, Unit
@@ -56,6 +56,12 @@ class Recipe:
     noise: Noise = QUIET
     """What is added to sums of products while learning; another draw in each step."""
     seed: int = 0
+    enough: float = 0.0
+    """Relative loss on held-out samples up to which nothing is learnt."""
+    patience: int = PATIENCE
+    """Checks without gain before stopping."""
+    gain: float = 0.0
+    """Share of the loss that counts as a gain."""
 
 
 @dataclass(slots=True, eq=False)
@@ -217,10 +223,13 @@ class Learner:
         """
         recipe, (seen, held) = self._recipe, split
         size = recipe.loss.size(target[seen])
-        before = best = self._missed(inputs, target, held) / size
+        before = best = mark = self._missed(inputs, target, held) / size
+        if before <= recipe.enough:
+            return Outcome(before, before, 0)
         kept, stale, step = self._state(), 0, 0
         order = _batches(seen, recipe.batch, torch.Generator().manual_seed(recipe.seed))
-        optimiser = _Optimiser(self._groups(), recipe)
+        groups = self._groups()
+        optimiser = Momentum(groups) if recipe.plain else Adam(groups, recipe.steps)
         every = max(1, recipe.steps // CHECKS)
         for step in range(1, recipe.steps + 1):
             part = next(order)
@@ -232,8 +241,10 @@ class Learner:
             now = self._missed(inputs, target, held) / size
             stale += 1
             if now < best:
-                best, kept, stale = now, self._state(), 0
-            if stale >= PATIENCE and recipe.rounding != "soft":
+                best, kept = now, self._state()
+            if now < mark * (1 - recipe.gain):
+                mark, stale = now, 0
+            if stale >= recipe.patience and recipe.rounding != "soft":
                 break
         self._restore(kept)
         return Outcome(before, best, step)
@@ -251,14 +262,15 @@ class Learner:
         """Return the weights of each unit as they were last learnt, in steps, not rounded."""
         return [item.latent.detach().cpu() for item in self._learnt]
 
-    def _groups(self) -> list[tuple[list[Tensor], float]]:
-        """Return tensors to learn, with their rates relative to the recipe's."""
+    def _groups(self) -> list[Group]:
+        """Return what is learnt, with its rates."""
+        rate = self._recipe.rate
         latents = [item.latent for item in self._learnt]
         shifts = [item.shift for item in self._learnt]
         gains = [item.gain for item in self._learnt] + list(self._gains.values())
         if self._recipe.plain:
-            return [(latents, 1.0), (shifts, 1.0)]
-        return [(latents, 1.0), (shifts, 1.0), (gains, 0.3)]
+            return [(latents, rate), (shifts, rate)]
+        return [(latents, rate), (shifts, rate), (gains, 0.3 * rate)]
 
     def _pressure(self, step: int) -> Tensor | float:
         """The term that settles soft roundings: none at first, then of falling power."""
@@ -287,42 +299,6 @@ class Learner:
         with torch.no_grad():
             for tensor, held in zip(self._tensors(), kept, strict=True):
                 tensor.copy_(held)
-
-
-class _Optimiser:
-    """Adam with a rate that falls as a cosine; or, if plain, momentum at a normalised rate."""
-
-    def __init__(self, groups: list[tuple[list[Tensor], float]], recipe: Recipe) -> None:
-        for tensors, _ in groups:
-            for tensor in tensors:
-                tensor.requires_grad_(True)
-        self._recipe, self._groups = recipe, groups
-        self._bases = [recipe.rate * share for _, share in groups]
-        pairs = zip(groups, self._bases, strict=True)
-        self._inner: torch.optim.Optimizer = (
-            torch.optim.SGD([tensor for tensors, _ in groups for tensor in tensors], momentum=0.9)
-            if recipe.plain
-            else torch.optim.Adam([{"params": tensors, "lr": rate} for (tensors, _), rate in pairs])
-        )
-
-    def step(self, loss: Tensor, number: int) -> None:
-        self._inner.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self._recipe.plain:
-            if number == 1:
-                self._normalise()
-        else:
-            share = 0.5 * (1 + math.cos(math.pi * (number - 1) / self._recipe.steps))
-            for group, base in zip(self._inner.param_groups, self._bases, strict=True):
-                group["lr"] = base * share
-        self._inner.step()
-
-    def _normalise(self) -> None:
-        """Make the first step change weights by the recipe's rate, root mean square."""
-        grads = torch.cat([t.grad.flatten() for t in self._groups[0][0] if t.grad is not None])
-        size = float(grads.square().mean().sqrt())
-        for group in self._inner.param_groups:
-            group["lr"] = self._recipe.rate / max(size, 1e-20)
 
 
 def _batches(which: Tensor, size: int, random: torch.Generator) -> Iterator[Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from neutrams.ir.windows import filled, out_sizes
 from neutrams.training.crossbar import padded
@@ -52,4 +53,8 @@ def pool_sum(op: Pooling, x: Tensor) -> Tensor:
 
 def pool_max(op: Pooling, x: Tensor) -> Tensor:
     """Return the largest element of every window."""
+    rank = len(op.kernel)
+    strides, pads, dilations = filled(rank, op.strides, op.pads, op.dilations)
+    if rank == 2 and not any(pads) and not op.ceil_mode:
+        return max_pool2d(x, op.kernel, strides, dilation=dilations)
     return seen(op, x, -float("inf")).amax(dim=inside(op))

@@ -79,7 +79,9 @@ def walks(count: int, steps: int = 9, seed: int = 0) -> Array:
 def compiled(graph: Graph, data: Array, retraining: str = "", **limits: Any) -> Compiled:
     passes = default_pipeline()
     if retraining:
-        passes = passes.replace("check-acc", f"retrain-units{{{retraining} threads=1}},check-acc")
+        passes = passes.replace(
+            "check-acc", f"retrain-units{{{retraining} enough=0 threads=1}},check-acc"
+        )
     return compile_model(
         graph,
         target=load_target("cim", limits),

@@ -63,7 +63,7 @@ CALIBRATION, TEST = images(1, 128), images(2, 200)
 def compiled(options: str = "", merge: str = "", **limits: int) -> Compiled:
     passes = default_pipeline().replace("merge-through-cores", f"merge-through-cores{merge}")
     if options:
-        passes += f",retrain-units{{{options} threads=1}}"
+        passes += f",retrain-units{{{options} enough=0 threads=1}}"
     return compile_model(
         network(),
         target=load_target("cim", limits={**LIMITS, **limits}),

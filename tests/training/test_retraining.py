@@ -35,6 +35,8 @@ from neutrams.training.losses import Loss
 from neutrams.training.noise import Noise
 from neutrams.training.run import Run
 
+LEARN = "enough=0 patience=12"
+"""Go on learning however near the float network is."""
 LIMITS = {"limits.weight_bits": 3, "limits.input_bits": 4, "core.rows": 32}
 
 
@@ -91,7 +93,7 @@ def compiled(
     if copies > 1:
         passes = passes.replace("split-fan-in", f"widen-inputs{{copies={copies}}},split-fan-in")
     if options:
-        passes += f",retrain-units{{{options} threads=1}},check-accumulators"
+        passes += f",retrain-units{{{options} {LEARN} threads=1}},check-accumulators"
     return compile_model(
         Net(classes=classes).graph,
         target=load_target("cim", {**LIMITS, **limits}),
@@ -115,6 +117,22 @@ def test_each_method_is_nearer_to_the_float_network() -> None:
     assert bias < plain
     assert solved < 0.7 * bias
     assert learned < min(0.7 * bias, 1.1 * solved)
+
+
+def test_what_is_near_enough_is_not_learnt() -> None:
+    extra = ",retrain-units{{enough={} whole=12 threads=1}},check-accumulators"
+    found = [
+        compile_model(
+            Net().graph,
+            target=load_target("cim", LIMITS),
+            calibration={"x": CALIBRATION},
+            options=Options(passes=default_pipeline() + extra.format(enough)),
+        )
+        for enough in (1, 0)
+    ]
+    near, learned = map(weights, found)
+    assert near == weights(compiled("method=gptq"))
+    assert near != learned
 
 
 def test_what_pruning_cut_is_learnt_from_the_network_before_it() -> None:
@@ -303,7 +321,9 @@ def test_labels_are_learnt_where_asked_for() -> None:
             Net(classes=True).graph,
             target=load_target("cim", LIMITS),
             calibration=given,
-            options=Options(passes=f"{default_pipeline()},retrain-units{{{options} threads=1}}"),
+            options=Options(
+                passes=f"{default_pipeline()},retrain-units{{{options} {LEARN} threads=1}}"
+            ),
         )
         made = run_graph(found.program.module["main"], {"x": TEST})["y"]
         return float((made.argmax(axis=1) == 3).mean())

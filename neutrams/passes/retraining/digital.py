@@ -16,6 +16,8 @@ from neutrams.training.executor import execute
 from neutrams.training.run import Run
 from neutrams.training.units import Grids
 
+FEWEST = 32
+"""Samples that a step is searched on, at least."""
 FINE = 256
 """Parts of a step that a number is told in before it is rounded."""
 
