@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,30 @@ def test_methods_are_spelt_as_options_of_passes() -> None:
     assert "calibrate{observer=min-max samples=1500}" in spelt
     assert "retrain-units{method=sgd threads=1 device=cpu}" in spelt
     assert "retrain-units" not in pipeline(Case(network, NARROW, NONE, 0))
+    some = pipeline(Case(network, NARROW, cases.SOME_DIGITS, 0))
+    assert 'bits="*=4/8,/stft/Conv_output_0=8/8" digits=named' in some
+    assert "retrain-units{threads=1 device=cpu},split-digits" in some
+
+
+def test_networks_that_miss_a_bar_at_4_bits_have_rows_in_digits() -> None:
+    asked = {(c.network.name, c.method) for c in cases.cases(seeds=1)}
+    for name in ("ResNet-8", "DS-CNN", "auto-encoder", "Silero VAD", "BraggNN"):
+        held = {method for method in cases.HELD if (name, method) in asked}
+        assert held & {cases.DIGITS, cases.SOME_DIGITS}
+        assert cases.ALL_DIGITS in held
+        assert {(name, cases.NARROW_INPUT), (name, cases.ROUNDED_INPUT)} <= asked
+
+
+def test_a_rounded_input_is_judged_by_the_float_network_alone() -> None:
+    model = EXAMPLES / "mnist8_cntk.onnx"
+    network = Network("mnist8", str(model), digits, judges.classes, "digits", mnist=True)
+    found = measure(Case(network, NARROW, cases.ROUNDED_INPUT, 0))
+    assert found["status"] == "done", found
+    assert found["crossbars"] == 0
+    assert 0.9 < found["agreement"] < 1
+    fine = measure(Case(network, replace(NARROW, inputs=8), cases.ROUNDED_INPUT, 0))
+    assert fine["agreement"] == 1, "pixels are whole numbers up to 255"
+    assert not unpacked(fine["losses"]).any()
 
 
 def test_packed_data_are_the_samples_that_are_used(

@@ -66,7 +66,8 @@ class Method:
     widen: int | str = 1
     """What crossbars read in more bits than the chip's, as `--widen` says it."""
     bits: str = ""
-    """Of single layers, as `--bits` says them; `{first}` is the one that reads the input."""
+    """Of single layers, as `--bits` says them; `{first}` is the one that reads the input, and
+    `{digits}` stands for those of the network."""
     compiled: bool = True
     """Whether there is a chip; else the network is in float, and only its input is rounded."""
 
@@ -79,6 +80,9 @@ ORIGINAL_INPUT = Method("retrained, input original", retrain="input=original")
 WIDENED = Method("retrained, inputs in 4 copies", retrain="", widen=4)
 DIGITS = Method("retrained, inputs in digits", retrain="", widen="digits")
 ALL_DIGITS = Method("retrained, all inputs of layers in digits", retrain="", widen="digits:all")
+SOME_DIGITS = Method(
+    "retrained, some layers in digits", retrain="", widen="digits:named", bits="{digits}"
+)
 FINE = Method("retrained, all in digits", retrain="", widen="digits:named", bits="*=8/8")
 """Weights too: 8-bit numbers on 4-bit crossbars throughout."""
 ROUNDED_INPUT = Method("float, input rounded", compiled=False)
@@ -88,7 +92,7 @@ WIDENED_ORIGINAL = Method(
 )
 PRUNED = Method("pruned", strategy="prune-and-refit")
 PRUNED_RETRAINED = Method("pruned, retrained", strategy="prune-and-refit", retrain="")
-HELD = (RETRAINED, WIDENED, DIGITS, ALL_DIGITS, FINE)
+HELD = (RETRAINED, WIDENED, DIGITS, SOME_DIGITS, ALL_DIGITS, FINE)
 """Methods that bars hold for."""
 ABLATIONS = {ORIGINAL_INPUT: RETRAINED, WIDENED_ORIGINAL: WIDENED}
 """What is retrained on the original's values beside what it is compared with."""
@@ -101,6 +105,7 @@ METHODS = (
     WIDENED,
     WIDENED_ORIGINAL,
     DIGITS,
+    SOME_DIGITS,
     ALL_DIGITS,
     FINE,
     ROUNDED_INPUT,
@@ -124,7 +129,12 @@ DIGITAL: Mapping[Method, Mapping[str, tuple[Chip, ...]]] = {
         "BraggNN": (NARROW, WIDE_SUMS),
         "auto-encoder": (NARROW,),
     },
-    FINE: {"auto-encoder": (NARROW,), "Silero VAD": (WIDE_SUMS,)},
+    SOME_DIGITS: {
+        "auto-encoder": (NARROW,),
+        "Silero VAD": (NARROW,),
+        "BraggNN": (NARROW, WIDE_SUMS),
+    },
+    FINE: {"auto-encoder": (NARROW,)},
 }
 """Networks and chips for which numbers are in digits, where 4 bits lose too much."""
 PRUNABLE = ("MLP 784-50-10-10", "MLP 784-300-10", "MLP 784-512-256-10", "LeNet-5")

@@ -146,7 +146,7 @@ def pipeline(case: Case) -> str:
         strategy=method.strategy,
         retrain=method.retrain is not None,
         widen=method.widen,
-        bits=method.bits.format(first=network.first),
+        bits=method.bits.format(first=network.first, digits=network.digits),
     )
     usual = usual_pipeline(options)
     if network.calibrate:

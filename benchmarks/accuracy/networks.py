@@ -40,6 +40,8 @@ class Network:
     """Files of the data folder."""
     first: str = ""
     """The layer that reads the input, for networks of which 4 bits of it are asked for alone."""
+    digits: str = ""
+    """Bits of layers, beyond 4 where a network needs it most."""
 
     @property
     def model(self) -> Path:
@@ -126,6 +128,7 @@ NETWORKS = (
         kind="scores",
         needs=("audio/fsdd_test_audio",),
         first="0",
+        digits="*=8/8,0=4/8,27=4/8",
     ),
     Network(
         "Silero VAD",
@@ -138,6 +141,7 @@ NETWORKS = (
         calibrate="observer=min-max samples=1500",
         needs=("audio/fsdd_test_audio",),
         first="/stft/Conv_output_0",
+        digits="*=4/8,/stft/Conv_output_0=8/8",
     ),
     Network(
         "BraggNN",
@@ -148,6 +152,7 @@ NETWORKS = (
         " from the true centre, in pixels",
         kind="pixels",
         first="/cnn_layers.0/Conv_output_0",
+        digits="*=4/4,34=4/8,37=4/8,40=4/8,43=4/8,46=4/8",
     ),
     replace(
         _RESNET8,

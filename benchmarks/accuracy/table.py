@@ -28,7 +28,8 @@ are the fewest that lose nothing. The original is the float network in onnxrunti
   over samples is divided by √n. A bar is met when the loss minus twice the error is within it.
 - Methods: `none`; `sgd`, gradient descent unit by unit from the rounded weights, as in 2016, with
   the default number of steps; `retrained`, what `--retrain` does; `closed form`, the same without
-  gradient descent (`method=gptq`). None sees a label.
+  gradient descent (`method=gptq`). None sees a label. In digits, in 4 copies: finer numbers than
+  a chip's crossbars read or hold at once, for more of them (`--widen`).
 - Every matrix is held once: crossbars and cores count no copies for speed.
 - Seconds are processor time of one compile, on one core. No process took more than {peak:.1f} GB.
 """
