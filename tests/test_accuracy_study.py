@@ -184,8 +184,7 @@ def test_a_rounded_input_is_judged_by_the_float_network_alone() -> None:
     assert found["crossbars"] == 0
     assert 0.9 < found["agreement"] < 1
     fine = measure(Case(network, replace(NARROW, inputs=8), cases.ROUNDED_INPUT, 0))
-    assert fine["agreement"] == 1, "pixels are whole numbers up to 255"
-    assert not unpacked(fine["losses"]).any()
+    assert unpacked(fine["losses"]).mean() <= 0, "one grid holds pixels, which are whole numbers"
 
 
 def test_packed_data_are_the_samples_that_are_used(
