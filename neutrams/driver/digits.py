@@ -14,6 +14,7 @@ from neutrams.ir.ops.digits import Digits, Join
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.target import Target
 from neutrams.ir.types import Array
 
 
@@ -24,29 +25,21 @@ class InDigits:
     layers: int
     crossbars: int
     """That they take, every matrix held once."""
-    crossbars_whole: int
-    """That they would take if crossbars read and held so many bits at once."""
+    crossbars_without: int
+    """That they would take with numbers of the chip's own bits."""
 
 
-def in_digits(graph: Graph) -> InDigits | None:
+def in_digits(graph: Graph, target: Target) -> InDigits | None:
     """Return what digits cost a unit graph; ``None`` where there are none."""
     units = [op for op, _ in working_ops(graph) if isinstance(op, Mvm)]
     split = {op: counts for op in units if prod(counts := digits_of(op)) > 1}
     if not split:
         return None
-    whole = sum(
-        len(
-            blocks(
-                op.groups // inputs,
-                op.fan_in,
-                op.outputs // op.groups // weights,
-                op.rows,
-                op.neurons // weights,
-            )
-        )
-        for op, (inputs, weights) in split.items()
-    )
-    return InDigits(len(split), sum(len(op.table()) for op in split), whole)
+    without = 0
+    for op, (inputs, weights) in split.items():
+        neurons, most = op.outputs // op.groups // weights, target.neurons_at(op.weight_bits)
+        without += len(blocks(op.groups // inputs, op.fan_in, neurons, op.rows, most))
+    return InDigits(len(split), sum(len(op.table()) for op in split), without)
 
 
 def digits_of(op: Mvm) -> tuple[int, int]:

@@ -184,7 +184,7 @@ def resources(program: Program) -> Resources:
             "adc_bits": core.adc_bits,
         },
         chosen=program.manifest.get("precision", {}),
-        digits=in_digits(main),
+        digits=in_digits(main, target),
     )
 
 

@@ -7,12 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from neutrams.ir.blocks import row_splits
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value, Weight
 from neutrams.ir.ops.digits import Digits, Join
 from neutrams.ir.ops.tensors import Pad
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.target import Target
 from neutrams.ir.types import Array
 from neutrams.ir.windows import filled
 from neutrams.passes.base import Pass, PassContext
@@ -56,7 +58,7 @@ class SplitDigits(Pass):
                 held = self._weights(op, ctx)
                 if not (held or op.input_bits > bits) or not _summed(each, op, ctx):
                     continue
-                new = op if held is None else _split_weights(each, op, *held)
+                new = op if held is None else _split_weights(each, op, *held, ctx.target)
                 if op.input_bits > bits:
                     count = -(-op.input_bits // bits)
                     new = _split_inputs(each, new, count, bits, made)
@@ -93,14 +95,19 @@ def _tell(op: Mvm, new: Mvm, inputs: int, weights: int, before: int, ctx: PassCo
     ctx.remark(new, f"{' and '.join(parts) or 'narrow weights'}: {blocks}")
 
 
-def _split_weights(graph: Graph, op: Mvm, kind: WeightDigits, count: int) -> Mvm:
+def _split_weights(
+    graph: Graph, op: Mvm, kind: WeightDigits, count: int, target: Target | None
+) -> Mvm:
     """Hold each digit of the weights in neurons of its own, next to each other in each group."""
     held = constant(op.w)
     assert held is not None, "checked before"
     parts = [part.reshape(op.groups, -1, op.fan_in) for part in kind.split(held, count)]
     apart = np.stack(parts, axis=1).reshape(-1, op.fan_in)
     w = graph.weight(f"{op.w.name}.digits", apart.astype(np.int8 if kind.bits <= 8 else np.int16))
-    new = replace(op, w=w, neurons=op.neurons * count, weight_bits=kind.bits)
+    neurons, each = op.neurons * count, len(held) // op.groups * count
+    if target is not None and neurons > (most := target.neurons_at(kind.bits)):
+        neurons = -(-each // row_splits(each, most))
+    new = replace(op, w=w, neurons=neurons, weight_bits=kind.bits)
     return _joined(graph, op, new, count, kind.shift, op.groups)
 
 

@@ -221,8 +221,9 @@ def _digit_rows(found: Resources) -> list[Row]:
     digits = found.digits
     if digits is None:
         return []
-    crossbars = f"{count(digits.crossbars)} crossbars, not {count(digits.crossbars_whole)}"
-    return [("in digits", f"{digits.layers} layers; each held once, they take {crossbars}")]
+    taken, without = count(digits.crossbars), count(digits.crossbars_without)
+    layers = f"{digits.layers} {'layer' if digits.layers == 1 else 'layers'}"
+    return [("in digits", f"{layers}; held once, {taken} crossbars, {without} without digits")]
 
 
 def _cycle_rows(found: Simulation) -> list[Row]:

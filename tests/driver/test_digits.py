@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 
 from neutrams.driver import compile, load_target, simulate, verify
+from neutrams.driver.digits import InDigits
 from neutrams.driver.options import Options, usual_pipeline
 from neutrams.driver.resources import resources
 from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.graph import Graph
+from neutrams.ir.ops.convolution import Conv
 from neutrams.ir.ops.digits import Digits
+from neutrams.ir.ops.quantization import Dequantize, Quantize
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
-from neutrams.ir.types import Array
+from neutrams.ir.types import Array, DType, symbol, tensor
 from neutrams.passes.bits import parse_bits
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -56,7 +60,7 @@ def test_digits_hold_on_every_executor(options: dict[str, Any], layers: int, wid
     digits = resources(program).digits
     assert digits is not None
     assert digits.layers == layers
-    assert digits.crossbars >= digits.crossbars_whole
+    assert digits.crossbars >= digits.crossbars_without
     x = data("test", 5)
     assert same(simulate(program, x).outputs, simulate(program, x, grain="cycle").outputs)
     if wide:
@@ -77,6 +81,39 @@ def test_inputs_in_digits_are_those_of_a_wider_chip() -> None:
     wider = compiled(wide, bits="*=4/8")
     x = data("test", 20)
     assert same(simulate(program, x).outputs, simulate(wider, x).outputs)
+
+
+def quantised(w: Array) -> Graph:
+    """A convolution between quantised values, as a model brings it."""
+    graph = Graph("net")
+    grids = {"x": (0.05, 3), "w": (0.01, 0), "y": (0.2, 0)}
+    held = {
+        name: (
+            graph.weight(f"{name}.scale", np.array(scale, np.float32)),
+            graph.weight(f"{name}.zero", np.array(zero, np.int8)),
+        )
+        for name, (scale, zero) in grids.items()
+    }
+    x = graph.add(Quantize(graph.input("x", tensor(DType.F32, symbol("N"), 3, 8)), *held["x"]))
+    kernel = graph.add(Dequantize(graph.weight("w", w.astype(np.int8)), *held["w"]))
+    y = graph.add(Conv(graph.add(Dequantize(x, *held["x"])), kernel, pads=(1, 1)))
+    whole = graph.add(Quantize(y, *held["y"]))
+    graph.output(graph.add(Dequantize(whole, *held["y"])), "y")
+    return graph
+
+
+def test_a_quantised_network_is_the_same_on_a_narrower_chip() -> None:
+    """Weights of 127 take three digits of 4 bits, whose neurons fill one block more."""
+    random = np.random.default_rng(3)
+    w = random.integers(-128, 128, (32, 3, 3))
+    x = (random.standard_normal((9, 3, 8)) * 3).astype(np.float32)
+    found = [
+        compile(quantised(w), target=load_target("cim", target), calibration=x, widen=widen)
+        for target, widen in ((WIDE, 1), (NARROW | {"limits.output_bits": 8}, "digits:named"))
+    ]
+    assert resources(found[1]).digits == InDigits(layers=1, crossbars=4, crossbars_without=1)
+    wide, narrow = (simulate(program, x).outputs for program in found)
+    assert same(wide, narrow)
 
 
 def test_what_is_no_way_to_widen_is_refused() -> None:
