@@ -127,6 +127,8 @@ class Network:
     router_cycles: int
     link_cycles: int
     clock_ghz: float
+    multicast: bool = False
+    """Whether routers copy flits, so that what several tiles want travels once."""
 
 
 @dataclass(frozen=True, slots=True)

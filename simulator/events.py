@@ -149,11 +149,11 @@ def _result_bytes(op: Mvm, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _io_bytes(graph: Graph, sizes: Sizes) -> int:
     """Count what crosses the chip's edge: an input as the integers it is rounded to at once."""
-    values = [_sent(value) for value in graph.inputs] + graph.outputs
+    values = [sent_form(value) for value in graph.inputs] + graph.outputs
     return sum(elements(v, sizes) * v.type.dtype.numpy.itemsize for v in values)
 
 
-def _sent(value: Value) -> Value:
+def sent_form(value: Value) -> Value:
     """Return what stands for an input on its way in: its rounded form, if only that is read."""
     op = value.users[0] if len(value.users) == 1 else None
     return op.result if isinstance(op, Quantize) else value

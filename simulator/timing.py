@@ -23,6 +23,7 @@ from neutrams.ir.ops.chip import Group, Round, Vector
 from neutrams.ir.ops.time import SAME, Next, Run, State, within
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
+from neutrams.ir.stripes import windows_each
 from neutrams.ir.target import Target
 from neutrams.ir.types import bind
 from neutrams.ir.windows import filled
@@ -193,10 +194,9 @@ class _Planner:
         if not isinstance(op, Mvm):
             cycles = self.busy[op]
             return _stage(op, flows, 1, cycles, cycles, ceil(self.periods[op]))
-        windows = bind(op.windows, dict(self.sizes))
         interval = op.encoding.phases
         depth = float(interval + self.target.machine.core.pipeline_cycles)
-        rounds = ceil(windows / self.copies.get(op.result.name, 1))
+        rounds = windows_each(op, self.copies.get(op.result.name, 1), self.sizes)
         return _stage(op, flows, rounds, float(interval), depth, interval)
 
     def _run(self, op: Run, flows: dict[Value, _Flow]) -> list[StageTime]:

@@ -139,11 +139,8 @@ def _run(
 
 
 def _last_output(found: CycleResult) -> int:
-    """Return when the last result is made that no station reads: those are the outputs.
-
-    Windows that a pool leaves out may be done later still.
-    """
-    ends = found.stations["out_begin"] == found.stations["out_end"]
+    """Return when the last output is made; windows that a pool leaves out may be done later."""
+    ends = found.stations["ends"] > 0
     return int(found.stations["end"][ends].max(initial=0))
 
 

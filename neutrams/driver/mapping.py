@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,12 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.ops.chip import Flow, Group, Place, Round, Vector
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.stripes import choices, shape_of
 from neutrams.ir.target import Target
 from neutrams.ir.traffic import Mesh, Placement, Traffic
 from neutrams.ir.types import Dim, Symbol, bind
 from neutrams.mapper.place import place
+from neutrams.simulator.batching import batching
 
 Ints = NDArray[np.int64]
 
@@ -74,10 +77,12 @@ def map_units(
     """
     machine = target.machine
     counts = {op: one_inference(count) for op, count in working_ops(graph) if isinstance(op, Mvm)}
+    sizes = batching(graph).one()
+    shapes = {unit: shape_of(unit, sizes) for unit in counts}
     plan = plan_rounds(graph, target, most=rounds)
     share = (1 if plan else FREE_SHARE) if replicate else 0
     free = (crossbars_by_kind(machine) * share).astype(np.int64)
-    crossbars, copies = _hold(counts, plan, target, free, most_copies(graph, target))
+    crossbars, copies = _hold(counts, shapes, plan, target, free, most_copies(graph, target))
     per_tile = machine.cores_per_tile * machine.core.crossbars
     tiles_of = {unit: (held // per_tile).astype(np.int32) for unit, held in crossbars.items()}
     homes = find_homes(graph, tiles_of, np.array([copies[unit] for unit in crossbars], np.int64))
@@ -92,6 +97,7 @@ def map_units(
 
 def _hold(
     counts: dict[Mvm, int],
+    shapes: dict[Mvm, tuple[int, int]],
     plan: Plan | None,
     target: Target,
     free: Ints,
@@ -99,8 +105,9 @@ def _hold(
 ) -> tuple[dict[Mvm, Ints], dict[Mvm, int]]:
     """Copy and pack the units, round by round, and return their crossbars and copies.
 
-    ``counts`` says how often an inference runs each; of the crossbars ``free``, by kind of core,
-    copies have a part; ``most`` bounds copies of units that a fan-out concerns.
+    ``counts`` says how often an inference runs each, ``shapes`` in which rows and columns of
+    windows; of the crossbars ``free``, by kind of core, copies have a part; ``most`` bounds copies
+    of units that a fan-out concerns.
     """
     crossbars: dict[Mvm, Ints] = {unit: np.zeros(0, np.int64) for unit in counts}
     kinds = dict(zip(counts, kinds_of_units(list(counts), target).tolist(), strict=True))
@@ -110,12 +117,28 @@ def _hold(
         here = {unit: size for unit, size in blocks.items() if size}
         for kind, available in enumerate(free.tolist()):
             mine = {unit: size for unit, size in here.items() if kinds[unit] == kind}
-            copies |= _copies(mine, counts, available, most)
+            copies |= _copies(mine, counts, shapes, available, most)
         sizes = np.array([here[unit] * copies[unit] for unit in here], np.int64)
         held = pack_blocks(sizes, target, np.array([kinds[unit] for unit in here], np.int64))
-        for unit, taken in zip(here, held, strict=True):
-            crossbars[unit] = np.append(crossbars[unit], taken)
+        for unit, given in zip(here, held, strict=True):
+            taken = given
+            whole = blocks[unit] == len(unit.table())
+            crossbars[unit] = np.append(
+                crossbars[unit], _neighbours(unit, taken) if whole else taken
+            )
     return crossbars, copies
+
+
+def _neighbours(unit: Mvm, crossbars: Ints) -> Ints:
+    """Deal crossbars to the blocks of each copy so that those of one neuron are neighbours.
+
+    Their sums are then merged in one tile; what they read is sent to all tiles anyway.
+    """
+    table = unit.table()
+    order = np.lexsort((table[:, 2], table[:, 4], table[:, 0]))
+    dealt = crossbars.reshape(-1, len(table)).copy()
+    dealt[:, order] = crossbars.reshape(-1, len(table))
+    return dealt.reshape(-1)
 
 
 def _blocks_in(unit: Mvm, plan: Plan | None, turn: int) -> int:
@@ -123,50 +146,50 @@ def _blocks_in(unit: Mvm, plan: Plan | None, turn: int) -> int:
 
 
 def _copies(
-    blocks: dict[Mvm, int], counts: dict[Mvm, int], room: int, most: dict[Mvm, int]
+    blocks: dict[Mvm, int],
+    counts: dict[Mvm, int],
+    shapes: dict[Mvm, tuple[int, int]],
+    room: int,
+    most: dict[Mvm, int],
 ) -> dict[Mvm, int]:
     """Return how often units that are held together are held each; those cut apart just once."""
     whole = [unit for unit in blocks if blocks[unit] == len(unit.table())]
-    sizes = np.array([blocks[unit] for unit in whole], np.int64)
-    at_once = np.array([one_inference(unit.windows) for unit in whole], np.int64)
-    useful = [min(n, most.get(u, n)) for u, n in zip(whole, at_once.tolist(), strict=True)]
-    windows = at_once * np.array([counts[unit] for unit in whole], np.int64)
     budget = _budget(sum(blocks.values()), room)
-    copies = balance(sizes, windows, budget=budget, at_once=np.array(useful, np.int64))
-    found = dict.fromkeys(blocks, 1)
-    return found | dict(zip(whole, copies.tolist(), strict=True))
+    sizes = [blocks[unit] for unit in whole]
+    worth = []
+    for unit in whole:
+        bound = min(1 + budget // blocks[unit], most.get(unit, 1 + budget))
+        number, busiest = choices(shapes[unit], bound)
+        worth.append((number, busiest * counts[unit]))
+    return dict.fromkeys(blocks, 1) | dict(zip(whole, balance(sizes, worth, budget), strict=True))
 
 
-def balance(
-    blocks: NDArray[np.int64],
-    windows: NDArray[np.int64],
-    *,
-    budget: int,
-    at_once: NDArray[np.int64] | None = None,
-) -> NDArray[np.int64]:
-    """Return how many copies each unit gets: the slowest gets the next one while they last.
+def balance(blocks: Sequence[int], worth: Sequence[tuple[Ints, Ints]], budget: int) -> list[int]:
+    """Return how many copies each unit gets: the slowest gets more while they last.
 
-    A pipeline runs at the pace of its slowest unit, which takes ``windows / copies`` rounds.
+    A pipeline runs at the pace of its slowest unit, that of the most windows a copy.
 
     Args:
         blocks: ``[units]`` crossbars of one copy.
-        windows: ``[units]`` windows of one inference; more copies than windows serve nothing.
+        worth: For each unit, the numbers of copies that are worth while, 1 first, and the windows
+            that each leaves to the busiest copy.
         budget: Crossbars that further copies may take.
-        at_once: ``[units]`` windows that do not wait for others, all where not said; those of one
-            step in a cell.
     """
-    most = windows if at_once is None else at_once
-    copies = np.ones(len(blocks), dtype=np.int64)
-    queue = [(-int(count), unit) for unit, count in enumerate(windows)]
+    at = [0] * len(blocks)
+    queue = [(-int(busiest[0]), unit) for unit, (_, busiest) in enumerate(worth)]
     heapq.heapify(queue)
     while queue:
         _, unit = heapq.heappop(queue)
-        if copies[unit] >= most[unit] or blocks[unit] > budget:
-            return copies
-        copies[unit] += 1
-        budget -= int(blocks[unit])
-        heapq.heappush(queue, (-int(-(-windows[unit] // copies[unit])), unit))
-    return copies
+        number, busiest = worth[unit]
+        step = at[unit] + 1
+        if step == len(number):
+            break
+        cost = blocks[unit] * int(number[step] - number[step - 1])
+        if cost > budget:
+            break
+        at[unit], budget = step, budget - cost
+        heapq.heappush(queue, (-int(busiest[step]), unit))
+    return [int(number[step]) for (number, _), step in zip(worth, at, strict=True)]
 
 
 def chip_graph(graph: Graph, mapping: Mapping) -> Graph:

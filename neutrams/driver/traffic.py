@@ -20,6 +20,8 @@ from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.traffic import Traffic
 from neutrams.ir.types import Symbol, bind
+from neutrams.simulator.batching import batching
+from neutrams.simulator.division import Division
 
 Floats = NDArray[np.floating[Any]]
 
@@ -53,10 +55,6 @@ class Homes:
         return self.spreads[op].tiles
 
 
-Edges = tuple[NDArray[np.int32], NDArray[np.int32], Floats]
-"""Source tiles, target tiles, bits of one inference."""
-
-
 def find_homes(
     graph: Graph, tiles_of: Mapping[Mvm, NDArray[np.int32]], copies: NDArray[np.int64]
 ) -> Homes:
@@ -85,47 +83,53 @@ def find_homes(
     return Homes(units, {op: spreads[op] for op in ops})
 
 
+def divided(graph: Graph, homes: Homes) -> Division:
+    """Return which part of which op each tile does."""
+    tiles: dict[Op, NDArray[np.int32]] = {
+        op: hold.tiles.reshape(hold.copies, -1) for op, hold in homes.units.items()
+    }
+    first = {op: int(spread.tiles[0]) for op, spread in homes.spreads.items()}
+    return Division(graph, batching(graph).one(), tiles, first)
+
+
 def flows(graph: Graph, homes: Homes, *, nodes: int) -> Traffic:
-    """Return what one inference sends from tile to tile; chip inputs and outputs come on top."""
-    links = Links.of(graph)
-    edges = [
-        (source, target, bits * _count(times))
-        for op, times in working_ops(graph)
-        for source, target, bits in _op_flows(op, homes, links)
-    ]
-    if not edges:
-        none = np.zeros(0, np.int32)
-        return Traffic(nodes, none, none, np.zeros(0, np.int64))
-    source, target, bits = (np.concatenate(parts) for parts in zip(*edges, strict=True))
-    apart = source != target
-    key = source[apart].astype(np.int64) * nodes + target[apart]
-    pairs, index = np.unique(key, return_inverse=True)
-    total = np.rint(np.bincount(index, weights=bits[apart], minlength=len(pairs))).astype(np.int64)
-    sent = total > 0
-    pairs = pairs[sent]
-    ends = ((pairs // nodes).astype(np.int32), (pairs % nodes).astype(np.int32))
-    return Traffic(nodes, *ends, total[sent])
+    """Return what one inference sends from tile to tile; chip inputs and outputs come on top.
+
+    A value goes to each tile that reads it; of an image, only what the windows there see.
+    """
+    division = divided(graph, homes)
+    bits: dict[tuple[int, int], float] = {}
+    for op in division.ops:
+        for value, maker in division.makers(op).items():
+            for pair, sent in _sent(division, op, value, maker):
+                bits[pair] = bits.get(pair, 0.0) + sent
+    total = {pair: round(bits[pair]) for pair in sorted(bits)}
+    rows = np.array([(*pair, sent) for pair, sent in total.items() if sent], np.int64)
+    source, target, amount = rows.reshape(-1, 3).T
+    return Traffic(nodes, source.astype(np.int32), target.astype(np.int32), amount.copy())
 
 
-def _op_flows(op: Op, homes: Homes, links: Links) -> Iterator[Edges]:
-    if isinstance(op, Mvm):
-        yield _partial_sums(op, homes.units[op])
-    for value in dict.fromkeys(op.present):
-        maker = links.maker(value)
-        if maker is None:
-            continue
-        spread = homes.spreads[maker]
-        if isinstance(op, Mvm):
-            yield _send(value, spread, needs(op, homes.units[op]))
-        elif spread is not homes.spreads[op]:
-            yield _send(value, spread, homes.spreads[op])
+def _sent(
+    division: Division, op: Op, value: Value, maker: Op
+) -> Iterator[tuple[tuple[int, int], float]]:
+    """Yield what parts of one op send to parts of another: tiles, and bits of one inference.
 
-
-def _send(value: Value, held: Spread, wanted: Spread) -> Edges:
-    source = np.repeat(held.tiles, len(wanted.tiles))
-    target = np.tile(wanted.tiles, len(held.tiles))
-    bits = np.outer(held.share, wanted.share).ravel() * _elements(value) * value.type.dtype.bits
-    return source, target, bits
+    Parts in one tile that read the same rows are sent them once.
+    """
+    a, b, whole = division.ops[maker], division.ops[op], division.bits(op, value)
+    reads: dict[tuple[int, int, tuple[int, ...]], list[NDArray[np.int64]]] = {}
+    shares: dict[tuple[int, int, tuple[int, ...]], float] = {}
+    for read in division.all_of(op, value):
+        for place, source in a.of_copy[read.source]:
+            for _, target in b.of_copy[read.target]:
+                share = division.share(op, maker, source, target)
+                if share is not None and source.tile != target.tile:
+                    key = (place, target.tile, target.rows)
+                    reads.setdefault(key, []).append(read.windows)
+                    shares[key] = share
+    for key, windows in reads.items():
+        count = len(windows[0]) if len(windows) == 1 else len(np.unique(np.concatenate(windows)))
+        yield (a.parts[key[0]].tile, key[1]), whole * shares[key] * count
 
 
 def _merged(op: Mvm, hold: Hold) -> Spread:
@@ -134,17 +138,6 @@ def _merged(op: Mvm, hold: Hold) -> Spread:
     first = np.tile(table[:, 2] == 0, hold.copies)
     neurons = np.tile(_neurons(op), hold.copies)[first]
     return _spread(hold.tiles[first], neurons / (op.outputs * hold.copies))
-
-
-def _partial_sums(op: Mvm, hold: Hold) -> Edges:
-    table = op.table()
-    keys = table[:, [0, 4]]
-    firsts = {tuple(key): i for i, key in enumerate(keys.tolist()) if table[i, 2] == 0}
-    head = np.array([firsts[tuple(key)] for key in keys.tolist()], dtype=np.int64)
-    copy = np.repeat(np.arange(hold.copies) * len(table), len(table))
-    windows = _count(op.windows) / hold.copies
-    bits = np.tile(_neurons(op), hold.copies) * windows * op.result.type.dtype.bits
-    return hold.tiles, hold.tiles[np.tile(head, hold.copies) + copy], bits
 
 
 def needs(op: Mvm, hold: Hold) -> Spread:

@@ -103,6 +103,7 @@ class NetworkSection(Strict):
     router_cycles: Annotated[int, Field(ge=0, le=65536)]
     link_cycles: Annotated[int, Field(ge=0, le=65536)]
     clock_ghz: Rate
+    multicast: bool = False
 
 
 class KindSection(Strict):

@@ -15,12 +15,28 @@ Events of one clock are handled in the order in which they were foreseen.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from neutrams.ir.kernel import kernel
-from neutrams.simulator.cycle.state import DONE, NUMBER, PACKETS, SIZE, TRACED
+from neutrams.simulator.cycle.state import DONE, NUMBER, PACKETS, PARTS, SIZE, TRACED
 from neutrams.simulator.network.state import I32, I64, Records
 
 ARRIVE, WAKE, FETCHED, STORED, FREE, FINISH, COMPUTED = range(7)
-"""Kinds of events: an item behind an edge; a station that may go on; the end of a step."""
+"""Kinds of events: an item at the end of a leg; a station that may go on; the end of a step."""
+
+
+class Ways(NamedTuple):
+    """Where items go, as :class:`~neutrams.simulator.cycle.state.Plan` has it."""
+
+    classes: I32
+    lists: I32
+    chosen: I32
+    deliveries: Records
+    legs: Records
+    landing: I32
+    routers: I32
+    depth: int
+    """Flits of a packet that routers copy, at most: a queue holds them all."""
 
 
 @kernel
@@ -71,29 +87,22 @@ def drop_first(events: Records, counters: I64) -> None:
 
 
 @kernel
-def share_of(windows: int, copies: int, copy: int) -> int:
-    """Return how many of the first windows of an op one of its copies does."""
-    return max(windows - copy + copies - 1, 0) // copies
-
-
-@kernel
 def bounds(stations: Records, edges: Records, needs: I64, e: int, item: int, column: int) -> int:
-    """Return how many items of an edge's source an item waits for (0), or no longer needs (1)."""
-    target, source = edges[e]["target"], edges[e]["source"]
-    if item == stations[target]["items"]:
-        return int(stations[source]["items"])
+    """Return how many items of an edge an item waits for (0), or no longer needs (1)."""
+    target = edges[e]["target"]
     inference = item // stations[target]["each"]
+    before = inference * edges[e]["each"]
+    if item == stations[target]["items"]:
+        return int(before)
     nth = item - inference * stations[target]["each"]
-    window = nth * stations[target]["copies"] + stations[target]["copy"]
-    windows = needs[edges[e]["needs"] + window, column]
-    part = share_of(windows, stations[source]["copies"], stations[source]["copy"])
-    return int(inference * stations[source]["each"] + part)
+    return int(before + needs[edges[e]["needs"] + nth, column])
 
 
 @kernel
-def ready(stations: Records, edges: Records, needs: I64, s: int, item: int) -> bool:
+def ready(stations: Records, edges: Records, incoming: I32, needs: I64, s: int, item: int) -> bool:
     """Say whether all that an item reads has arrived."""
-    for e in range(stations[s]["in_begin"], stations[s]["in_end"]):
+    for i in range(stations[s]["in_begin"], stations[s]["in_end"]):
+        e = incoming[i]
         if edges[e]["arrived"] < bounds(stations, edges, needs, e, item, 0):
             return False
     return True
@@ -101,11 +110,13 @@ def ready(stations: Records, edges: Records, needs: I64, s: int, item: int) -> b
 
 @kernel
 def give_room(
-    stations: Records, edges: Records, needs: I64, events: Records, counters: I64, s: int, now: int
-) -> None:
+    stations: Records, edges: Records, incoming: I32, needs: I64, events: Records, counters: I64,
+    s: int, now: int,
+) -> None:  # fmt: skip
     """Free what items to come do not need, and wake sources that wait for it."""
     item = stations[s]["fetched"]
-    for e in range(stations[s]["in_begin"], stations[s]["in_end"]):
+    for i in range(stations[s]["in_begin"], stations[s]["in_end"]):
+        e = incoming[i]
         used = bounds(stations, edges, needs, e, item, 1)
         if used > edges[e]["used"]:
             edges[e]["used"] = used
@@ -160,12 +171,18 @@ def leave_bus(
 
 
 @kernel
+def unit_of(stations: Records, tiles: Records, s: int) -> int:
+    """Return the tile on whose vector unit a station works; the last stands for the link."""
+    return len(tiles) - 1 if stations[s]["link"] else int(stations[s]["tile"])
+
+
+@kernel
 def ask_vector(
     stations: Records, tiles: Records, queue: I32, events: Records, counters: I64, s: int, now: int,
     trace: I64,
 ) -> None:  # fmt: skip
-    """Put a station in the line for its tile's vector unit."""
-    t = stations[s]["tile"]
+    """Put a station in the line for its vector unit, or for the link of the chip."""
+    t = unit_of(stations, tiles, s)
     stations[s]["queued"] = 1
     queue[s] = -1
     if tiles[t]["vector_on"]:
@@ -183,7 +200,9 @@ def start(
     stations: Records, tiles: Records, events: Records, counters: I64, s: int, now: int, trace: I64
 ) -> None:
     """Begin an item that is fetched."""
-    item, work = stations[s]["started"], stations[s]["work"]
+    item = stations[s]["started"]
+    parts = stations[s]["parts"]
+    work = stations[s]["work"] + (item + 1) * parts // PARTS - item * parts // PARTS
     stations[s]["started"] += 1
     stations[s]["busy"] += work
     if stations[s]["begin"] < 0:
@@ -195,8 +214,9 @@ def start(
         trace[counters[TRACED], 3] = work
         counters[TRACED] += 1
     if stations[s]["shared"]:
-        tiles[stations[s]["tile"]]["vector_on"] = 1
-        tiles[stations[s]["tile"]]["vector_busy"] += work
+        t = unit_of(stations, tiles, s)
+        tiles[t]["vector_on"] = 1
+        tiles[t]["vector_busy"] += work
         foresee(events, counters, now + work, COMPUTED, s)
     else:
         stations[s]["free"] = now + work
@@ -219,32 +239,49 @@ def leave_vector(
 
 
 @kernel
+def has_room(edges: Records, ways: Ways, kind: int) -> bool:
+    """Say whether all buffers have room for an item that leaves by a list."""
+    for i in range(ways.lists[kind, 0], ways.lists[kind, 1]):
+        d = ways.chosen[i]
+        for leg in range(ways.deliveries[d]["begin"], ways.deliveries[d]["end"]):
+            for j in range(ways.legs[leg]["begin"], ways.legs[leg]["end"]):
+                e = ways.landing[j]
+                if edges[e]["sent"] - edges[e]["used"] >= edges[e]["room"]:
+                    return False
+    return True
+
+
+@kernel
 def send(
-    stations: Records, edges: Records, outgoing: I32, routers: I32, packets: Records,
-    events: Records, counters: I64, s: int, now: int,
+    stations: Records, edges: Records, ways: Ways, packets: Records, events: Records,
+    counters: I64, s: int, now: int,
 ) -> bool:  # fmt: skip
-    """Send a stored result over every edge; say whether there was room for it."""
-    for i in range(stations[s]["out_begin"], stations[s]["out_end"]):
-        e = outgoing[i]
-        if edges[e]["sent"] - edges[e]["used"] >= edges[e]["room"]:
-            return False
-    for i in range(stations[s]["out_begin"], stations[s]["out_end"]):
-        e = outgoing[i]
-        edges[e]["sent"] += 1
-        if edges[e]["follows"]:
-            continue
-        if edges[e]["flits"] == 0:
-            foresee(events, counters, now, ARRIVE, e)
-            continue
-        p = counters[PACKETS]
-        counters[PACKETS] += 1
-        packets[p]["born"] = now
-        packets[p]["arrived"] = -1
-        packets[p]["following"] = -1
-        packets[p]["source"] = routers[stations[s]["tile"]]
-        packets[p]["target"] = routers[stations[edges[e]["target"]]["tile"]]
-        packets[p]["length"] = edges[e]["flits"]
-        packets[p]["tag"] = e
+    """Send a stored result on all its ways; say whether there was room for it."""
+    kind = ways.classes[stations[s]["classes"] + stations[s]["sent"] % stations[s]["each"]]
+    if not has_room(edges, ways, kind):
+        return False
+    for i in range(ways.lists[kind, 0], ways.lists[kind, 1]):
+        d = ways.chosen[i]
+        begin, end = ways.deliveries[d]["begin"], ways.deliveries[d]["end"]
+        for leg in range(begin, end):
+            for j in range(ways.legs[leg]["begin"], ways.legs[leg]["end"]):
+                edges[ways.landing[j]]["sent"] += 1
+        flits = ways.deliveries[d]["flits"]
+        if flits == 0:
+            foresee(events, counters, now, ARRIVE, begin)
+        most = flits if end - begin == 1 else ways.depth
+        while flits > 0:
+            p = counters[PACKETS]
+            counters[PACKETS] += 1
+            packets[p]["born"] = now
+            packets[p]["arrived"] = -1
+            packets[p]["following"] = -1
+            packets[p]["source"] = ways.routers[stations[s]["tile"]]
+            packets[p]["target"] = ways.legs[begin]["router"] if end - begin == 1 else begin
+            packets[p]["copies"] = packets[p]["left"] = end - begin
+            packets[p]["length"] = min(flits, most)
+            packets[p]["tag"] = d
+            flits -= most
     stations[s]["sent"] += 1
     stations[s]["end"] = now
     if stations[s]["sent"] == stations[s]["items"]:
@@ -253,8 +290,22 @@ def send(
 
 
 @kernel
+def land(ways: Ways, events: Records, counters: I64, d: int, router: int, now: int) -> None:
+    """Take a packet of a delivery in; the item is there with the last of its packets."""
+    leg = ways.deliveries[d]["begin"]
+    while ways.legs[leg]["router"] != router:
+        leg += 1
+    ways.legs[leg]["landed"] += 1
+    whole = ways.deliveries[d]["flits"]
+    alone = ways.deliveries[d]["end"] - ways.deliveries[d]["begin"] == 1
+    if alone or ways.legs[leg]["landed"] * ways.depth >= whole:
+        ways.legs[leg]["landed"] = 0
+        foresee(events, counters, now, ARRIVE, leg)
+
+
+@kernel
 def advance(
-    stations: Records, edges: Records, outgoing: I32, needs: I64, routers: I32, tiles: Records,
+    stations: Records, edges: Records, incoming: I32, needs: I64, ways: Ways, tiles: Records,
     line: I32, queue: I32, packets: Records, events: Records, counters: I64, s: int, now: int,
     trace: I64,
 ) -> None:  # fmt: skip
@@ -265,13 +316,13 @@ def advance(
         item = stations[s]["asked"]
         idle = item == stations[s]["fetched"] and item < stations[s]["items"]
         idle &= item - stations[s]["started"] < stations[s]["ahead"]
-        if idle and ready(stations, edges, needs, s, item):
+        if idle and ready(stations, edges, incoming, needs, s, item):
             stations[s]["asked"] += 1
             if stations[s]["fetch"] > 0:
                 ask_bus(stations, tiles, line, events, counters, 2 * s, now)
             else:
                 stations[s]["fetched"] += 1
-                give_room(stations, edges, needs, events, counters, s, now)
+                give_room(stations, edges, incoming, needs, events, counters, s, now)
                 moved = True
         free = stations[s]["started"] - stations[s]["sent"] < stations[s]["depth"]
         if stations[s]["fetched"] > stations[s]["started"] and free:
@@ -289,14 +340,12 @@ def advance(
                 stations[s]["stored"] += 1
                 moved = True
         if stations[s]["stored"] > stations[s]["sent"]:
-            moved |= send(
-                stations, edges, outgoing, routers, packets, events, counters, s, now
-            )  # fmt: skip
+            moved |= send(stations, edges, ways, packets, events, counters, s, now)
 
 
 @kernel
 def handle(
-    stations: Records, edges: Records, outgoing: I32, needs: I64, routers: I32, tiles: Records,
+    stations: Records, edges: Records, incoming: I32, needs: I64, ways: Ways, tiles: Records,
     line: I32, queue: I32, packets: Records, events: Records, counters: I64, now: int, trace: I64,
 ) -> None:  # fmt: skip
     """Handle the first event."""
@@ -304,22 +353,20 @@ def handle(
     drop_first(events, counters)
     s = who
     if kind == ARRIVE:
-        e = edges[who]["next"]
-        while e >= 0:
-            edges[e]["arrived"] += 1
+        for i in range(ways.legs[who]["begin"], ways.legs[who]["end"]):
+            edges[ways.landing[i]]["arrived"] += 1
+        for i in range(ways.legs[who]["begin"], ways.legs[who]["end"]):
             advance(
-                stations, edges, outgoing, needs, routers, tiles, line, queue, packets, events,
-                counters, edges[e]["target"], now, trace,
+                stations, edges, incoming, needs, ways, tiles, line, queue, packets, events,
+                counters, edges[ways.landing[i]]["target"], now, trace,
             )  # fmt: skip
-            e = edges[e]["next"]
-        edges[who]["arrived"] += 1
-        s = edges[who]["target"]
-    elif kind == WAKE:
+        return
+    if kind == WAKE:
         stations[s]["woken"] = 0
     elif kind == FETCHED:
         stations[s]["fetched"] += 1
         leave_bus(stations, tiles, line, events, counters, stations[s]["tile"], now)
-        give_room(stations, edges, needs, events, counters, s, now)
+        give_room(stations, edges, incoming, needs, events, counters, s, now)
     elif kind == STORED:
         stations[s]["storing"] = 0
         stations[s]["stored"] += 1
@@ -328,12 +375,13 @@ def handle(
         stations[s]["finished"] += 1
     elif kind == COMPUTED:
         stations[s]["queued"] = 0
-        leave_vector(stations, tiles, queue, events, counters, stations[s]["tile"], now, trace)
+        t = unit_of(stations, tiles, s)
+        leave_vector(stations, tiles, queue, events, counters, t, now, trace)
         if stations[s]["after"] > 0:
             foresee(events, counters, now + stations[s]["after"], FINISH, s)
         else:
             stations[s]["finished"] += 1
     advance(
-        stations, edges, outgoing, needs, routers, tiles, line, queue, packets, events, counters,
+        stations, edges, incoming, needs, ways, tiles, line, queue, packets, events, counters,
         s, now, trace,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neutrams.ir.kernel import kernel
-from neutrams.simulator.cycle.kernel import ARRIVE, foresee, handle
+from neutrams.simulator.cycle.kernel import Ways, handle, land
 from neutrams.simulator.cycle.state import PACKETS, SIZE, TRACED
 from neutrams.simulator.cycle.watch import Watch, is_full, observe
 from neutrams.simulator.network.kernel import NEVER, Shape, clock
@@ -14,11 +14,11 @@ from neutrams.simulator.network.state import BORN, CREDITS, I32, I64, NOW, PORTS
 
 @kernel(cache=False)
 def run_cycles(
-    stations: Records, edges: Records, outgoing: I32, needs: I64, routers: I32, tiles: Records,
+    stations: Records, edges: Records, incoming: I32, needs: I64, ways: Ways, tiles: Records,
     line: I32, queue: I32, events: Records, counters: I64, trace: I64, scalars: I64,
     nodes: Records, ports: Records, queues: Records, flits: Records, sources: I32, active: I32,
-    returned: I32, landed: I32, packets: Records, shape: Shape, watch: Watch, most: int,
-    until: int, skip: bool,
+    returned: I32, landed: I32, packets: Records, goals: I32, shape: Shape, watch: Watch,
+    most: int, until: int, skip: bool,
 ) -> bool:  # fmt: skip
     """Go on until a clock, until nothing is left to happen, or until there is much to tell.
 
@@ -26,12 +26,12 @@ def run_cycles(
         Whether it stopped, and be it within a clock, since more than ``most`` starts are in the
         trace, or what is watched has changed as often as there is room for.
     """
-    chosen = np.empty(PORTS, np.int32)
+    chosen, wanted = np.empty(PORTS, np.int32), np.empty(PORTS, np.int32)
     now = scalars[NOW]
     while now < until:
         while counters[SIZE] > 0 and events[0]["time"] <= now:
             handle(
-                stations, edges, outgoing, needs, routers, tiles, line, queue, packets, events,
+                stations, edges, incoming, needs, ways, tiles, line, queue, packets, events,
                 counters, now, trace,
             )  # fmt: skip
             if counters[TRACED] > most:
@@ -42,10 +42,11 @@ def run_cycles(
         if waiting or active[-1] > 0 or scalars[CREDITS] > 0:
             then = clock(
                 scalars, nodes, ports, queues, flits, sources, active, returned, landed, packets,
-                shape, counters[PACKETS], now, chosen,
+                goals, shape, counters[PACKETS], now, chosen, wanted,
             )  # fmt: skip
-            for i in range(landed[-1]):
-                foresee(events, counters, now + 1, ARRIVE, packets[landed[i]]["tag"])
+            for i in range(landed[-1, 0]):
+                tag = packets[landed[i, 0]]["tag"]
+                land(ways, events, counters, tag, landed[i, 1], now + 1)
         if len(watch.changes) > 0:
             observe(watch, edges, tiles, nodes, ports, now)
         if counters[SIZE] > 0:

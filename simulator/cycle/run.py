@@ -9,7 +9,7 @@ import numpy as np
 
 from neutrams.ir.target import Target
 from neutrams.ir.traffic import Mesh
-from neutrams.simulator.cycle.kernel import WAKE
+from neutrams.simulator.cycle.kernel import WAKE, Ways
 from neutrams.simulator.cycle.loop import run_cycles
 from neutrams.simulator.cycle.state import (
     DONE,
@@ -21,11 +21,11 @@ from neutrams.simulator.cycle.state import (
     TRACED,
     Plan,
 )
+from neutrams.simulator.cycle.tally import deliveries_sent, packets_each
 from neutrams.simulator.cycle.watch import Watch, watch_nothing
 from neutrams.simulator.network.kernel import NEVER
-from neutrams.simulator.network.run import shape_of
+from neutrams.simulator.network.run import check_conserved, shape_of
 from neutrams.simulator.network.state import (
-    ARRIVED,
     BORN,
     CREDITS,
     FLYING,
@@ -55,6 +55,8 @@ class CycleResult:
     finished: bool
     stations: Records
     tiles: Records
+    link_busy: int
+    """Clocks in which something went on or off the chip."""
     packets: Records
     """Those that were sent, with the clock in which each was born and arrived."""
     load: I64
@@ -79,11 +81,17 @@ class Machine:
         """
         self.plan, self.routers, self._skip = plan, routers, skip
         self.stations, self.edges = plan.stations.copy(), plan.edges.copy()
-        self.tiles = np.zeros(len(plan.routers), TILE)
+        self.tiles = np.zeros(len(plan.routers) + 1, TILE)
         self.tiles["bus_head"] = self.tiles["vector_head"] = -1
         self.line = np.full(2 * len(self.stations), -1, np.int32)
         self.queue = np.full(len(self.stations), -1, np.int32)
-        self.packets = np.zeros(_packets(plan), PACKET)
+        self.packets = np.zeros(_packets(plan, routers), PACKET)
+        self.goals = np.ascontiguousarray(plan.legs["router"])
+        self.legs = plan.legs.copy()
+        self.ways = Ways(
+            plan.classes, plan.lists, plan.chosen, plan.deliveries, self.legs,
+            plan.landing, plan.routers, routers.depth,
+        )  # fmt: skip
         self.events = np.zeros(_most_events(plan), EVENT)
         self.counters = np.zeros(COUNTERS, np.int64)
         self._trace = np.zeros((0, 4), np.int64)
@@ -137,14 +145,14 @@ class Machine:
         more = True
         while more:
             more = run_cycles(
-                self.stations, self.edges, self.plan.outgoing, self.plan.needs, self.plan.routers,
+                self.stations, self.edges, self.plan.incoming, self.plan.needs, self.ways,
                 self.tiles, self.line, self.queue, self.events, self.counters, self._trace,
                 net.scalars, net.nodes, net.ports, net.queues, net.flits, net.sources, net.active,
-                net.returned, net.landed, self.packets, self._shape, self._watch, self._most,
-                until, self._skip,
+                net.returned, net.landed, self.packets, self.goals, self._shape, self._watch,
+                self._most, until, self._skip,
             )  # fmt: skip
             self._tell()
-        assert net.scalars[SENT] == net.scalars[ARRIVED] + net.scalars[FLYING]
+        check_conserved(net)
         if net.scalars[NOW] < until and self.counters[DONE] < len(self.stations):
             waiting = np.flatnonzero(self.stations["sent"] < self.stations["items"])
             raise Stuck(f"stations {waiting[:8].tolist()} wait for each other")
@@ -165,7 +173,8 @@ class Machine:
             clocks=int(net.scalars[NOW]),
             finished=self.done,
             stations=self.stations.copy(),
-            tiles=self.tiles.copy(),
+            tiles=self.tiles[:-1].copy(),
+            link_busy=int(self.tiles[-1]["vector_busy"]),
             packets=self.packets[: self.counters[PACKETS]].copy(),
             load=net.ports["load"].reshape(mesh.rows, mesh.columns, -1).copy(),
             flits=int(net.scalars[SENT]),
@@ -182,10 +191,10 @@ def routers_of(target: Target) -> Routers:
     )
 
 
-def _packets(plan: Plan) -> int:
-    """Return how many packets a plan sends: one an item, over each edge that leaves its tile."""
-    sent = plan.stations["items"][plan.edges["source"]]
-    return int(sent[plan.edges["flits"] > 0].sum())
+def _packets(plan: Plan, routers: Routers) -> int:
+    """Return how many packets a plan sends."""
+    made = deliveries_sent(plan, plan.stations["items"])
+    return int((made * packets_each(plan, routers.depth)).sum())
 
 
 def _most_starts(plan: Plan) -> int:

@@ -11,16 +11,18 @@ from neutrams.ir.types import Array
 from neutrams.simulator.cycle.kernel import ARRIVE, COMPUTED
 from neutrams.simulator.cycle.run import Machine
 from neutrams.simulator.cycle.state import DONE, NUMBER, PACKETS, SIZE, TRACED
+from neutrams.simulator.cycle.tally import deliveries_sent, items_sent, packets_each
 from neutrams.simulator.network.run import shape_of
 from neutrams.simulator.network.soundness import MANY, check_network, check_packets, within
 from neutrams.simulator.network.state import Records, State
 
-PARTS = ("stations", "edges", "tiles", "line", "queue", "packets", "events", "counters")
+PARTS = ("stations", "edges", "legs", "tiles", "line", "queue", "packets", "events", "counters")
 PROGRESS = ("sent", "stored", "finished", "started", "fetched", "asked")
 """What a station has done, each no more than the next."""
 MOVING = {
-    "stations": {*PROGRESS, "storing", "queued", "woken", "spare", "free", "begin", "end", "busy"},
+    "stations": {*PROGRESS, "storing", "queued", "woken", "unused", "free", "begin", "end", "busy"},
     "edges": {"sent", "arrived", "used"},
+    "legs": {"landed"},
 }
 """Fields that change in a run; all others are as they were planned."""
 
@@ -77,8 +79,8 @@ def _fill(into: Records, held: Mapping[str, Array], name: str, *, grows: bool = 
 def _check(machine: Machine, packets_bytes: int, events_bytes: int) -> None:
     plan, counters = machine.plan, machine.counters
     stations, edges = machine.stations, machine.edges
-    for name, planned in (("stations", plan.stations), ("edges", plan.edges)):
-        now = getattr(machine, name)
+    for name in MOVING:
+        now, planned = getattr(machine, name), getattr(plan, name)
         for key in planned.dtype.names or ():
             if key not in MOVING[name] and (now[key] != planned[key]).any():
                 raise ValueError(f"`{key}` of {name} is not as planned")
@@ -87,8 +89,9 @@ def _check(machine: Machine, packets_bytes: int, events_bytes: int) -> None:
         raise ValueError("a station has done more than it can have")
     flag = (0, 2)
     within(stations, "a station", storing=flag, queued=flag, woken=flag)
-    sent = edges["sent"]
-    if (sent != stations["sent"][edges["source"]]).any() or (edges["arrived"] > sent).any():
+    made = deliveries_sent(plan, stations["sent"])
+    sent = items_sent(plan, made)
+    if (edges["sent"] != sent).any() or (edges["arrived"] > sent).any():
         raise ValueError("an edge brings other items than were sent")
     if edges["arrived"].min(initial=0) < 0 or edges["used"].min(initial=0) < 0:
         raise ValueError("an edge has brought fewer items than none")
@@ -98,13 +101,29 @@ def _check(machine: Machine, packets_bytes: int, events_bytes: int) -> None:
     if machine.done:
         return
     count = packets_bytes // machine.packets.dtype.itemsize
-    if counters[PACKETS] != count or count != sent[edges["flits"] > 0].sum():
+    depth = machine.routers.depth
+    if counters[PACKETS] != count or count != (made * packets_each(plan, depth)).sum():
         raise ValueError("other packets were sent than items")
     known = machine.packets[:count]
     check_packets(known, len(machine.network.nodes), count)
-    within(known, "a packet", tag=(0, len(edges)))
+    within(known, "a packet", tag=(0, len(plan.deliveries)))
+    _check_goals(machine, known)
     _check_events(machine, events_bytes // machine.events.dtype.itemsize)
     check_network(machine.network, shape_of(machine.routers), known)
+
+
+def _check_goals(machine: Machine, known: Records) -> None:
+    """Refuse packets that go elsewhere than their delivery does."""
+    plan = machine.plan
+    made = plan.deliveries[known["tag"]]
+    many = made["end"] - made["begin"]
+    where = np.where(many > 1, made["begin"], machine.goals[made["begin"]])
+    longest = np.where(many > 1, machine.routers.depth, made["flits"])
+    wrong = (known["copies"] != many) | (known["target"] != where)
+    if (wrong | (known["left"] > many) | (known["length"] > longest)).any():
+        raise ValueError("a packet goes elsewhere than was planned")
+    within(machine.legs, "a leg", landed=(0, MANY))
+    within(known, "a packet", left=(0, MANY))
 
 
 def _check_queues(machine: Machine) -> None:
@@ -123,6 +142,6 @@ def _check_events(machine: Machine, count: int) -> None:
     events = machine.events[:count]
     within(events, "an event", kind=(0, COMPUTED + 1), who=(0, MANY))
     arrive = events["kind"] == ARRIVE
-    ends = np.where(arrive, len(machine.edges), len(machine.stations))
+    ends = np.where(arrive, len(machine.legs), len(machine.stations))
     if (events["who"] >= ends).any() or machine.counters[NUMBER] < count:
-        raise ValueError("an event is of no station and no edge")
+        raise ValueError("an event is of no station and no leg")

@@ -8,6 +8,9 @@ import numpy as np
 
 from neutrams.simulator.network.state import I32, I64, Records
 
+PARTS = 1 << 12
+"""Parts of a clock."""
+
 STATION = np.dtype(
     [
         # What it is.
@@ -15,19 +18,21 @@ STATION = np.dtype(
         ("shared", "i4"),  # 1 where it works on its tile's vector unit, 0 on crossbars of its own
         ("items", "i8"),  # items of the whole run
         ("each", "i8"),  # items of one inference
-        ("windows", "i8"),  # windows of its op in one inference, over all copies
-        ("copies", "i8"),
-        ("copy", "i8"),  # it does windows copy, copy + copies, ...
+        ("copy", "i4"),  # of its op
+        ("copies", "i4"),
+        ("classes", "i8"),  # first place in the table: which lists its items leave by
         ("fetch", "i8"),  # clocks on the tile's bus, to read one item
         ("work", "i8"),  # clocks from one item to the next
+        ("parts", "i4"),  # and parts of a clock, which make whole ones from time to time
+        ("link", "i4"),  # 1 where it works on the link of the chip, not on its tile's vector unit
         ("after", "i8"),  # clocks in the pipeline behind that
         ("store", "i8"),  # clocks on the tile's bus, to write one result
         ("ahead", "i8"),  # items that its input register holds
         ("depth", "i8"),  # results that it holds before they are stored
-        ("in_begin", "i4"),  # its edges come one after the other
+        ("in_begin", "i4"),  # into the list of edges by target
         ("in_end", "i4"),
-        ("out_begin", "i4"),  # into the list of edges by source
-        ("out_end", "i4"),
+        ("ends", "i4"),  # 1 where it brings an output off the chip
+        ("spare", "i4"),
         # How far it is: each counts items, and none is ahead of the one before.
         ("asked", "i8"),  # asked for on the bus
         ("fetched", "i8"),
@@ -38,7 +43,7 @@ STATION = np.dtype(
         ("storing", "i4"),
         ("queued", "i4"),  # whether it waits for, or works on, the vector unit
         ("woken", "i4"),  # whether an event will wake it
-        ("spare", "i4"),
+        ("unused", "i4"),
         ("free", "i8"),  # clock from which its crossbars are free
         ("begin", "i8"),  # clock of its first start; -1 before
         ("end", "i8"),  # clock of its last result
@@ -49,15 +54,27 @@ EDGE = np.dtype(
     [
         ("source", "i4"),
         ("target", "i4"),
-        ("flits", "i4"),  # of one item; 0 within a tile, and where a packet comes by another edge
-        ("follows", "i4"),  # 1 where its items come with those of the edge before it
-        ("next", "i4"),  # the edge that follows it; -1 for none
-        ("number", "i4"),  # in the order of planning
+        ("each", "i8"),  # items of one inference
         ("room", "i8"),  # items that the buffer behind it holds
-        ("needs", "i8"),  # first place in the table: windows of the source before each window
+        ("needs", "i8"),  # first place in the table: items that each window of the target needs
         ("sent", "i8"),
         ("arrived", "i8"),
         ("used", "i8"),  # items that the target needs no more
+    ]
+)
+DELIVERY = np.dtype(
+    [
+        ("flits", "i4"),  # of one item; 0 within a tile
+        ("begin", "i4"),  # its legs come one after the other
+        ("end", "i4"),
+    ]
+)
+LEG = np.dtype(
+    [
+        ("router", "i4"),  # where it ends
+        ("begin", "i4"),  # into the list of edges that it serves
+        ("end", "i4"),
+        ("landed", "i4"),  # packets of the next item that have come
     ]
 )
 TILE = np.dtype(
@@ -85,11 +102,21 @@ class Plan:
 
     stations: Records
     edges: Records
-    """In the order of their targets."""
-    outgoing: I32
-    """Edges in the order of their sources."""
+    incoming: I32
+    """Edges in the order of their targets."""
     needs: I64
-    """``[windows, 2]`` blocks of rows: of the source's windows, how many a window of the target
-    waits for, and how many it and all later ones need no more."""
+    """``[windows, 2]`` for each edge between copies: of the items that go over it in an inference,
+    how many each window of the target waits for, and how many it and all later ones need no more.
+    """
     routers: I32
     """``[tiles]`` router of each."""
+    classes: I32
+    """``[items]`` of an inference of all stations: by which list each leaves."""
+    lists: I32
+    """``[lists, 2]`` begin and end among ``chosen``."""
+    chosen: I32
+    """Deliveries of each list."""
+    deliveries: Records
+    legs: Records
+    landing: I32
+    """Edges that each leg serves."""

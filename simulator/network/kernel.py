@@ -4,11 +4,14 @@ Routers are input-queued with virtual channels (Dally and Towles, Principles and
 Interconnection Networks, chapters 16 to 19). From the clock in which a flit at the head of a queue
 has passed the router's pipeline,
 
-1. a head flit asks for a channel of the next router, and takes a free one, round robin;
+1. a head flit asks for a channel of the next router, and takes a free one, round robin. A packet to
+   several routers goes along the tree of their paths: where it parts, it takes a channel on every
+   branch at once, each with room for all of it, so that no branch ever waits for another;
 2. a flit that has a channel and a credit may compete: each input names one of its queues, each
    output takes one input, both round robin;
-3. the winner leaves. It competes in the next router ``link + pipeline`` clocks later, and its place
-   is known to be free to the router before ``credit`` clocks later.
+3. the winner leaves; a flit on a tree stays until it has left on every branch. It competes in the
+   next router ``link + pipeline`` clocks later, and its place is known to be free to the router
+   before ``credit`` clocks later.
 
 All that is sent takes effect in later clocks, so the order of routers changes nothing, and clocks
 in which nothing can happen are skipped without a trace.
@@ -25,6 +28,7 @@ from neutrams.simulator.network.state import (
     ARRIVED,
     BORN,
     CREDITS,
+    DUE,
     EAST,
     FLYING,
     I32,
@@ -161,6 +165,7 @@ def send(
             moved = True
             nodes[r]["sent"] += 1
             scalars[SENT] += 1
+            scalars[DUE] += packets[packet]["copies"]
             scalars[FLYING] += 1
             rest = packets[packet]["length"] - nodes[r]["sent"]
             lane = q - r * PORTS * shape.channels
@@ -178,36 +183,94 @@ def send(
 
 
 @kernel
-def grant(
-    ports: Records, queues: Records, packets: Records, shape: Shape, r: int, q: int, packet: int
-) -> bool:
-    """Give the packet at the head of a queue its output, and a channel if one is free."""
-    turned = packets[packet]["columns_first"]
-    if queues[q]["route"] < 0:
-        there = packets[packet]["target"]
-        queues[q]["route"] = port_towards(r, there, shape.columns, turned)
-    width = shape.channels // shape.halves
-    low = width if shape.halves == 2 and turned else 0
-    port = r * PORTS + queues[q]["route"]
+def branches(packets: Records, goals: I32, shape: Shape, r: int, entry: int, packet: int) -> int:
+    """Return the outputs by which a packet that came in at a port goes on, one bit for each.
+
+    Of the routers it goes to, those behind this one on their paths from the source count.
+    """
+    turned, columns = packets[packet]["columns_first"], shape.columns
+    if packets[packet]["copies"] == 1:
+        return 1 << port_towards(r, packets[packet]["target"], columns, turned)
+    found, first = 0, packets[packet]["target"]
+    for i in range(first, first + packets[packet]["copies"]):
+        there = goals[i]
+        dx, dy = there % columns - r % columns, there // columns - r // columns
+        if entry in (WEST, EAST):
+            along, across, free = (dx if entry == WEST else -dx), dy, turned == 0
+        else:
+            along, across, free = (dy if entry == NORTH else -dy), dx, turned == 1
+        if entry == LOCAL or (along >= 0 and (free or across == 0)):
+            found |= 1 << port_towards(r, there, columns, turned)
+    return found
+
+
+@kernel
+def free_channel(
+    ports: Records, queues: Records, shape: Shape, port: int, low: int, width: int, room: int
+) -> int:
+    """Return the next free channel of an output with that many places behind it; -1 for none."""
     channel = ports[port]["next_channel"]
     for _ in range(width):
-        following = channel + 1 if channel + 1 < width else 0
-        bit = 1 << (low + channel)
-        if ports[port]["taken"] & bit == 0:
-            ports[port]["taken"] |= bit
-            ports[port]["next_channel"] = following
-            queues[q]["granted"] = low + channel
-            return True
-        channel = following
-    return False
+        if ports[port]["taken"] & (1 << (low + channel)) == 0:
+            behind = port * shape.channels + low + channel
+            if room == 0 or queues[behind]["credits"] >= room:
+                return channel
+        channel = channel + 1 if channel + 1 < width else 0
+    return -1
+
+
+@kernel
+def grant(
+    ports: Records, queues: Records, packets: Records, goals: I32, shape: Shape, r: int, q: int,
+    packet: int,
+) -> bool:  # fmt: skip
+    """Give the packet at the head of a queue its outputs, and a channel of each if all have one."""
+    turned = packets[packet]["columns_first"]
+    if queues[q]["routes"] == 0:
+        entry = q // shape.channels - r * PORTS
+        routes = branches(packets, goals, shape, r, entry, packet)
+        queues[q]["routes"] = queues[q]["left"] = routes
+    width = shape.channels // shape.halves
+    low = width if shape.halves == 2 and turned else 0
+    tree, granted = packets[packet]["copies"] > 1, 0
+    for out in range(PORTS):
+        if (queues[q]["routes"] >> out) & 1:
+            room = packets[packet]["length"] if tree and out != LOCAL else 0
+            channel = free_channel(ports, queues, shape, r * PORTS + out, low, width, room)
+            if channel < 0:
+                return False
+            granted |= (low + channel) << (4 * out)
+    for out in range(PORTS):
+        if (queues[q]["routes"] >> out) & 1:
+            channel = (granted >> (4 * out)) & 15
+            port = r * PORTS + out
+            ports[port]["taken"] |= 1 << channel
+            ports[port]["next_channel"] = channel - low + 1 if channel - low + 1 < width else 0
+    queues[q]["granted"] = granted
+    return True
+
+
+@kernel
+def passable(queues: Records, shape: Shape, r: int, q: int) -> int:
+    """Return the outputs that the flit at the head of a queue has yet to take, and may."""
+    left, open_ = queues[q]["left"], 0
+    out = 0
+    while left >> out:
+        if (left >> out) & 1:
+            channel = (queues[q]["granted"] >> (4 * out)) & 15
+            behind = (r * PORTS + out) * shape.channels + channel
+            if out == LOCAL or queues[behind]["credits"] > 0:
+                open_ |= 1 << out
+        out += 1
+    return open_
 
 
 @kernel
 def nominate(
-    nodes: Records, ports: Records, queues: Records, flits: Records, packets: Records,
-    shape: Shape, r: int, now: int, chosen: I32,
+    nodes: Records, ports: Records, queues: Records, flits: Records, packets: Records, goals: I32,
+    shape: Shape, r: int, now: int, chosen: I32, wanted: I32,
 ) -> int:  # fmt: skip
-    """Hand out channels, and name the queue of each input that competes.
+    """Hand out channels, and name the queue of each input that competes, and for which outputs.
 
     Returns:
         The first later clock in which a flit at the head of a queue becomes ready; -1 where a
@@ -232,11 +295,10 @@ def nominate(
                 else:
                     if queues[q]["granted"] < 0:
                         packet = flits[flit]["packet"]
-                        changed |= grant(ports, queues, packets, shape, r, q, packet)
+                        changed |= grant(ports, queues, packets, goals, shape, r, q, packet)
                     if chosen[port] < 0 and queues[q]["granted"] >= 0:
-                        out = (r * PORTS + queues[q]["route"]) * shape.channels
-                        free = queues[out + queues[q]["granted"]]["credits"]
-                        if queues[q]["route"] == LOCAL or free > 0:
+                        wanted[port] = passable(queues, shape, r, q)
+                        if wanted[port]:
                             chosen[port] = q
             channel = channel + 1 if channel + 1 < shape.channels else 0
     return -1 if changed else soonest
@@ -257,70 +319,109 @@ def give_back(
 @kernel
 def leave(
     scalars: I64, nodes: Records, ports: Records, queues: Records, flits: Records, active: I32,
-    returned: I32, landed: I32, packets: Records, shape: Shape, r: int, q: int, now: int,
+    returned: I32, landed: I32, packets: Records, shape: Shape, r: int, q: int, out: int, now: int,
 ) -> None:  # fmt: skip
     """Let the flit at the head of a queue cross the switch; ports that face differ in one bit."""
     flit = q * shape.depth + queues[q]["head"]
     packet, rest = flits[flit]["packet"], flits[flit]["rest"]
-    lane = q - r * PORTS * shape.channels
-    port = lane // shape.channels
-    out, channel = queues[q]["route"], queues[q]["granted"]
-    queues[q]["head"] = queues[q]["head"] + 1 if queues[q]["head"] + 1 < shape.depth else 0
-    queues[q]["count"] -= 1
-    nodes[r]["held"] -= 1
-    if queues[q]["count"] == 0:
-        nodes[r]["filled"] ^= 1 << lane
+    channel = (queues[q]["granted"] >> (4 * out)) & 15
     ports[r * PORTS + out]["load"] += 1
     if out == LOCAL:
-        scalars[FLYING] -= 1
         scalars[ARRIVED] += 1
         if rest == 0:
-            packets[packet]["arrived"] = now + 1
-            landed[landed[-1]] = packet
-            landed[-1] += 1
+            packets[packet]["left"] -= 1
+            if packets[packet]["left"] == 0:
+                packets[packet]["arrived"] = now + 1
+            landed[landed[-1, 0], 0] = packet
+            landed[landed[-1, 0], 1] = r
+            landed[-1, 0] += 1
     else:
+        scalars[FLYING] += 1
         queues[(r * PORTS + out) * shape.channels + channel]["credits"] -= 1
         there = neighbour(r, out, shape.columns)
         entry = (out ^ 1) * shape.channels + channel
         ready = now + shape.link + shape.pipeline
         put(nodes, queues, flits, active, shape, there, entry, packet, rest, ready)
+    if rest == 0:
+        ports[r * PORTS + out]["taken"] ^= 1 << channel
+    queues[q]["left"] ^= 1 << out
+    if queues[q]["left"] == 0:
+        queues[q]["left"] = queues[q]["routes"]
+        drop(scalars, nodes, queues, returned, shape, r, q, rest, now)
+
+
+@kernel
+def drop(
+    scalars: I64, nodes: Records, queues: Records, returned: I32, shape: Shape, r: int, q: int,
+    rest: int, now: int,
+) -> None:  # fmt: skip
+    """Take the flit at the head of a queue out, once it has left by all of its outputs."""
+    lane = q - r * PORTS * shape.channels
+    port = lane // shape.channels
+    scalars[FLYING] -= 1
+    queues[q]["head"] = queues[q]["head"] + 1 if queues[q]["head"] + 1 < shape.depth else 0
+    queues[q]["count"] -= 1
+    nodes[r]["held"] -= 1
+    if queues[q]["count"] == 0:
+        nodes[r]["filled"] ^= 1 << lane
     if port != LOCAL:
         back = neighbour(r, port, shape.columns)
         channel_in = lane - port * shape.channels
         give_back(scalars, returned, shape, back, port ^ 1, channel_in, now)
     if rest == 0:
-        ports[r * PORTS + out]["taken"] ^= 1 << channel
-        queues[q]["route"] = -1
+        queues[q]["routes"] = 0
         queues[q]["granted"] = -1
 
 
 @kernel
-def arbitrate(ports: Records, queues: Records, r: int, chosen: I32) -> None:
-    """Leave of the inputs that want the same output the one whose turn it is."""
+def winner(ports: Records, r: int, out: int, chosen: I32, wanted: I32) -> int:
+    """Return the input whose turn it is among those that want an output; -1 for none."""
+    port = ports[r * PORTS + out]["next_port"]
+    for _ in range(PORTS):
+        if chosen[port] >= 0 and (wanted[port] >> out) & 1:
+            return int(port)
+        port = port + 1 if port + 1 < PORTS else 0
+    return -1
+
+
+@kernel
+def cross(
+    scalars: I64, nodes: Records, ports: Records, queues: Records, flits: Records, active: I32,
+    returned: I32, landed: I32, packets: Records, shape: Shape, r: int, now: int, chosen: I32,
+    wanted: I32,
+) -> bool:  # fmt: skip
+    """Let each output of a router take a flit of one of the inputs that want it."""
+    outputs = 0
     for port in range(PORTS):
-        for other in range(port + 1, PORTS):
-            if chosen[port] < 0 or chosen[other] < 0:
-                continue
-            out = queues[chosen[port]]["route"]
-            if queues[chosen[other]]["route"] != out:
-                continue
-            first = ports[r * PORTS + out]["next_port"]
-            loses = (port - first) % PORTS > (other - first) % PORTS
-            chosen[port if loses else other] = -1
+        if chosen[port] >= 0:
+            outputs |= wanted[port]
+    out = 0
+    while outputs >> out:
+        if (outputs >> out) & 1:
+            port = winner(ports, r, out, chosen, wanted)
+            ports[r * PORTS + out]["next_port"] = port + 1 if port + 1 < PORTS else 0
+            channel = chosen[port] - (r * PORTS + port) * shape.channels + 1
+            ports[r * PORTS + port]["next_queue"] = channel if channel < shape.channels else 0
+            leave(
+                scalars, nodes, ports, queues, flits, active, returned, landed, packets, shape,
+                r, chosen[port], out, now,
+            )  # fmt: skip
+        out += 1
+    return outputs != 0
 
 
 @kernel
 def clock(
     scalars: I64, nodes: Records, ports: Records, queues: Records, flits: Records, sources: I32,
-    active: I32, returned: I32, landed: I32, packets: Records, shape: Shape, known: int, now: int,
-    chosen: I32,
+    active: I32, returned: I32, landed: I32, packets: Records, goals: I32, shape: Shape, known: int,
+    now: int, chosen: I32, wanted: I32,
 ) -> int:  # fmt: skip
     """Do all that happens in one clock, and list the packets that have landed by its end.
 
     Returns:
         The next clock in which anything may happen; ``NEVER`` where nothing will.
     """
-    landed[-1] = 0
+    landed[-1, 0] = 0
     take_credits(scalars, queues, returned, now)
     line_up(scalars, nodes, sources, packets, known, now)
     soonest = packets[scalars[BORN]]["born"] if scalars[BORN] < known else NEVER
@@ -329,21 +430,13 @@ def clock(
     scalars[WORKED] += number
     for i in range(number):
         r = active[i]
-        then = nominate(nodes, ports, queues, flits, packets, shape, r, now, chosen)
-        arbitrate(ports, queues, r, chosen)
-        for port in range(PORTS):
-            q = chosen[port]
-            if q < 0:
-                continue
-            out = r * PORTS + queues[q]["route"]
-            ports[out]["next_port"] = port + 1 if port + 1 < PORTS else 0
-            channel = q - (r * PORTS + port) * shape.channels + 1
-            ports[r * PORTS + port]["next_queue"] = channel if channel < shape.channels else 0
-            leave(
-                scalars, nodes, ports, queues, flits, active, returned, landed, packets, shape,
-                r, q, now,
-            )  # fmt: skip
-            moved = True
+        then = nominate(
+            nodes, ports, queues, flits, packets, goals, shape, r, now, chosen, wanted
+        )  # fmt: skip
+        moved |= cross(
+            scalars, nodes, ports, queues, flits, active, returned, landed, packets, shape, r, now,
+            chosen, wanted,
+        )  # fmt: skip
         moved |= then < 0
         soonest = min(soonest, then)
     rest_idle(nodes, active)
@@ -369,16 +462,16 @@ def rest_idle(nodes: Records, active: I32) -> None:
 @kernel
 def run_clocks(
     scalars: I64, nodes: Records, ports: Records, queues: Records, flits: Records, sources: I32,
-    active: I32, returned: I32, landed: I32, packets: Records, shape: Shape, known: int, until: int,
-    skip: bool,
+    active: I32, returned: I32, landed: I32, packets: Records, goals: I32, shape: Shape, known: int,
+    until: int, skip: bool,
 ) -> None:  # fmt: skip
     """Go on until a clock, or until nothing is left to happen to the first ``known`` packets."""
-    chosen = np.empty(PORTS, np.int32)
+    chosen, wanted = np.empty(PORTS, np.int32), np.empty(PORTS, np.int32)
     now = scalars[NOW]
     while now < until:
         then = clock(
-            scalars, nodes, ports, queues, flits, sources, active, returned, landed, packets,
-            shape, known, now, chosen,
+            scalars, nodes, ports, queues, flits, sources, active, returned, landed, packets, goals,
+            shape, known, now, chosen, wanted,
         )  # fmt: skip
         if then == NEVER:
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from neutrams.simulator.network.kernel import NEVER, Shape, run_clocks
 from neutrams.simulator.network.state import (
     ARRIVED,
+    DUE,
     FLYING,
     I64,
     NOW,
@@ -19,6 +21,7 @@ from neutrams.simulator.network.state import (
     WORKED,
     Records,
     Routers,
+    State,
     fresh,
 )
 
@@ -37,7 +40,7 @@ class NetworkResult:
     sent: int
     """Flits that entered the network."""
     delivered: int
-    """Flits that left it."""
+    """Flits that left it; each as often as it goes to routers."""
     worked: int
     """Routers that were looked at, summed over the clocks that were not skipped."""
 
@@ -45,18 +48,29 @@ class NetworkResult:
 class Network:
     """A mesh under way. It goes on from where it stopped, so that it can be stopped anywhere."""
 
-    def __init__(self, routers: Routers, packets: Records, *, skip: bool = True) -> None:
+    def __init__(
+        self,
+        routers: Routers,
+        packets: Records,
+        *,
+        goals: Sequence[int] = (),
+        skip: bool = True,
+    ) -> None:
         """Prepare an empty mesh.
 
         Args:
             routers: How it is built.
             packets: What :func:`~neutrams.simulator.network.state.packets` returns.
+            goals: Routers of packets that go to several, as their ``target`` and ``copies`` say;
+                such a packet is no longer than a queue.
             skip: Whether clocks in which nothing can happen are jumped over; it changes no result.
         """
         self.routers, self._skip = routers, skip
         self.packets = packets.copy()
         self.state = fresh(routers)
+        self._goals = np.array(goals, np.int32)
         self._shape = shape_of(routers)
+        assert (self.packets["length"][self.packets["copies"] > 1] <= routers.depth).all()
 
     def run(self, until: int = NEVER) -> NetworkResult:
         """Go on until a clock, or until every packet has arrived.
@@ -68,10 +82,9 @@ class Network:
         s = self.state
         run_clocks(
             s.scalars, s.nodes, s.ports, s.queues, s.flits, s.sources, s.active, s.returned,
-            s.landed, self.packets, self._shape, len(self.packets), until, self._skip,
+            s.landed, self.packets, self._goals, self._shape, len(self.packets), until, self._skip,
         )  # fmt: skip
-        assert s.scalars[SENT] == s.scalars[ARRIVED] + s.scalars[FLYING]
-        assert s.scalars[FLYING] == s.nodes["held"].sum() == s.queues["count"].sum()
+        check_conserved(s)
         if s.scalars[NOW] < until:
             assert s.scalars[FLYING] == 0 == s.scalars[WAITING], "flits wait for each other"
         return self.result()
@@ -90,6 +103,18 @@ class Network:
             delivered=int(state.scalars[ARRIVED]),
             worked=int(state.scalars[WORKED]),
         )
+
+
+def check_conserved(state: State) -> None:
+    """Assert that no flit is lost or made up.
+
+    An empty network has delivered each flit to every router that it goes to; before, what routers
+    hold and what has arrived is no more than that, and just that where no flit is copied.
+    """
+    flying, due, arrived, sent = (int(state.scalars[n]) for n in (FLYING, DUE, ARRIVED, SENT))
+    assert flying == state.nodes["held"].sum() == state.queues["count"].sum()
+    assert arrived + flying <= due
+    assert arrived + flying == due or (flying > 0 and due > sent)
 
 
 def shape_of(routers: Routers) -> Shape:

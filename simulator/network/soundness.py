@@ -35,9 +35,13 @@ def within(records: Records, what: str, **bounds: tuple[int, int]) -> None:
 
 
 def check_packets(packets: Records, routers: int, count: int) -> None:
-    """Refuse packets of nowhere; ``count`` are known, and one may follow another."""
+    """Refuse packets of nowhere; ``count`` are known, and one may follow another.
+
+    Where those with several goals go is known to who sent them.
+    """
     place, some = (0, routers), (1, MANY)
-    within(packets, "a packet", source=place, target=place, length=some, columns_first=(0, 2))
+    within(packets, "a packet", source=place, length=some, columns_first=(0, 2), copies=some)
+    within(packets[packets["copies"] == 1], "a packet", target=place)
     within(packets, "a packet", following=(-1, count))
 
 
@@ -55,7 +59,7 @@ def check_network(state: State, shape: Shape, packets: Records) -> None:
     within(state.ports, "a port", taken=(0, 1 << channels), next_channel=(0, channels))
     within(state.ports, "a port", next_port=(0, PORTS), next_queue=(0, channels))
     within(state.queues, "a queue", head=(0, depth), count=(0, depth + 1), credits=(0, depth + 1))
-    within(state.queues, "a queue", route=(-1, PORTS), granted=(-1, channels))
+    within(state.queues, "a queue", routes=(0, 1 << PORTS), granted=(-1, 1 << 4 * PORTS))
     within(state.flits, "a flit", packet=(0, count), rest=some)
     if not 0 <= state.scalars[BORN] <= len(packets) or state.scalars.min() < 0:
         raise ValueError("a number of the network is out of range")
@@ -73,7 +77,8 @@ def _check_lists(state: State, routers: int, count: int, queues: int) -> None:
             raise ValueError(f"`{name}` is longer than it can be")
         if sorted(held[: held[-1]].tolist()) != np.flatnonzero(known).tolist():
             raise ValueError(f"`{name}` are not the routers that they should be")
-    for rows, end in ((state.returned, queues), (state.landed[None, ::-1], count)):
+    landed = np.roll(state.landed[:, 0], 1)[None]
+    for rows, end in ((state.returned, queues), (landed, count)):
         if rows.min() < 0 or rows[:, 1:].max(initial=0) >= end:
             raise ValueError("a list of credits or packets is out of range")
         if rows[:, 0].max() >= rows.shape[1]:
@@ -105,10 +110,16 @@ def _check_credits(state: State, shape: Shape) -> None:
     places[inner] += state.queues["count"][back[inner]]
     if (places[inner] != shape.depth).any():
         raise ValueError("places for flits are lost or gained")
-    used = np.flatnonzero(state.queues["route"] >= 0)
-    there = state.queues["route"][used]
-    if (_behind(router[used], there, routers, shape.columns) < 0).any():
-        raise ValueError("a flit is on its way off the mesh")
+    routes, granted = state.queues["routes"], state.queues["granted"]
+    if (state.queues["left"] & ~routes).any() or (granted[routes == 0] >= 0).any():
+        raise ValueError("a flit leaves by an output that its packet does not take")
+    for out in range(PORTS):
+        used = (routes >> out) & 1 > 0
+        there = np.full(int(used.sum()), out)
+        if (_behind(router[used], there, routers, shape.columns) < 0).any():
+            raise ValueError("a flit is on its way off the mesh")
+        if ((granted[used & (granted >= 0)] >> 4 * out) & 15 >= channels).any():
+            raise ValueError("a packet holds a channel that is none")
 
 
 def _behind(router: I64, port: I32 | I64, routers: int, columns: int) -> I64:

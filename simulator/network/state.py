@@ -19,11 +19,12 @@ PORTS = 5
 MOST_CHANNELS = 12
 """Virtual channels of a port, at most: the queues of a router are the bits of one number."""
 
-NOW, BORN, WAITING, FLYING, SENT, ARRIVED, CREDITS, MOVED, WORKED = range(9)
+NOW, BORN, WAITING, FLYING, SENT, DUE, ARRIVED, CREDITS, MOVED, WORKED = range(10)
 """Places among the scalars: the clock; packets whose clock of birth has come; packets born and not
-wholly sent; flits in routers; flits sent; flits arrived; credits under way; the last clock in which
-anything moved; routers that held a flit, summed over clocks."""
-SCALARS = 9
+wholly sent; flits in routers; flits sent; the same, each once for every router it goes to; flits
+arrived; credits under way; the last clock in which anything moved; routers that held a flit, summed
+over clocks."""
+SCALARS = 10
 
 Routing = Literal["xy", "yx", "o1turn"]
 
@@ -35,7 +36,7 @@ class Routers:
     mesh: Mesh
     virtual_channels: int = 4
     depth: int = 8
-    """Flits that the queue of one virtual channel holds."""
+    """Flits that the queue of one virtual channel holds, and of a packet that routers copy."""
     pipeline: int = 2
     """From the arrival of a flit until it has crossed the router, when nothing is in its way."""
     link: int = 1
@@ -57,11 +58,15 @@ PACKET = np.dtype(
         ("born", "i8"),  # clock from which it may enter its source's router
         ("arrived", "i8"),  # clock by which its last flit has left the network; -1 before
         ("source", "i4"),  # router: y * columns + x
-        ("target", "i4"),
+        ("target", "i4"),  # router; of a packet to several, its first place in the list of goals
+        ("copies", "i4"),  # routers it goes to, and their number in the list of goals; 1 or more
+        ("left", "i4"),  # routers that it has yet to reach
         ("length", "i4"),  # flits, 1 or more
         ("columns_first", "i4"),  # 1 where it goes along its column first
         ("following", "i4"),  # the packet behind it at its source; -1 for none
         ("tag", "i4"),  # the sender's own, for who receives it
+        ("spare", "i4"),
+        ("unused", "i4"),
     ]
 )
 NODE = np.dtype(
@@ -89,10 +94,10 @@ QUEUE = np.dtype(
     [
         ("head", "i4"),  # place of the first flit
         ("count", "i4"),  # flits in the queue
-        ("route", "i4"),  # output port of the packet at the head; -1 before it is known
-        ("granted", "i4"),  # channel it holds there; -1 before it has one
+        ("routes", "i4"),  # one bit for each output of the packet at the head; 0 before known
+        ("left", "i4"),  # those that its foremost flit has yet to leave by
+        ("granted", "i4"),  # channel it holds at each, 4 bits an output; -1 before it has them
         ("credits", "i4"),  # free places behind the output's channel of the same number
-        ("spare", "i4"),
     ]
 )
 FLIT = np.dtype(
@@ -124,7 +129,8 @@ class State:
     returned: I32
     """``[credit + 1, 1 + ports]`` credits under way by clock: their number, and of which queues."""
     landed: I32
-    """``[routers + 1]`` packets whose last flit left in the last clock, and their number, last."""
+    """``[routers + 1, 2]`` packets whose last flit left in the last clock, and where; their number,
+    last."""
 
 
 def fresh(routers: Routers) -> State:
@@ -133,7 +139,7 @@ def fresh(routers: Routers) -> State:
     nodes["first"] = nodes["last"] = -1
     ports = np.zeros(len(nodes) * PORTS, PORT)
     queues = np.zeros(len(ports) * routers.virtual_channels, QUEUE)
-    queues["route"] = queues["granted"] = -1
+    queues["granted"] = -1
     queues["credits"] = routers.depth
     return State(
         scalars=np.zeros(SCALARS, np.int64),
@@ -144,7 +150,7 @@ def fresh(routers: Routers) -> State:
         sources=np.zeros(len(nodes) + 1, np.int32),
         active=np.zeros(len(nodes) + 1, np.int32),
         returned=np.zeros((routers.credit + 1, 1 + len(ports)), np.int32),
-        landed=np.zeros(len(nodes) + 1, np.int32),
+        landed=np.zeros((len(nodes) + 1, 2), np.int32),
     )
 
 
@@ -157,6 +163,7 @@ def packets(
     made["born"], made["source"] = born[order], source[order]
     made["target"], made["length"] = target[order], length[order]
     made["columns_first"] = 0 if columns_first is None else columns_first[order]
+    made["copies"] = made["left"] = 1
     made["arrived"] = made["following"] = -1
     assert made["length"].min(initial=1) >= 1
     return made

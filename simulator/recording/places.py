@@ -56,7 +56,14 @@ class Places:
     @property
     def shared(self) -> NDArray[np.bool_]:
         """``[stations]`` whether it is one that takes turns on its tile's vector unit."""
-        found: NDArray[np.bool_] = self.layout.plan.stations["shared"] > 0
+        stations = self.layout.plan.stations
+        found: NDArray[np.bool_] = (stations["shared"] > 0) & (stations["link"] == 0)
+        return found
+
+    @property
+    def link(self) -> NDArray[np.bool_]:
+        """``[stations]`` whether it is something that goes on or off the chip."""
+        found: NDArray[np.bool_] = self.layout.plan.stations["link"] > 0
         return found
 
     def at(self, router: int) -> tuple[int, int]:

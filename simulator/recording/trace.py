@@ -27,6 +27,8 @@ Detail = Literal["items", "busy"]
 """``items``: a span for each item of a station; ``busy``: spans that touch are one."""
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 
+CHIP = 1 << 21
+"""Number of the process of what goes on and off the chip."""
 VECTOR_UNIT = 1
 """Number of the thread of a tile's vector unit; stations on crossbars follow."""
 
@@ -82,12 +84,14 @@ class Trace:
         """From now on tell of these stations, whose clocks count from ``base``."""
         self._places, self._base = places, base
         own = ~places.shared
-        self._pids = places.tiles + 1
+        self._pids = np.where(places.link, CHIP, places.tiles + 1)
         self._tids = np.where(own, VECTOR_UNIT + 1 + np.arange(len(own)), VECTOR_UNIT)
         self._names = [json.dumps(layer) for layer in places.layers]
         self._gauges = Gauges.of(places)
         for pid, title in self._gauges.processes:
             self._meta("process_name", pid, 0, title)
+        if places.link.any():
+            self._meta("process_name", CHIP, 0, "link of the chip")
         for station, (pid, tid) in enumerate(zip(self._pids, self._tids, strict=True)):
             title = places.title(station) if own[station] else "vector unit"
             self._meta("thread_name", int(pid), int(tid), title)

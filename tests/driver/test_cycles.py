@@ -42,8 +42,9 @@ def test_outputs_do_not_depend_on_the_grain(program: Program, digits: dict[str, 
 
 
 def test_a_slow_network_is_felt(digits: dict[str, Any]) -> None:
-    """Spread over single-crossbar tiles, with links of one bit, the network sets the pace."""
-    spread = {"tile.cores": 1, "core.crossbars": 1}
+    """Spread over single-crossbar tiles, with slow links of one bit, the network sets the pace."""
+    spread = {"tile.cores": 1, "core.crossbars": 1, "network.clock_ghz": 0.1}
+    spread["network.multicast"] = False
     found = {}
     for bits in (32, 1):
         chip = {**spread, "network.flit_bits": bits}

@@ -13,6 +13,7 @@ from neutrams.ir.ops.activations import Relu
 from neutrams.ir.ops.chip import Group, Vector
 from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.stripes import choices
 from neutrams.ir.target import Target
 from neutrams.ir.types import DType, symbol, tensor
 
@@ -46,15 +47,34 @@ def two_layers(fan_in: int = 8, rows: int = 4) -> Graph:
     return graph
 
 
+def worth(windows: int, most: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    return choices((windows, 1), most)
+
+
 def test_the_slowest_unit_gets_the_next_copy() -> None:
-    blocks, windows = np.array([1, 2, 4]), np.array([100, 30, 1])
-    assert balance(blocks, windows, budget=0).tolist() == [1, 1, 1]
-    assert balance(blocks, windows, budget=3).tolist() == [4, 1, 1]
-    assert balance(blocks, windows, budget=5).tolist() == [4, 2, 1]
+    blocks, wanted = [1, 2, 4], [worth(100), worth(30), worth(1)]
+    assert balance(blocks, wanted, 0) == [1, 1, 1]
+    assert balance(blocks, wanted, 3) == [4, 1, 1]
+    assert balance(blocks, wanted, 5) == [4, 2, 1]
 
 
 def test_copies_stop_at_the_number_of_windows() -> None:
-    assert balance(np.array([1]), np.array([3]), budget=50).tolist() == [3]
+    assert balance([1], [worth(3)], 50) == [3]
+
+
+def test_copies_that_would_help_nothing_are_left_out() -> None:
+    """Of 8 columns, 5 to 7 stripes leave as many to the widest as 4 do."""
+    image = choices((1, 8), 7)
+    assert balance([1], [image], 50) == [4]
+
+
+def test_blocks_of_one_neuron_lie_side_by_side() -> None:
+    graph = Graph("main", "unit")
+    x = graph.input("x", tensor(DType.U8, symbol("N"), 8))
+    w = graph.weight("w", np.ones((8, 8), np.int8))
+    graph.output(graph.add(Reduce(graph.add(Mvm(x, w, rows=4, neurons=4)))))
+    (held,) = map_units(graph, chip(), replicate=False).crossbars.values()
+    assert held.tolist() == [0, 2, 1, 3]
 
 
 def test_every_block_has_a_crossbar_of_its_own() -> None:

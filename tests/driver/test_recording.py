@@ -19,6 +19,7 @@ from neutrams.driver.cycles import run_cycles
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.program import Program
 from neutrams.simulator.cycle import CycleResult, Layout, Machine, lay_out, routers_of
+from neutrams.simulator.recording.trace import CHIP
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SPREAD = {"tile.cores": 1, "core.crossbars": 1, "network.clock_ghz": 1.2}
@@ -88,16 +89,20 @@ def test_spans_add_up_to_the_clocks_at_work(
     for span in spans(trace):
         lane = span["pid"] - 1, span["tid"]
         threads[lane] = threads.get(lane, 0) + span["args"]["clocks"]
-    crossbars = found.stations["shared"] == 0
+    link = found.stations["link"] > 0
+    crossbars = (found.stations["shared"] == 0) | link
     busy = found.stations["busy"].astype(int)
-    own = [(t, 2 + i) for i, t in enumerate(found.stations["tile"].tolist())]
+    tiles = np.where(link, CHIP - 1, found.stations["tile"]).tolist()
+    own = [(t, 2 + i) for i, t in enumerate(tiles)]
     for station in np.flatnonzero(crossbars & (busy > 0)):
         assert threads.pop(own[station]) == busy[station]
     for tile in np.flatnonzero(found.tiles["vector_busy"]).tolist():
         assert threads.pop((tile, 1)) == found.tiles["vector_busy"][tile]
     assert not threads
     layers = {layer.name for layer in driver.resources(program).layers}
-    assert {span["name"] for span in spans(trace)} <= layers
+    on_chip = {span["name"] for span in spans(trace) if span["pid"] != CHIP}
+    assert on_chip <= layers
+    assert found.stations["busy"][link].sum() == found.link_busy > 0
 
 
 def counted(events: Events, name: str, key: str, clock_us: float, bin: int) -> float:

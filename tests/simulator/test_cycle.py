@@ -18,6 +18,7 @@ from neutrams.ir.traffic import Mesh
 from neutrams.ir.types import DType, symbol, tensor
 from neutrams.simulator import schedule
 from neutrams.simulator.cycle import Machine, Stuck, lay_out, routers_of
+from neutrams.simulator.cycle.deliveries import Deliveries, Sent
 from neutrams.simulator.cycle.state import EDGE, STATION, Plan
 from neutrams.simulator.cycle.watch import watch_nothing
 from neutrams.simulator.network import Routers
@@ -29,21 +30,25 @@ def chain(items: int, *stations: dict[str, int], room: int = 4, flits: int = 0) 
     """Return stations in a row; window ``i`` needs the first ``i + 1`` windows before it."""
     made = np.zeros(len(stations), STATION)
     for record, given_ in zip(made, stations, strict=True):
-        fields = {"items": items, "each": items, "windows": items, "copies": 1, "ahead": 2}
-        for name, value in {**fields, "depth": 4, "begin": -1, **given_}.items():
+        fields = {"items": items, "each": items, "ahead": 2, "depth": 4, "begin": -1}
+        for name, value in {**fields, **given_}.items():
             record[name] = value
     edges = np.zeros(len(stations) - 1, EDGE)
-    for index, edge in enumerate(edges):
-        away = made[index]["tile"] != made[index + 1]["tile"]
-        edge["source"], edge["target"], edge["next"] = index, index + 1, -1
-        edge["room"], edge["flits"] = room, flits if away else 0
+    sent = Deliveries(np.arange(4, dtype=np.int32), 8, multicast=True)
+    for index, station in enumerate(made):
+        one = []
+        if index < len(edges):
+            edges[index]["source"], edges[index]["target"] = index, index + 1
+            edges[index]["room"], edges[index]["each"] = room, items
+            tile = int(made[index + 1]["tile"])
+            one = [Sent(index, tile, ("x",), 8.0 * flits, np.arange(items))]
+        station["classes"] = sent.add(int(station["tile"]), items, one)
     numbers = np.arange(len(stations))
     made["in_begin"], made["in_end"] = np.maximum(numbers - 1, 0), numbers
-    made["out_begin"], made["out_end"] = numbers, np.minimum(numbers + 1, len(edges))
     windows = np.arange(items)
     needs = np.stack([windows + 1, windows], axis=1)
-    outgoing = np.arange(len(edges), dtype=np.int32)
-    return Plan(made, edges, outgoing, needs, np.arange(4, dtype=np.int32))
+    incoming = np.arange(len(edges), dtype=np.int32)
+    return sent.plan(made, edges, incoming, needs, np.arange(4, dtype=np.int32))
 
 
 @pytest.mark.parametrize("items", [1, 7, 40])

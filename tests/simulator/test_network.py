@@ -114,6 +114,52 @@ def test_links_carry_what_the_mapper_says(seed: int) -> None:
         assert (found[..., port] == links).all()
 
 
+def copied(routers: Routers, sent: Any, *, seed: int) -> tuple[Any, list[int]]:
+    """Let half of some packets go to several routers each; return them and their goals."""
+    random, goals = np.random.default_rng(seed), list[int]()
+    for index in np.flatnonzero(random.random(len(sent)) < 0.5):
+        count = random.integers(2, routers.mesh.slots, endpoint=True)
+        there = random.choice(routers.mesh.slots, count, replace=False)
+        sent[index]["target"], sent[index]["copies"] = len(goals), count
+        sent[index]["left"] = count
+        sent[index]["length"] = min(sent[index]["length"], routers.depth)
+        goals += there.tolist()
+    return sent, goals
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROUTERS.filter(lambda r: r.mesh.slots > 1), st.integers(0, 10**6))
+def test_every_copy_of_a_flit_arrives(routers: Routers, seed: int) -> None:
+    """Of each flit as many are delivered as it has goals, and none waits for ever."""
+    sent, goals = copied(routers, random_packets(routers, 200, seed=seed), seed=seed)
+    found = Network(routers, sent, goals=goals).run()
+    assert found.sent == sent["length"].sum()
+    assert found.delivered == (sent["length"] * sent["copies"]).sum()
+    assert (found.arrived > sent["born"]).all()
+    slow = Network(routers, sent, goals=goals, skip=False).run()
+    assert (slow.arrived == found.arrived).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(["xy", "yx"]))
+def test_a_tree_takes_each_link_once(seed: int, routing: Any) -> None:
+    """Alone, copies take the clocks of the farthest goal and the links that any path takes."""
+    random = np.random.default_rng(seed)
+    mesh = Mesh(5, 4)
+    routers = Routers(mesh, depth=8, routing=routing)
+    goals = random.choice(mesh.slots, random.integers(2, 8), replace=False).astype(np.int32)
+    source = np.full(len(goals), random.integers(mesh.slots), np.int32)
+    born, length = np.arange(len(goals)) * 1000, np.full(len(goals), 4, np.int32)
+    turned = np.full(len(goals), int(routing == "yx"), np.int32)
+    apart = packets(born, source, goals, length, turned)
+    paths = [Network(routers, apart[n : n + 1]).run().load for n in range(len(goals))]
+    together = apart[:1].copy()
+    together["target"], together["copies"], together["left"] = 0, len(goals), len(goals)
+    found = Network(routers, together, goals=goals.tolist()).run()
+    assert (found.load == np.max(paths, axis=0)).all()
+    assert found.latency[0] == zero_load(routers, apart).max()
+
+
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_light_traffic_goes_through(pattern: Any) -> None:
     """Far below saturation the network delivers what is offered, nearly as fast as alone."""

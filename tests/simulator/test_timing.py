@@ -13,6 +13,7 @@ from neutrams.ir.ops.pooling import MaxPool
 from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
+from neutrams.ir.stripes import stripes
 from neutrams.ir.target import Target
 from neutrams.ir.types import DType, symbol, tensor
 from neutrams.simulator import schedule, schedule_graph
@@ -45,7 +46,7 @@ def test_copies_share_the_windows(isaac: Target, copies: int) -> None:
     x = graph.input("x", tensor(DType.U8, symbol("N"), 1, 10, 10))
     graph.output(matrix(graph, x, 4, 9, kernel=(3, 3)))
     (stage,) = schedule_graph(isaac, graph, copies={"y": copies}).stages
-    rounds = -(-64 // copies)
+    rounds = stripes((8, 8), copies).most
     assert (stage.windows, stage.interval_cycles) == (rounds, 8)
     assert stage.finish_cycle == (rounds - 1) * 8 + 8 + isaac.machine.core.pipeline_cycles
 

@@ -1,4 +1,4 @@
-"""How an op is divided among tiles, and what its parts send each other."""
+"""How a matrix and its sums are divided among tiles, and what these send each other."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.ir.ops.chip import Group
 from neutrams.ir.ops.unit_mvm import Mvm
-from neutrams.simulator.constants import constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +21,17 @@ class Part:
     reads: float
     """Part of each operand's elements that it reads."""
     blocks: tuple[int, ...] = ()
+    rows: tuple[int, ...] = ()
+    """Of a matrix: which chunks of rows it reads, if not all. Parts that read the same are served
+    by the same packet."""
 
 
-def crossbar_parts(op: Mvm, group: Group, per_tile: int) -> list[Part]:
-    """Return the parts of a product: blocks of one copy in one tile work together."""
+def crossbar_parts(op: Mvm, tiles: NDArray[np.int32]) -> list[Part]:
+    """Return the parts of a product: blocks of one copy in one tile work together.
+
+    ``tiles`` is ``[copies, blocks]``.
+    """
     table = op.table().astype(np.int64)
-    tiles = (constant(group.crossbars) // per_tile).reshape(group.copies, len(table))
     rows = (table[:, 1] - table[:, 0]) * (table[:, 3] - table[:, 2])
     neurons = _neurons(table)
     chunk = table[:, 0] * op.fan_in + table[:, 2]
@@ -39,7 +42,8 @@ def crossbar_parts(op: Mvm, group: Group, per_tile: int) -> list[Part]:
             _, once = np.unique(chunk[held], return_index=True)
             reads = rows[held][once].sum() / (op.groups * op.fan_in)
             share = neurons[held].sum() / op.outputs
-            parts.append(Part(int(tile), copy, share, reads, tuple(held.tolist())))
+            rows_read = tuple(np.unique(chunk[held]).tolist()) if reads < 1 - 1e-9 else ()
+            parts.append(Part(int(tile), copy, share, reads, tuple(held.tolist()), rows_read))
     return parts
 
 
@@ -56,25 +60,18 @@ def sum_parts(op: Mvm, parts: list[Part]) -> list[Part]:
     return found
 
 
-def partial_sums(op: Mvm, source: Part, target: Part, bits: float) -> float | None:
-    """Return the bits of an item that one tile's blocks send to those that head their neurons.
+def partial_sums(op: Mvm, source: Part, target: Part) -> float | None:
+    """Return for which part of all neurons one tile sends a sum to the tile that heads them.
 
-    ``None`` where they send nothing; ``bits`` are those of all neurons.
+    A tile adds up what its own blocks make of a neuron first. ``None`` where it sends nothing.
     """
     if source.copy != target.copy:
         return None
     table = op.table().astype(np.int64)
     heads = {(int(table[b, 0]), int(table[b, 4])) for b in target.blocks}
-    mine = [b for b in source.blocks if (int(table[b, 0]), int(table[b, 4])) in heads]
-    return bits * float(_neurons(table[mine]).sum()) / op.outputs if mine else None
-
-
-def reach(op: Mvm, copies: int) -> float:
-    """Return the part of the copies that need an element: those whose windows see it."""
-    seen = 1
-    for size, stride in zip(op.kernel, op.strides or (1,) * len(op.kernel), strict=True):
-        seen *= -(-size // stride)
-    return min(copies, seen) / copies
+    mine = {(int(table[b, 0]), int(table[b, 4])): b for b in source.blocks}
+    once = [block for neurons, block in mine.items() if neurons in heads]
+    return float(_neurons(table[once]).sum()) / op.outputs if once else None
 
 
 def _neurons(table: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,5 +1,5 @@
-"""What each window of an op waits for: how many windows of the op before, and how many are done
-with.
+"""What each window of an op sees, and waits for: how many windows of the op before, and how many
+are done with.
 
 Windows of a convolution come row by row, those of a matrix product in the order of its places, and
 steps of a cell one after the other. An op that needs all of its input at once has one window.
@@ -17,7 +17,8 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import bind
 from neutrams.ir.windows import filled
 from neutrams.simulator.digital import Sizes
-from neutrams.simulator.network.state import I64
+
+I64 = NDArray[np.int64]
 
 STREAMED = ("unit.reduce", "unit.lut", "unit.digits", "unit.join", "tensor.reshape")
 
@@ -36,9 +37,15 @@ def windows_of(op: Op, sizes: Sizes, inputs: dict[Value, int]) -> int:
     kernel: tuple[int, ...] = getattr(op, "kernel", ())
     if kernel:
         return prod(_spatial(op.result, len(kernel), sizes))
-    if inputs or op.result.type.rank < 3:
-        return max(inputs.values(), default=1) if streams(op) else 1
-    return prod(_spatial(op.result, op.result.type.rank - 2, sizes))
+    if inputs:
+        return max(inputs.values()) if streams(op) else 1
+    return places(op.result, sizes)
+
+
+def places(value: Value, sizes: Sizes) -> int:
+    """Return the places of an image; 1 for what has no place."""
+    rank = value.type.rank
+    return prod(_spatial(value, rank - 2, sizes)) if rank > 2 else 1
 
 
 def streams(op: Op) -> bool:
@@ -63,6 +70,22 @@ def block(op: Op, x: Value, made: int, windows: int, sizes: Sizes) -> I64:
     return np.stack([-(-(nth + 1) * made // windows), nth * made // windows], axis=1)
 
 
+def rectangles(op: Op, x: Value, made: int, sizes: Sizes) -> I64 | None:
+    """Return ``[windows, 5]``: the rows and columns of an image that each window sees, the first
+    and the last of each, and the image's width; ``None`` where windows see no image.
+
+    ``made`` windows make the operand.
+    """
+    kernel: tuple[int, ...] = getattr(op, "kernel", ())
+    if len(kernel) != 2 or x is not op.operands[0]:
+        return None
+    inside = _spatial(x, 2, sizes)
+    if prod(inside) != made:
+        return None
+    (top, bottom), (left, right) = _ends(op, kernel, inside, sizes)
+    return np.stack([top, bottom, left, right, np.full(len(top), inside[1])], axis=1)
+
+
 def reached(table: I64, source: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the part of the network's input that has to be there before each window.
 
@@ -74,18 +97,31 @@ def reached(table: I64, source: NDArray[np.float64]) -> NDArray[np.float64]:
     return before
 
 
-def room(table: I64, source: NDArray[np.float64], reader: NDArray[np.float64]) -> int:
-    """Return the windows of an operand that have to be held, so that no other operand starves.
+def room(table: I64, source: NDArray[np.float64], reader: NDArray[np.float64]) -> I64:
+    """Return ``[windows]`` up to which window an operand has to be held, so that no other operand
+    starves.
 
     When a window starts, as much of the network's input has come as all of its operands need; by
     then this one may be further than the window needs it.
     """
     made = np.searchsorted(source, reader, side="right")
-    return int((np.maximum(made, table[:, 0]) - table[:, 1]).max(initial=1))
+    return np.maximum(made, table[:, 0])
 
 
 def _raster(op: Op, kernel: tuple[int, ...], inside: tuple[int, ...], sizes: Sizes) -> I64:
     """A window needs all up to its last element, and no row before its first."""
+    last = first = np.zeros((), np.int64)
+    for axis, (begin, end) in enumerate(_ends(op, kernel, inside, sizes)):
+        last = last * inside[axis] + end
+        first = first * inside[axis] + (begin if axis == 0 else 0)
+    # Later windows of a row may need less of the rows behind; what is needed never shrinks.
+    return np.stack([np.maximum.accumulate(last + 1), first], axis=1)
+
+
+def _ends(
+    op: Op, kernel: tuple[int, ...], inside: tuple[int, ...], sizes: Sizes
+) -> list[tuple[I64, I64]]:
+    """Return for each axis the first and the last place that each window sees."""
     strides, pads, dilations = filled(
         len(kernel),
         getattr(op, "strides", ()),
@@ -94,14 +130,12 @@ def _raster(op: Op, kernel: tuple[int, ...], inside: tuple[int, ...], sizes: Siz
     )
     outside = _spatial(op.result, len(kernel), sizes)
     places = np.indices(outside).reshape(len(kernel), -1)
-    last, first = np.zeros(places.shape[1], np.int64), np.zeros(places.shape[1], np.int64)
+    found = []
     for axis, size in enumerate(inside):
         begin = places[axis] * strides[axis] - pads[axis]
-        end = np.clip(begin + (kernel[axis] - 1) * dilations[axis], 0, size - 1)
-        last = last * size + end
-        first = first * size + (np.clip(begin, 0, size - 1) if axis == 0 else 0)
-    # Later windows of a row may need less of the rows behind; what is needed never shrinks.
-    return np.stack([np.maximum.accumulate(last + 1), first], axis=1)
+        end = begin + (kernel[axis] - 1) * dilations[axis]
+        found.append((np.clip(begin, 0, size - 1), np.clip(end, 0, size - 1)))
+    return found
 
 
 def _spatial(value: Value, rank: int, sizes: Sizes) -> tuple[int, ...]:

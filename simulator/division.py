@@ -1,0 +1,270 @@
+"""How the work of a network is divided: which tile does what part of which windows of an op, and
+which results each part needs of which others.
+
+Copies of a matrix share its windows in stripes (:mod:`neutrams.ir.stripes`). Sums work where the
+first blocks of their neurons are, other digital ops where most of their input is made, window by
+window; so neighbours on a chip are neighbours in an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neutrams.ir.graph import Graph
+from neutrams.ir.links import Links
+from neutrams.ir.op import Op, Value
+from neutrams.ir.ops.time import SAME, Run, State, working_ops
+from neutrams.ir.ops.unit import Reduce
+from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.stripes import shape_of, stripes
+from neutrams.ir.types import bind
+from neutrams.simulator.digital import Sizes, elements
+from neutrams.simulator.parts import Part, crossbar_parts, partial_sums, sum_parts
+from neutrams.simulator.windows import block, rectangles, windows_of
+
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Divided:
+    """One op: its parts, and who does which windows."""
+
+    parts: list[Part]
+    windows: int
+    """Of one step."""
+    times: int
+    """Steps of an inference."""
+    owners: I64
+    """``[windows]`` copy that does each window of a step."""
+    heir_of: Op | None
+    """The op in whose tiles it works, copy by copy; ``None`` where it gathers its input."""
+
+    @property
+    def whole(self) -> int:
+        """Windows of an inference."""
+        return self.windows * self.times
+
+    @cached_property
+    def of_copy(self) -> dict[int, list[tuple[int, Part]]]:
+        """The parts of each copy, with their places among all parts."""
+        found: dict[int, list[tuple[int, Part]]] = {}
+        for place, part in enumerate(self.parts):
+            found.setdefault(part.copy, []).append((place, part))
+        return found
+
+    @cached_property
+    def makes(self) -> dict[int, I64]:
+        """The windows of an inference that each copy does, in their order."""
+        owners = np.tile(self.owners, self.times)
+        order = np.argsort(owners, kind="stable")
+        copies, begin = np.unique(owners[order], return_index=True)
+        return dict(zip(copies.tolist(), np.split(order, begin[1:]), strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """What one copy of an op reads of one copy of another."""
+
+    source: int
+    target: int
+    windows: I64
+    """Windows of the source, in an inference, in their order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Need:
+    """What an op waits for of one of its operands."""
+
+    table: I64
+    """``[whole, 2]`` windows of the maker that each window waits for, and is done with."""
+    reads: list[Read]
+    delayed: bool
+    """Whether a state lies between: what is read was made in an earlier step, or is there from the
+    start."""
+
+
+@dataclass(slots=True)
+class Division:
+    """The division of a whole graph, op by op in its order."""
+
+    graph: Graph
+    sizes: Sizes
+    tiles: Mapping[Op, NDArray[np.int32]]
+    """For each matrix ``[copies, blocks]`` the tile of each block."""
+    first_tile: Mapping[Op, int]
+    """Tile of each op that only inputs of the network reach; 0 where not said."""
+    links: Links = field(init=False)
+    ops: dict[Op, Divided] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.links = Links.of(self.graph)
+        for op, times in working_ops(self.graph):
+            self.ops[op] = self._divide(op, bind(times, dict(self.sizes)))
+
+    def makers(self, op: Op) -> dict[Value, Op]:
+        """Return the operands of an op that other ops make."""
+        found = {value: self.links.maker(value) for value in op.present}
+        return {value: maker for value, maker in found.items() if maker is not None}
+
+    def need(self, op: Op, value: Value) -> Need:
+        """Return what an op needs of one of the operands that :meth:`makers` names."""
+        maker = self.makers(op)[value]
+        runs, delay = self._way(value)
+        table = self._table(op, value, maker, runs, delay)
+        a, b = self.ops[maker], self.ops[op]
+        seen = None
+        if not runs and delay == 0:
+            seen = rectangles(op, value, a.windows, self.sizes)
+        return Need(table, reads_of(a, b, table, seen), delay > 0)
+
+    def all_of(self, op: Op, value: Value) -> list[Read]:
+        """Return what an op reads of one of its operands if a first step has one before it."""
+        need = self.need(op, value)
+        if not need.delayed:
+            return need.reads
+        a, b = self.ops[self.makers(op)[value]], self.ops[op]
+        return reads_of(a, b, np.tile([[a.whole, 0]], (b.whole, 1)), None)
+
+    def bits(self, op: Op, value: Value) -> float:
+        """Return the bits of one window's results, as an op reads them."""
+        maker = self.makers(op)[value]
+        whole = elements(value, self.sizes) * value.type.dtype.bits
+        split = maker.splits if isinstance(maker, Mvm) else 1
+        return whole / max(self.ops[maker].windows, 1) / split
+
+    def share(self, op: Op, maker: Op, source: Part, target: Part) -> float | None:
+        """Return which part of a window's results goes from one part to another; ``None`` where
+        they have nothing to do with each other.
+        """
+        if isinstance(op, Reduce) and isinstance(maker, Mvm):
+            return partial_sums(maker, source, target)
+        if self.ops[op].heir_of is maker and source.copy == target.copy:
+            return source.share if source.tile == target.tile else None
+        return source.share * target.reads
+
+    def _divide(self, op: Op, times: int) -> Divided:
+        made = {v: self.ops[m] for v, m in self.makers(op).items() if m in self.ops}
+        windows = windows_of(op, self.sizes, {v: p.windows for v, p in made.items()})
+        if isinstance(op, Mvm):
+            parts = crossbar_parts(op, self.tiles[op])
+            owners = stripes(shape_of(op, self.sizes), len(self.tiles[op])).owners()
+            return Divided(_busy(parts, owners), windows, times, owners, None)
+        if not made:
+            one = [Part(self.first_tile.get(op, 0), 0, 1.0, 1.0)]
+            return Divided(one, windows, times, np.zeros(windows, np.int64), None)
+        largest = max(made, key=lambda v: elements(v, self.sizes))
+        source, maker = made[largest], self.makers(op)[largest]
+        last = block(op, largest, source.windows, windows, self.sizes)[:, 0] - 1
+        owners = source.owners[np.maximum(last, 0)]
+        parts = sum_parts(maker, source.parts) if isinstance(maker, Mvm) else source.parts
+        return Divided(_busy(parts, owners), windows, times, owners, maker)
+
+    def _table(self, op: Op, value: Value, maker: Op, runs: list[int], delay: int) -> I64:
+        """Return what each window of an inference needs of the windows that make an operand."""
+        a, b = self.ops[maker], self.ops[op]
+        if not runs:
+            steps = np.arange(b.times)[:, None, None] - delay
+            if delay == 0:
+                table = block(op, value, a.windows, b.windows, self.sizes)[None]
+                table = table + steps * a.windows
+            else:
+                all_before = (steps + 1) * a.windows
+                table = np.broadcast_to(all_before, (b.times, b.windows, 2)).copy()
+                table[..., 1] -= a.windows
+            return np.maximum(table.reshape(-1, 2), 0)
+        if b.times > a.times and all(axis != SAME for axis in runs):
+            step = np.arange(b.times)
+            need = -(-(step + 1) * a.whole // b.times)
+            done = step * a.whole // b.times
+            return np.repeat(np.stack([need, done], axis=1), b.windows, axis=0)
+        return np.tile(np.array([[a.whole, 0]], np.int64), (b.whole, 1))
+
+    def _way(self, value: Value) -> tuple[list[int], int]:
+        """Return the axes of the runs that lie between a value and its maker, and steps passed."""
+        runs: list[int] = []
+        delay = 0
+        seen = {value}
+        while value in self.links.sources:
+            op = value.op
+            if isinstance(op, State):
+                delay += op.delay
+            elif isinstance(op, Run):
+                runs.append(SAME)
+            else:
+                runs.append(self._over(value))
+            value = self.links.sources[value]
+            if value in seen:
+                break
+            seen.add(value)
+        return runs, delay
+
+    def _over(self, value: Value) -> int:
+        """Return the axis along which a run reads an input of its cell, if from the first on."""
+        for run in self._runs(self.graph):
+            for inner, axis in zip(run.cell.inputs, run.over, strict=True):
+                if inner is value:
+                    return SAME if run.reverse else axis
+        return SAME
+
+    def _runs(self, graph: Graph) -> Iterator[Run]:
+        for op in graph.ops:
+            if isinstance(op, Run):
+                yield op
+                yield from self._runs(op.cell)
+
+
+def _busy(parts: list[Part], owners: I64) -> list[Part]:
+    """Return the parts of copies that have windows to do."""
+    held = set(np.unique(owners).tolist())
+    return [part for part in parts if part.copy in held]
+
+
+def reads_of(a: Divided, b: Divided, table: I64, seen: I64 | None) -> list[Read]:
+    """Return which windows of ``a`` each copy of ``b`` reads, by the copy of ``a`` that does them.
+
+    ``seen`` holds for windows of a step that look at a rectangle of an image: first row, last row,
+    first column, last column; elsewhere each reads what lies between the columns of the table.
+    """
+    makes = np.tile(a.owners, a.times)
+    found = []
+    for copy, mine in b.makes.items():
+        if seen is None:
+            read = _within(table[mine, 1], table[mine, 0], a.whole)
+        else:
+            here = np.flatnonzero(b.owners == copy)
+            read = np.tile(_inside(seen[here], a.windows), b.times)
+        windows = np.flatnonzero(read)
+        if not len(windows):
+            continue
+        order = np.argsort(makes[windows], kind="stable")
+        ordered = windows[order]
+        sources, begin = np.unique(makes[ordered], return_index=True)
+        for source, part in zip(sources.tolist(), np.split(ordered, begin[1:]), strict=True):
+            found.append(Read(source, copy, part))
+    return found
+
+
+def _within(low: I64, high: I64, count: int) -> NDArray[np.bool_]:
+    """Return which of so many places lie in any of some ranges."""
+    change = np.zeros(count + 1, np.int64)
+    np.add.at(change, np.minimum(low, high), 1)
+    np.add.at(change, high, -1)
+    return np.cumsum(change[:-1]) > 0
+
+
+def _inside(seen: I64, windows: int) -> NDArray[np.bool_]:
+    """Return which places of an image lie in any of some rectangles."""
+    top, bottom, left, right, width = seen.T
+    width = int(width[0])
+    change = np.zeros((windows // width + 1, width + 1), np.int64)
+    np.add.at(change, (top, left), 1)
+    np.add.at(change, (bottom + 1, right + 1), 1)
+    np.add.at(change, (top, right + 1), -1)
+    np.add.at(change, (bottom + 1, left), -1)
+    inside = change.cumsum(axis=0).cumsum(axis=1)[:-1, :-1] > 0
+    return inside.reshape(-1)
