@@ -214,7 +214,7 @@ def free_channel(
         if ports[port]["taken"] & (1 << (low + channel)) == 0:
             behind = port * shape.channels + low + channel
             if room == 0 or queues[behind]["credits"] >= room:
-                return channel
+                return int(channel)
         channel = channel + 1 if channel + 1 < width else 0
     return -1
 
@@ -369,7 +369,7 @@ def drop(
         channel_in = lane - port * shape.channels
         give_back(scalars, returned, shape, back, port ^ 1, channel_in, now)
     if rest == 0:
-        queues[q]["routes"] = 0
+        queues[q]["routes"] = queues[q]["left"] = 0
         queues[q]["granted"] = -1
 
 
