@@ -8,6 +8,7 @@ from pathlib import Path
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.files import atomic_write
 from neutrams.reproduce.adc import ADC
+from neutrams.reproduce.circuits import CIRCUITS
 from neutrams.reproduce.elements import ELEMENTS
 from neutrams.reproduce.isaac import ISAAC
 from neutrams.reproduce.jia import JIA
@@ -29,6 +30,7 @@ RECIPES: tuple[Recipe, ...] = (
     ELEMENTS,
     NEUROSIM,
     NEUROSIM_SRAM,
+    CIRCUITS,
     SPIKESIM,
     NEURRAM,
     JIA,

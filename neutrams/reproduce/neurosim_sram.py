@@ -161,7 +161,8 @@ NEUROSIM_SRAM = Recipe(
         "areas of parts and, by event, for the energy of layer 2; all other layers follow. "
         "NeuroSim reads convolutions without padding, but counts operations as if padded; so do "
         "we. Buffers and wires are given: they take 84 % of the time of the slowest layer and 3 % "
-        "of the energy. Its models of circuits are in its code alone, and not ours."
+        "of the energy. Its models of circuits are in its code alone; `sram-circuits` estimates "
+        "areas without them."
     ),
     rows=lambda: tuple(_rows()),
 )
