@@ -86,7 +86,7 @@ def _drivers(result_bits: int) -> Circuit:
 
 def _area(circuit: Circuit) -> float:
     """Return square micrometres."""
-    pitches = sum(count * _TABLE["widths"][name] for name, count in circuit.items())
+    pitches = sum(count * int(_TABLE["widths"][name]) for name, count in circuit.items())
     return pitches * _node("gate_pitch_nm") * _node("cell_height_nm") * 1e-6
 
 

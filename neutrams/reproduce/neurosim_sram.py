@@ -33,7 +33,7 @@ _FITTED = "energies of the target are those of this layer"
 _WHOLE = (
     "27 of 32 rows are in use; it reads all four quarters of the array, of which three are empty"
 )
-_LAST = "80 of 128 columns are in use; it reads two more arrays for these"
+_LAST = "it adds up all 128 columns of an array, of which 80 are in use"
 
 
 @dataclass(frozen=True, slots=True)
