@@ -16,6 +16,7 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ HERE = Path(__file__).resolve().parent
 PICTURE = HERE.parent / "docs" / "scale.svg"
 LIMIT, LAST = 1.1, 1.25
 """Largest power over the whole range; between the last two points, which are noisier."""
+LITTLE = 0.02
+"""Memory (GB) that says nothing: what the process takes anyhow varies by as much."""
+BATCH = 64
 WIDTH = 1024
 """Inputs and neurons of a layer of `cores`: 256 crossbars, or 32 cores."""
 
@@ -56,15 +60,15 @@ class Line:
 
 
 LINES = (
-    Line("compile", "cores", (2, 4, 8, 16, 32, 64), "layers of 32 cores"),
-    Line("compile", "neurons", (1, 4, 16, 64), "1,024 neurons"),
+    Line("compile", "cores", (4, 8, 16, 32, 64, 128), "layers of 32 cores"),
+    Line("compile", "neurons", (4, 16, 64, 256), "1,024 neurons"),
     Line("compile", "batch", (32, 128, 512, 2048), "calibration samples"),
-    Line("tick", "cores", (2, 4, 8, 16, 32, 64), "layers of 32 cores"),
-    Line("tick", "neurons", (1, 4, 16, 64), "1,024 neurons"),
+    Line("tick", "cores", (4, 8, 16, 32, 64, 128), "layers of 32 cores"),
+    Line("tick", "neurons", (4, 16, 64, 256), "1,024 neurons"),
     Line("tick", "batch", (256, 1024, 4096, 16384), "samples"),
-    Line("cycle", "cores", (2, 4, 8, 16, 32, 64), "layers of 32 cores"),
-    Line("cycle", "neurons", (1, 4, 16, 64), "1,024 neurons"),
-    Line("cycle", "clocks", (8, 16, 32, 64), "windows along an edge"),
+    Line("cycle", "cores", (4, 8, 16, 32, 64, 128), "layers of 32 cores"),
+    Line("cycle", "neurons", (4, 16, 64, 256), "1,024 neurons"),
+    Line("cycle", "clocks", (8, 16, 32, 64), "clocks of images of growing size"),
 )
 
 
@@ -132,68 +136,83 @@ def compiled(graph: Graph, *, calibration: int = 16) -> Program:
     return neutrams.compile(graph, target=chip(graph), calibration=data, replicate=False)
 
 
-def point(grain: str, axis: str, size: int) -> Point:
-    """Measure one size in this process."""
+def network(axis: str, size: int) -> Graph:
+    kinds: dict[str, Callable[[int], Graph]] = {"cores": layers, "neurons": wide, "clocks": image}
+    return kinds[axis](size) if axis in kinds else layers(2)
+
+
+def point(line: Line, size: int, file: Path) -> Point:
+    """Measure one size in this process; a program to run lies in the file."""
     small = compiled(image(4))
     neutrams.simulate(small, samples(image(4), 4), grain="cycle")
-    graph = {"cores": layers, "neurons": wide, "clocks": image}.get(axis, lambda _: layers(2))(size)
-    work = _work(grain, graph, size if axis == "batch" else 64)
-    before, start = peak_gb(), time.process_time()
-    clocks = work()
-    seconds = time.process_time() - start
-    return Point(clocks or size, seconds, max(peak_gb() - before, 1e-3))
-
-
-def _work(grain: str, graph: Graph, batch: int) -> Callable[[], int]:
-    if grain == "compile":
+    batch = size if line.axis == "batch" else BATCH
+    before = peak_gb()
+    if line.grain == "compile":
+        graph = network(line.axis, size)
         data = samples(graph, batch)
-        target = chip(graph)
-        options = {"target": target, "calibration": data, "replicate": False}
-        return lambda: neutrams.compile(graph, **options) and 0  # type: ignore[arg-type]
-    program = compiled(graph)
-    data = samples(graph, batch)
-    if grain == "tick":
-        return lambda: neutrams.simulate(program, data, compare=False) and 0
-    return lambda: run_cycles(program).clocks if graph.name == "image" else _cycles(program)
-
-
-def _cycles(program: Program) -> int:
-    run_cycles(program)
-    return 0
+        start = time.process_time()
+        neutrams.compile(graph, target=chip(graph), calibration=data, replicate=False)
+        return Point(size, time.process_time() - start, peak_gb() - before)
+    start = time.process_time()
+    program = Program.load(file)
+    if line.grain == "tick":
+        neutrams.simulate(program, samples(program.module["main"], batch), compare=False)
+        return Point(size, time.process_time() - start, peak_gb() - before)
+    clocks = run_cycles(program).clocks
+    seconds, gb = time.process_time() - start, peak_gb() - before
+    return Point(clocks if line.axis == "clocks" else size, seconds, gb)
 
 
 def measured(line: Line) -> list[Point]:
+    """Run every size in a process that has done nothing before but warm up."""
     found = []
     for size in line.sizes:
-        arguments = [sys.executable, "-m", "benchmarks.bench_scale", "--point"]
-        arguments += [line.grain, line.axis, str(size)]
-        ran = subprocess.run(arguments, cwd=HERE.parent, check=True, stdout=subprocess.PIPE)
-        found.append(Point(**json.loads(ran.stdout.splitlines()[-1])))
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "net.ntp"
+            arguments = (line.grain, line.axis, str(size), str(file))
+            if line.grain != "compile":
+                _apart("--prepare", *arguments)
+            found.append(Point(**json.loads(_apart("--point", *arguments).splitlines()[-1])))
     return found
 
 
-def powers(sizes: list[float], costs: list[float]) -> tuple[float, float]:
+def _apart(*arguments: str) -> str:
+    command = [sys.executable, "-m", "benchmarks.bench_scale", *arguments]
+    return subprocess.run(
+        command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE
+    ).stdout.decode()
+
+
+def powers(points: list[tuple[float, float]]) -> tuple[float, float]:
     """Return the power of size that fits all costs best, and that of the last step."""
-    x, y = np.log(sizes), np.log(costs)
+    x, y = np.log(points).T
     slope = np.polyfit(x, y, 1)[0]
     return float(slope), float((y[-1] - y[-2]) / (x[-1] - x[-2]))
 
 
 def show(line: Line, points: list[Point]) -> bool:
     """Print a line; say whether it grows no faster than it may."""
-    sizes = [p.size for p in points]
-    decades = math.log10(sizes[-1] / sizes[0])
-    print(f"{line.grain} against {line.axis} ({line.unit}), {decades:.1f} decades", flush=True)
+    print(f"{line.grain} against {line.axis} ({line.unit})", flush=True)
     for p in points:
         print(f"  {p.size:10,.0f} {p.seconds:9.2f} s {p.gb:9.3f} GB")
-    ok = True
-    for name, costs in (("time", [p.seconds for p in points]), ("memory", [p.gb for p in points])):
-        whole, last = powers(sizes, costs)
-        good = whole <= LIMIT and last <= LAST
-        ok = ok and good
-        verdict = "" if good else "  OVER"
-        print(f"  {name:8} grows as n^{whole:.2f}, in the last step n^{last:.2f}{verdict}")
-    return ok
+    times = [(p.size, p.seconds) for p in points]
+    memory = [(p.size, p.gb) for p in points if p.gb > LITTLE]
+    return all([_told("time", times), _told("memory", memory)])
+
+
+def _told(name: str, points: list[tuple[float, float]]) -> bool:
+    if len(points) < 2:
+        print(f"  {name:8} stays below {1000 * LITTLE:.0f} MB")
+        return True
+    decades = math.log10(points[-1][0] / points[0][0])
+    whole, last = powers(points)
+    good = whole <= LIMIT and last <= LAST
+    print(
+        f"  {name:8} grows as n^{whole:.2f} over {decades:.1f} decades, "
+        f"in the last step n^{last:.2f}{'' if good else '  OVER'}",
+        flush=True,
+    )
+    return good
 
 
 def draw(found: dict[Line, list[Point]], path: Path) -> None:
@@ -242,12 +261,17 @@ def big() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--only", nargs="+", default=[], help="a grain, an axis, or both")
-    parser.add_argument("--point", nargs=3, metavar=("GRAIN", "AXIS", "SIZE"))
+    for hidden in ("--prepare", "--point"):
+        parser.add_argument(hidden, nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--big", action="store_true", help="only the chip of 10,240 cores")
     args = parser.parse_args()
+    if args.prepare:
+        _, axis, size, file = args.prepare
+        compiled(network(axis, int(size))).save(file)
+        return 0
     if args.point:
-        grain, axis, size = args.point
-        print(json.dumps(vars(point(grain, axis, int(size)))))
+        grain, axis, size, file = args.point
+        print(json.dumps(vars(point(Line(grain, axis, (), ""), int(size), Path(file)))))
         return 0
     found: dict[Line, list[Point]] = {}
     ok = True
