@@ -24,12 +24,28 @@ def samples_last(x: Array) -> Array:
     if view.flags.c_contiguous:
         return view
     out = np.empty(view.shape, x.dtype)
-    flat, across = np.ascontiguousarray(x).reshape(len(x), -1), out.reshape(prod(x.shape[1:]), -1)
-    if x.itemsize == 1 and not flat.shape[0] % 8 and not flat.shape[1] % 8:
-        transpose_bytes(flat.view(np.uint64), across.view(np.uint64))
-    else:
-        transpose(flat, across)
+    flat = np.ascontiguousarray(x).reshape(len(x), -1)
+    _transpose(flat, out.reshape(prod(x.shape[1:]), -1))
     return out
+
+
+def samples_first(x: Array) -> Array:
+    """Return ``x`` ``[samples, *sizes]`` in that order in memory."""
+    if x.flags.c_contiguous:
+        return x
+    view = np.moveaxis(x, 0, -1)
+    if not view.flags.c_contiguous:
+        return np.ascontiguousarray(x)
+    out = np.empty(x.shape, x.dtype)
+    _transpose(view.reshape(-1, len(x)), out.reshape(len(x), -1))
+    return out
+
+
+def _transpose(x: Array, out: Array) -> None:
+    if x.itemsize == 1 and not x.shape[0] % 8 and not x.shape[1] % 8:
+        transpose_bytes(x.view(np.uint64), out.view(np.uint64))
+    else:
+        transpose(x, out)
 
 
 @kernel

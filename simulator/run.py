@@ -221,9 +221,7 @@ class Runner:
             if isinstance(op, Run)
         }
         self._products = {step: Product(step, chance) for step in self._steps if _is_product(step)}
-        self._last = {
-            value: step for step in self._steps for op in step.ops for value in op.present
-        }
+        self._dead = self._last_reads()
 
     @staticmethod
     def of(program: Program, chance: Chance | None = None) -> Runner:
@@ -247,10 +245,17 @@ class Runner:
         live.update(self._weights)
         for step in self._steps:
             self._run(step, live, memory, moment)
-            for op in step.ops:
-                for value in op.present:
-                    if self._last[value] is step and value not in self._outputs:
-                        live.pop(value, None)
+            for value in self._dead[step]:
+                live.pop(value, None)
+
+    def _last_reads(self) -> dict[Step, list[Value]]:
+        """Return the values that no later step reads, by step."""
+        reads = {step: [v for op in step.ops for v in op.present] for step in self._steps}
+        last = {value: step for step, values in reads.items() for value in values}
+        return {
+            step: [v for v in values if last[v] is step and v not in self._outputs]
+            for step, values in reads.items()
+        }
 
     def _run(self, step: Step, live: dict[Value, Array], memory: Memory, moment: Moment) -> None:
         product = self._products.get(step)
