@@ -132,7 +132,7 @@ DIGITAL: Mapping[Method, Mapping[str, tuple[Chip, ...]]] = {
     SOME_DIGITS: {
         "auto-encoder": (NARROW,),
         "Silero VAD": (NARROW,),
-        "BraggNN": (NARROW, WIDE_SUMS),
+        "BraggNN": (WIDE_SUMS,),
     },
     FINE: {"auto-encoder": (NARROW,)},
 }
