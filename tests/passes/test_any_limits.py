@@ -203,10 +203,10 @@ REFUSALS = {"NT0145", "NT0149", "NT0150", "NT0210"}
 that nothing serves, a sum that overflows."""
 
 
-def refusal(graph: Graph, ctx: PassContext) -> tuple[Diagnostic, ...]:
+def refusal(graph: Graph, ctx: PassContext, digits: str = "none") -> tuple[Diagnostic, ...]:
     """Compile a network and return what refuses it, if anything does."""
     try:
-        PassManager(default_pipeline()).run(graph, ctx)
+        PassManager(default_pipeline(digits=digits)).run(graph, ctx)
     except NeutramsError as refused:
         return refused.diagnostics
     return ()
@@ -246,6 +246,31 @@ def test_a_compile_obeys_and_stays_near_or_is_refused(
         assert max((each.most for each in reads), default=0) <= chip.limits.fan_out
     refusal(twin, PassContext(target=chip, calibration=SAMPLES))
     assert text_of(twin) == text_of(graph)
+    found = interpret(graph, SAMPLES)["y"]
+    moved = float(np.sqrt(np.mean((found - wanted) ** 2)) / max(np.std(wanted), 1e-6))
+    assert moved < bound(limits)
+
+
+@given(networks(), limits(), st.sampled_from(["inputs", "all"]))
+@settings(
+    phases=[Phase.generate],
+    deadline=None,
+    derandomize=True,
+    max_examples=15,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+def test_digits_obey_any_limits_too(graph: Graph, limits: dict[str, object], digits: str) -> None:
+    """Units of few bits, and outputs within the bound of numbers of so few bits."""
+    chip = load("cim", limits=limits)
+    wanted = interpret(graph, SAMPLES)["y"]
+    faults = refusal(graph, PassContext(target=chip, calibration=SAMPLES), digits)
+    event("compiled" if not faults else f"refused: {sorted({fault.code for fault in faults})}")
+    if faults:
+        plain = limits["functions"] == ("all",) and not {"fan-out", "input-range"} & set(limits)
+        assert not plain
+        assert {fault.code for fault in faults} <= REFUSALS
+        return
+    assert verify(graph, chip) == []
     found = interpret(graph, SAMPLES)["y"]
     moved = float(np.sqrt(np.mean((found - wanted) ** 2)) / max(np.std(wanted), 1e-6))
     assert moved < bound(limits)
