@@ -135,16 +135,16 @@ class Analog:
 
     def _multiplied(self, drive: Array, ids: Ids) -> Array:
         e = self._e
-        total = np.zeros((len(self._unit_worth), drive.shape[1]))
-        held = np.zeros((self._columns, drive.shape[1]))
         g, variance = self._values()
+        held = np.zeros((self._columns, drive.shape[1])) if e.phases > 1 else None
         for phase in range(e.phases):
             digits = (drive >> phase * e.dac_bits & e.digit_max).astype(np.float32)
             currents = self._currents(g, variance, digits, ids, phase)
-            held += currents * np.float32(1 << phase * e.dac_bits)
-        if self._unit:
-            total += np.outer(self._unit_worth, held[0])
-        gather(held[self._unit :], self._neurons, self._worth, total)
+            if held is not None:
+                held += currents * np.float32(1 << phase * e.dac_bits)
+        total = np.empty((len(self._unit_worth), drive.shape[1]))
+        seen = currents if held is None else held
+        gather(seen, self._unit, self._unit_worth, self._neurons, self._worth, total)
         return total
 
     def _values(self) -> tuple[Array, Array]:

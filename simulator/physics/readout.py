@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,9 +77,30 @@ def bend(digits: Floats, bows: Floats, top: float) -> None:
 
 
 @kernel
-def gather(values: Doubles, neurons: I64, worth: Doubles, into: Doubles) -> None:
-    """Add columns ``[columns, places]``, each times its worth, to their neurons."""
-    for column in range(values.shape[0]):
-        row, factor, seen = into[neurons[column]], worth[column], values[column]
+def gather(
+    values: NDArray[np.floating[Any]],
+    unit: int,
+    unit_worth: Doubles,
+    neurons: I64,
+    worth: Doubles,
+    total: Doubles,
+) -> None:
+    """Write ``total`` ``[neurons, places]``: what columns ``[columns, places]`` are worth.
+
+    Args:
+        values: of all columns; with ``unit``, the first is the unit column.
+        unit: 0 or 1.
+        unit_worth: ``[neurons]`` what the unit column is worth to each.
+        neurons: ``[columns]`` that the others belong to.
+        worth: ``[columns]`` what they are worth.
+        total: result.
+    """
+    total[:] = 0
+    for neuron in range(total.shape[0] if unit else 0):
+        into, factor, seen = total[neuron], unit_worth[neuron], values[0]
         for n in range(seen.shape[0]):
-            row[n] += factor * seen[n]
+            into[n] = factor * np.float64(seen[n])
+    for column in range(neurons.shape[0]):
+        into, factor, seen = total[neurons[column]], worth[column], values[unit + column]
+        for n in range(seen.shape[0]):
+            into[n] += factor * np.float64(seen[n])

@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
 
 from neutrams.ir.types import Array
-from neutrams.simulator.physics.wires import approximated, solved
+from neutrams.simulator.physics.wires import approximated, currents, solved
 
 
 def nodal(g: Array, row_ohm: float, column_ohm: float) -> Array:
@@ -55,6 +55,13 @@ def test_equals_the_nodal_solve(
     g = np.random.default_rng(seed).uniform(1e-7, 2e-4, (columns, rows))
     found, expected = solved(g, row_ohm, column_ohm), nodal(g, row_ohm, column_ohm)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-15)
+
+
+def test_currents_of_one_input() -> None:
+    rng = np.random.default_rng(3)
+    g, volts = rng.uniform(1e-6, 1e-4, (40, 60)), rng.uniform(-0.2, 0.2, 60)
+    found = currents(g, volts, 2.0, 5.0)
+    np.testing.assert_allclose(found, nodal(g, 2.0, 5.0) @ volts, rtol=1e-6)
 
 
 def test_a_row_of_equal_cells_is_a_ladder() -> None:
