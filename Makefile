@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST_ARGS ?= -n 2 -q
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench peers clean
 
 demo: $(READY)
 	$(BIN)/neutrams demo
@@ -26,6 +26,11 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
+# What benchmarks compare with, in an environment of its own.
+peers:
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -r benchmarks/requirements-peers.txt
+
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "neutrams needs Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 1; }
@@ -35,4 +40,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -13,8 +13,17 @@ from neutrams.simulator.physics import serial
 from neutrams.simulator.physics.conductances import highest_us, lowest, program
 from neutrams.simulator.physics.normals import TOGETHER, Ids
 from neutrams.simulator.physics.physics import Physics
-from neutrams.simulator.physics.readout import add_noise, bend, convert, gather
+from neutrams.simulator.physics.readout import (
+    add_noise,
+    add_rounded,
+    bend,
+    convert,
+    digits_of,
+    gather,
+    square,
+)
 from neutrams.simulator.physics.rounding import Rounded, rounded, sigma_of
+from neutrams.simulator.physics.scratch import SCRATCH
 from neutrams.simulator.physics.seeds import Draws
 from neutrams.simulator.physics.tables import quick
 from neutrams.simulator.physics.wires import approximated, solved
@@ -68,7 +77,8 @@ class Analog:
             np.arange(e.slices) * e.cell_bits
         )
         self._worth = np.where(flipped, -signs, signs).reshape(-1)
-        self._neurons = np.arange(weights.shape[1]).repeat(flipped[0].size)
+        self.neurons = weights.shape[1]
+        self._neurons = np.arange(self.neurons).repeat(flipped[0].size)
         whole = np.where(flipped, e.cell_max * signs, 0.0).sum(axis=(1, 2)) - e.bias
         held = self._worth.reshape(len(flipped), -1).sum(axis=1)
         self._unit_worth = (whole - self._pedestal * held) / (1.0 + self._pedestal)
@@ -106,8 +116,8 @@ class Analog:
         )
         return np.asarray(found / siemens)
 
-    def read(self, drive: Array, ids: Ids) -> Array:
-        """Return integers ``[neurons, places]`` for unsigned ``drive`` ``[rows, places]``.
+    def read(self, drive: Array, ids: Ids, into: Array) -> None:
+        """Add integers to ``into`` ``[neurons, places]`` for unsigned ``drive`` ``[rows, places]``.
 
         ``ids`` gives each place 32 random bits.
         """
@@ -115,7 +125,7 @@ class Analog:
             total = self._looked_up(drive, ids)
         else:
             total = self._multiplied(drive, ids)
-        return np.rint(total * self._gain, out=total)
+        add_rounded(total, self._gain, into)
 
     def _looked_up(self, drive: Array, ids: Ids) -> Array:
         assert self._rounded is not None
@@ -134,15 +144,16 @@ class Analog:
         return made.read(drive, noise, ids, self._keys)
 
     def _multiplied(self, drive: Array, ids: Ids) -> Array:
-        e = self._e
+        e, places = self._e, drive.shape[1]
         g, variance = self._values()
-        held = np.zeros((self._columns, drive.shape[1])) if e.phases > 1 else None
+        held = np.zeros((self._columns, places)) if e.phases > 1 else None
         for phase in range(e.phases):
-            digits = (drive >> phase * e.dac_bits & e.digit_max).astype(np.float32)
+            digits = SCRATCH.array("digits", drive.shape)
+            digits_of(drive, phase * e.dac_bits, e.digit_max, digits)
             currents = self._currents(g, variance, digits, ids, phase)
             if held is not None:
                 held += currents * np.float32(1 << phase * e.dac_bits)
-        total = np.empty((len(self._unit_worth), drive.shape[1]))
+        total = SCRATCH.array("total", (len(self._unit_worth), places), np.float64)
         seen = currents if held is None else held
         gather(seen, self._unit, self._unit_worth, self._neurons, self._worth, total)
         return total
@@ -156,15 +167,19 @@ class Analog:
         """Return what converters make of the currents of one phase, in level units."""
         if self._physics.dac_inl:
             bend(digits, self._bows, float(self._e.digit_max))
-        currents = np.ascontiguousarray(g @ digits)
+        currents = SCRATCH.array("currents", (self._columns, digits.shape[1]))
+        np.matmul(g, digits, out=currents)
+        if self._noisy:
+            squares = SCRATCH.array("squares", (1, digits.shape[1]))
+            square(digits, squares[0])
+            varying = SCRATCH.array("varying", (len(variance), digits.shape[1]))
+            np.matmul(variance, digits, out=varying)
         for kind, step in zip(self._kinds, self._steps(), strict=True):
             seen = currents[kind]
             if self._noisy and len(seen):
-                squares = digits * digits
-                noise = self._variance(squares.sum(axis=0, keepdims=True), step)
-                if len(variance):
-                    noise = noise + variance[kind] @ squares
-                add_noise(seen, np.sqrt(noise), ids, self._keys[phase, kind])
+                noise = self._variance(squares, step)
+                noise = np.add(varying[kind], noise, out=varying[kind]) if len(varying) else noise
+                add_noise(seen, np.sqrt(noise, out=noise), ids, self._keys[phase, kind])
             self._convert(seen, kind, step)
         return currents
 

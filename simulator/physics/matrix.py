@@ -14,6 +14,7 @@ from neutrams.simulator.matrix import Matrix, Moment
 from neutrams.simulator.physics.array import Analog
 from neutrams.simulator.physics.normals import Ids, mixed
 from neutrams.simulator.physics.physics import Physics
+from neutrams.simulator.physics.scratch import SCRATCH
 from neutrams.simulator.physics.seeds import Draws
 
 
@@ -63,10 +64,12 @@ class AnalogMatrix:
         number = self.op.result.type.dtype.numpy
         most = 2.0 ** (8 * number.itemsize - 1) - 1024  # noise cannot wrap what adds up
         for part, columns in self._exact.unfolded(x):
-            found = np.zeros((1 if merged else self.op.splits, self.op.outputs, columns.shape[1]))
+            shape = (1 if merged else self.op.splits, self.op.outputs, columns.shape[1])
+            found = SCRATCH.array("found", shape, np.float64)
+            found[:] = 0
             for array, rows, split, neurons in self._arrays:
-                found[0 if merged else split, neurons] += array.read(columns[rows], ids[part])
-            yield part, found.clip(-most, most).astype(number)
+                array.read(columns[rows], ids[part], found[0 if merged else split, neurons])
+            yield part, np.clip(found, -most, most, out=found).astype(number)
 
     def _ids(self, x: Array, moment: Moment) -> Ids:
         """Return 32 random bits for every place, whatever batch its sample is in."""

@@ -10,8 +10,30 @@ from numpy.typing import NDArray
 from neutrams.ir.kernel import kernel
 from neutrams.simulator.physics.normals import TOGETHER, Floats, Ids, fill_normals
 
+Counts = NDArray[np.unsignedinteger[Any]]
 I64 = NDArray[np.int64]
 Doubles = NDArray[np.float64]
+
+
+@kernel
+def digits_of(drive: Counts, up: int, top: int, out: Floats) -> None:
+    """Write what rows are driven with, from bit ``up`` of ``drive`` ``[rows, places]`` on."""
+    shift, mask = np.int32(up), np.int32(top)
+    for row in range(drive.shape[0]):
+        seen, into = drive[row], out[row]
+        for n in range(into.shape[0]):
+            into[n] = np.float32((np.int32(seen[n]) >> shift) & mask)
+
+
+@kernel
+def square(digits: Floats, out: Floats) -> None:
+    """Square ``digits`` ``[rows, places]``, and write their sums over rows."""
+    out[:] = 0
+    for row in range(digits.shape[0]):
+        seen = digits[row]
+        for n in range(out.shape[0]):
+            seen[n] *= seen[n]
+            out[n] += seen[n]
 
 
 @kernel(cache=False)
@@ -104,3 +126,12 @@ def gather(
         into, factor, seen = total[neurons[column]], worth[column], values[unit + column]
         for n in range(seen.shape[0]):
             into[n] += factor * np.float64(seen[n])
+
+
+@kernel
+def add_rounded(total: Doubles, gain: float, into: Doubles) -> None:
+    """Add ``gain`` times ``total`` ``[neurons, places]``, rounded to integers."""
+    for neuron in range(total.shape[0]):
+        seen, out = total[neuron], into[neuron]
+        for n in range(out.shape[0]):
+            out[n] += np.rint(seen[n] * gain)

@@ -51,7 +51,15 @@ def encoding(**changed: Any) -> Encoding:
 def read(weights: Array, drive: Array, e: Encoding, physics: Physics, run: int = 0) -> Array:
     """Return ``[places, neurons]`` of an array as made in one of several runs."""
     array = Analog(weights, e, physics, Draws(5, run, "a"), adcs=1)
-    return array.read(drive.T, mixed(np.arange(len(drive), dtype=np.uint64))).T
+    return read_array(array, drive.T, 0).T
+
+
+def read_array(array: Analog, drive: Array, first: int) -> Array:
+    """Return ``[neurons, places]`` for ``drive`` ``[rows, places]`` of places from one on."""
+    ids = mixed(np.arange(first, first + drive.shape[1], dtype=np.uint64))
+    held = np.zeros((array.neurons, drive.shape[1]))
+    array.read(np.ascontiguousarray(drive, np.uint16), ids, held)
+    return held
 
 
 @given(
@@ -128,12 +136,8 @@ def test_look_ups_equal_products(
     physics = Physics(device="rram-wan", adc_gain=0.02, **noise)
     weights, drive = rng.integers(-127, 128, (rows, 5)), rng.integers(0, 256, (rows, 150))
     array = Analog(weights, e, physics, DRAWS, adcs=3)
-    ids = mixed(np.arange(150, dtype=np.uint64))
-    whole = array.read(drive.astype(np.uint8), ids)
-    parts = [
-        array.read(drive[:, low : low + 10].astype(np.uint8), ids[low : low + 10])
-        for low in range(0, 150, 10)
-    ]
+    whole = read_array(array, drive, 0)
+    parts = [read_array(array, drive[:, low : low + 10], low) for low in range(0, 150, 10)]
     np.testing.assert_array_equal(whole, np.concatenate(parts, axis=1))
 
 
@@ -257,7 +261,7 @@ def test_offsets_vary_from_converter_to_converter() -> None:
     weights, drive = np.tile([[1], [-1]], (60, 3000)), np.ones((1, 120), int)
     for adcs, sigma in ((6000, 4 * np.sqrt(2)), (1, 0.0)):
         array = Analog(weights, e, Physics(adc_offset=4.0), Draws(0, 0, "a"), adcs=adcs)
-        found = array.read(drive.T, mixed(np.arange(1, dtype=np.uint64)))
+        found = read_array(array, drive.T, 0)
         assert found.std() == pytest.approx(np.hypot(sigma, 2**-0.5 / 3**0.5 * (sigma > 0)), 0.04)
 
 
