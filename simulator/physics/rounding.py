@@ -34,7 +34,7 @@ def rounded(cells: Array, drive: int) -> Rounded:
     room = MOST - 0.5 * cells.shape[1] * drive  # each cell may be rounded up
     up = 2.0 ** np.floor(np.log2(max(room, 1.0) / largest))
     whole = np.rint(cells * up[:, None])
-    return Rounded(whole.astype(np.uint16), (1.0 / up).astype(np.float32))
+    return Rounded(np.ascontiguousarray(whole, np.uint16), (1.0 / up).astype(np.float32))
 
 
 def sigma_of(cells: Array, drive: int) -> float:
