@@ -127,7 +127,7 @@ CODES: dict[str, str] = {
     "NT0561": "No plan of bits was found within the budget, on calibration data held out.",
     "NT0562": "Bits cannot be chosen: the network is quantised already, no layer runs on crossbars, or the pipeline has no `calibrate`.",
     "NT0580": "There is no recipe of this name; `neutrams reproduce --list` names them.",
-    "NT0570": "The cycle grain runs networks that their chip holds at once; a program in rounds has its times from the schedule.",
+    "NT0570": "The cycle grain ran only networks that their chip holds at once. Later versions run rounds as well.",
     "NT0573": "A trace holds as many events as it may, and what came later is left out. Join spans that touch, choose a window of clocks, or allow more.",
     "NT0574": "No signal of the chip has this name. `--signals list` prints them all: core(TILE,CORE), vector(TILE), bus(TILE), buffer(X,Y), router(X,Y), link(X,Y)->(X,Y), layer(NAME); `*` stands for anything.",
     "NT0575": "A trace or a waveform is asked for that cannot be: of the tick grain, of no clocks, without a file or without signals.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ class Part:
     by the same packet."""
 
 
+ELSEWHERE = -1
+"""Tile of a block that another round holds."""
+
+
 def crossbar_parts(op: Mvm, tiles: NDArray[np.int32]) -> list[Part]:
     """Return the parts of a product: blocks of one copy in one tile work together.
 
@@ -37,7 +41,7 @@ def crossbar_parts(op: Mvm, tiles: NDArray[np.int32]) -> list[Part]:
     chunk = table[:, 0] * op.fan_in + table[:, 2]
     parts = []
     for copy, homes in enumerate(tiles):
-        for tile in np.unique(homes):
+        for tile in np.unique(homes[homes != ELSEWHERE]):
             held = np.flatnonzero(homes == tile)
             _, once = np.unique(chunk[held], return_index=True)
             reads = rows[held][once].sum() / (op.groups * op.fan_in)
@@ -48,15 +52,31 @@ def crossbar_parts(op: Mvm, tiles: NDArray[np.int32]) -> list[Part]:
 
 
 def sum_parts(op: Mvm, parts: list[Part]) -> list[Part]:
-    """Return the parts of the sum of a product: it works where each neuron's first block is."""
+    """Return the parts of the sum of a product: it works where each neuron's first block is.
+
+    Of a product in several rounds, that is the first of the last round; sums of neurons that have
+    none there lie ready, and the first of all parts finishes them.
+    """
     table = op.table().astype(np.int64)
     neurons = _neurons(table)
-    found = []
+    heads: dict[tuple[int, int, int], int] = {}
     for part in parts:
-        heads = [block for block in part.blocks if table[block, 2] == 0]
-        if heads:
-            share = neurons[heads].sum() / op.outputs
-            found.append(Part(part.tile, part.copy, share, share, tuple(heads)))
+        for block in part.blocks:
+            key = part.copy, int(table[block, 0]), int(table[block, 4])
+            heads[key] = min(block, heads.get(key, block), key=lambda each: (table[each, 2], each))
+    first = {(key[0], block) for key, block in heads.items()}
+    found, rest = list[Part](), dict[int, float]()
+    for part in parts:
+        mine = [block for block in part.blocks if (part.copy, block) in first]
+        share = float(neurons[mine].sum() / op.outputs)
+        rest[part.copy] = rest.get(part.copy, 1.0) - share
+        if mine:
+            found.append(Part(part.tile, part.copy, share, share, tuple(mine)))
+    for copy, share in rest.items():
+        if share > 1e-9:
+            place = next(i for i, part in enumerate(found) if part.copy == copy)
+            whole = found[place].share + share
+            found[place] = replace(found[place], share=whole, reads=whole)
     return found
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op
 from neutrams.ir.ops.chip import Group, Round
-from neutrams.ir.ops.time import Run, working_ops
+from neutrams.ir.ops.time import Run, within, working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.simulator.constants import constant
@@ -72,6 +72,14 @@ def program_rounds(program: Program) -> dict[Op, tuple[int, ...]]:
     if chip is None or not any(isinstance(op, Round) for op in chip.ops):
         return {}
     return op_rounds(program.module["main"], unit_rounds(chip))
+
+
+def ops_in(program: Program, round: int | None) -> dict[Op, None]:
+    """Return the ops that work in a round, those of cells among them; all where it is ``None``."""
+    graph, rounds = program.module["main"], program_rounds(program)
+    if round is None:
+        return {op: None for op, _ in working_ops(graph)}
+    return {op: None for op, _ in within(op for op in graph.ops if round in rounds[op])}
 
 
 def spans(

@@ -13,6 +13,7 @@ from neutrams.driver.layers import layers
 from neutrams.driver.outputs import check_writable
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
 from neutrams.ir.files import atomic_write
+from neutrams.ir.ops.chip import Round
 from neutrams.ir.program import Program
 from neutrams.simulator import schedule
 from neutrams.simulator.cycle import Layout, Machine, lay_out
@@ -91,6 +92,9 @@ def signal_names(program: Program) -> list[str]:
 
 
 def _signals(program: Program) -> list[Signal]:
+    if any(isinstance(op, Round) for op in program.module["chip"].ops):
+        fault = _wrong("the signals of a waveform differ from round to round").diagnostics[0]
+        raise NeutramsError(fault.help("write a trace: --trace out.json"))
     return signals_of(places_of(program, lay_out(program)))
 
 
@@ -107,8 +111,18 @@ class Session:
     def __init__(self, record: Record, trace: Trace | None, wave: Waveform | None) -> None:
         self._record, self._trace, self._wave = record, trace, wave
 
-    def recorder(self, machine: Machine) -> Recorder:
-        return Recorder(machine, self._record.window, trace=self._trace, wave=self._wave)
+    def recorder(self, machine: Machine, *, base: int = 0) -> Recorder:
+        """Return a leader of a machine whose first clock is clock ``base`` of what is written."""
+        first, last = self._record.window.first - base, self._record.window.last - base
+        return Recorder(machine, Window(first, last), trace=self._trace, wave=self._wave)
+
+    def programmed(
+        self, program: Program, layout: Layout, round: int, begin: int, end: int
+    ) -> None:
+        """Write that cells are programmed, and that what runs then is another layout."""
+        if self._trace is not None:
+            self._trace.place(places_of(program, layout), base=end)
+            self._trace.mark(f"programming for round {round + 1}", begin, end)
 
     def close(self, clock: int) -> tuple[Diagnostic, ...]:
         """End the files, and return what there is to say of them."""

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from neutrams.simulator.cycle.plan import Layout, lay_out
+from neutrams.simulator.cycle.plan import Job, Layout, lay_out, lay_out_all
 from neutrams.simulator.cycle.run import CycleResult, Machine, Stuck, routers_of
 
-__all__ = ["CycleResult", "Layout", "Machine", "Stuck", "lay_out", "routers_of"]
+__all__ = [
+    "CycleResult",
+    "Job",
+    "Layout",
+    "Machine",
+    "Stuck",
+    "lay_out",
+    "lay_out_all",
+    "routers_of",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -23,7 +24,8 @@ from neutrams.simulator.cycle.state import EDGE, PARTS, STATION, Plan
 from neutrams.simulator.digital import work
 from neutrams.simulator.division import Divided, Division, Need, Read
 from neutrams.simulator.network.state import I64
-from neutrams.simulator.parts import Part
+from neutrams.simulator.parts import ELSEWHERE, Part
+from neutrams.simulator.rounds import Rounds, ops_in, program_rounds
 from neutrams.simulator.windows import reached, room
 
 AHEAD = 2
@@ -49,15 +51,38 @@ class Layout:
     one."""
     shelf_bytes: NDArray[np.float64]
     """``[shelves]`` of one item."""
+    jobs: NDArray[np.int64]
+    """``[stations]`` the number of the job that each works for."""
 
 
-def lay_out(program: Program, *, inferences: int = 1) -> Layout:
-    """Return the stations of a program that is placed as a whole, for a stream of inferences."""
-    return _Planner(program, inferences).layout()
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What runs: a stream of inferences through a program, or through one round of it."""
+
+    program: Program
+    inferences: int = 1
+    round: int | None = None
 
 
-def divide(program: Program) -> Division:
-    """Return who does what of a program that is placed as a whole."""
+def lay_out(program: Program, *, inferences: int = 1, round: int | None = None) -> Layout:
+    """Return the stations of a program, or of one of its rounds, for a stream of inferences.
+
+    What earlier rounds have made is there from the start; an input comes in the first round that
+    reads it.
+    """
+    return lay_out_all([Job(program, inferences, round)])
+
+
+def lay_out_all(jobs: Sequence[Job]) -> Layout:
+    """Return the stations of programs that were placed together, one behind the other."""
+    planner = _Planner(jobs[0].program)
+    for number, job in enumerate(jobs):
+        planner.add(job, number)
+    return planner.finished()
+
+
+def divide(program: Program, round: int | None = None) -> Division:
+    """Return who does what of a program; of a matrix in several rounds, of what one holds."""
     graph, chip = program.module["main"], program.module["chip"]
     machine = program.target.machine
     per_tile = machine.cores_per_tile * machine.core.crossbars
@@ -69,6 +94,9 @@ def divide(program: Program) -> Division:
         name = op.results[0].name
         if name in groups:
             held = constant(groups[name].crossbars) // per_tile
+            turns = groups[name].rounds
+            if turns is not None and (here := constant(turns) == round).any():
+                held = np.where(here, held, ELSEWHERE)
             tiles[op] = held.reshape(groups[name].copies, -1).astype(np.int32)
         elif name in homes:
             first[op] = int(constant(homes[name].tiles)[0])
@@ -131,7 +159,9 @@ class _Join:
 @dataclass(slots=True)
 class _Planner:
     program: Program
-    inferences: int
+    """The one whose stations are added; any, where all are."""
+    inferences: int = field(init=False)
+    jobs: list[int] = field(init=False, default_factory=list)
     division: Division = field(init=False)
     divided: dict[Node, Divided] = field(init=False, default_factory=dict)
     first: dict[Node, int] = field(init=False, default_factory=dict)
@@ -149,31 +179,35 @@ class _Planner:
     shelf_of: list[int] = field(init=False, default_factory=list)
     shelves: list[float] = field(init=False, default_factory=list)
 
-    def layout(self) -> Layout:
-        self.division = divide(self.program)
-        for op, divided in self.division.ops.items():
-            self._add(op, divided, op.results[0].name)
-        joins: dict[Node, list[_Join]] = {op: [] for op in self.division.ops}
+    def add(self, job: Job, number: int) -> None:
+        self.program, self.inferences = job.program, job.inferences
+        self.division = divide(job.program, job.round)
+        turns, ops = program_rounds(job.program), ops_in(job.program, job.round)
+        for op in ops:
+            self._add(op, self.division.ops[op], op.results[0].name)
+        joins: dict[Node, list[_Join]] = {op: [] for op in ops}
+        tiles = []
         for border, readers in inputs_of(self.division).items():
-            self._add(border, border.divided, f"{border.value.name}, from outside")
-            for op, value, need in readers:
-                joins[op].append(_Join(border, op, value, need, border.bits))
-        for op in self.division.ops:
+            if job.round is None or _comes_in(border, turns) == job.round:
+                self._add(border, border.divided, f"{border.value.name}, from outside")
+                tiles.append(border.divided.parts[0].tile)
+                for op, value, need in readers:
+                    if op in ops:
+                        joins[op].append(_Join(border, op, value, need, border.bits))
+        for op in ops:
             for value, maker in self.division.makers(op).items():
-                need, bits = self.division.need(op, value), self.division.bits(op, value)
-                joins[op].append(_Join(maker, op, value, need, bits))
-        for border, maker, need in outputs_of(self.division, self._link_tile()):
-            self._add(border, border.divided, f"{border.value.name}, to outside")
-            joins[border] = [_Join(maker, border, border.value, need, border.bits)]
-        self.sent = [[] for _ in self.stations]
+                if maker in ops:
+                    need, bits = self.division.need(op, value), self.division.bits(op, value)
+                    joins[op].append(_Join(maker, op, value, need, bits))
+        # the link of the chip ends at the router of the first input's tile
+        for border, maker, need in outputs_of(self.division, tiles[0] if tiles else 0):
+            if maker in ops:
+                self._add(border, border.divided, f"{border.value.name}, to outside")
+                joins[border] = [_Join(maker, border, border.value, need, border.bits)]
+        self.sent += [[] for _ in self.stations[len(self.sent) :]]
         for node, read in joins.items():
             self._connect(node, read)
-        return self._finished()
-
-    def _link_tile(self) -> int:
-        """Return the tile at whose router the link of the chip ends: that of the first input."""
-        tiles = [node.divided.parts[0].tile for node in self.first if isinstance(node, Border)]
-        return tiles[0] if tiles else 0
+        self.jobs += [number] * (len(self.stations) - len(self.jobs))
 
     def _add(self, node: Node, divided: Divided, name: str) -> None:
         self.divided[node], self.first[node] = divided, len(self.stations)
@@ -292,7 +326,7 @@ class _Planner:
             return self.division.share(join.target, join.source, source, target)
         return source.share * target.reads
 
-    def _finished(self) -> Layout:
+    def finished(self) -> Layout:
         chip, network = self.program.module["chip"], self.target.machine.network
         place = next(op for op in chip.ops if isinstance(op, Place))
         routers = (constant(place.y) * network.columns + constant(place.x)).astype(np.int32)
@@ -318,7 +352,13 @@ class _Planner:
             buffer_bytes=buffers,
             shelf_of=np.array(self.shelf_of, np.int64),
             shelf_bytes=np.array(self.shelves, np.float64),
+            jobs=np.array(self.jobs, np.int64),
         )
+
+
+def _comes_in(border: Border, turns: Rounds) -> int:
+    """Return the first round that reads an input of the network."""
+    return min(turns[op][0] for op in border.value.users)
 
 
 def _portion(join: _Join, target: Part) -> Portion:

@@ -28,7 +28,7 @@ Detail = Literal["items", "busy"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 
 CHIP = 1 << 21
-"""Number of the process of what goes on and off the chip."""
+"""Number of the process of the chip: of programming, and of what goes on and off it."""
 VECTOR_UNIT = 1
 """Number of the thread of a tile's vector unit; stations on crossbars follow."""
 
@@ -68,6 +68,8 @@ class Trace:
         self._clock_ns = places.clock_ns
         self._since = 0
         self._open: dict[int, list[int]] = {}
+        self._places, self._base = places, 0
+        self._threads = VECTOR_UNIT + 1
         facts = {
             "producer": "neutrams",
             "clock_ns": places.clock_ns,
@@ -82,10 +84,13 @@ class Trace:
 
     def place(self, places: Places, *, base: int = 0) -> None:
         """From now on tell of these stations, whose clocks count from ``base``."""
+        self._spans(list(self._open.values()))
+        self._open.clear()
         self._places, self._base = places, base
         own = ~places.shared
         self._pids = np.where(places.link, CHIP, places.tiles + 1)
-        self._tids = np.where(own, VECTOR_UNIT + 1 + np.arange(len(own)), VECTOR_UNIT)
+        self._tids = np.where(own, self._threads + np.arange(len(own)), VECTOR_UNIT)
+        self._threads += len(own)
         self._names = [json.dumps(layer) for layer in places.layers]
         self._gauges = Gauges.of(places)
         for pid, title in self._gauges.processes:
@@ -120,6 +125,16 @@ class Trace:
         self._counters(clock, len(flow), level, 1)
         if last:
             self._counters(clock, 0, np.zeros_like(flow), 1)
+
+    def mark(self, name: str, begin: int, end: int) -> None:
+        """Write a span of the chip as a whole."""
+        self._meta("process_name", CHIP, 0, "chip")
+        if begin < end and end > self._first and begin < self._last:
+            ts, then, title = self._ns(begin), self._ns(end), json.dumps(name)
+            line = f'{{"ph":"X","pid":{CHIP},"tid":1,"ts":{_us(ts)},"dur":{_us(then - ts)},'
+            args = f'"args":{{"clock":{begin},"clocks":{end - begin}}}'
+            self._meta("thread_name", CHIP, 1, "programming")
+            self._write([f'{line}"name":{title},{args}}}'], begin)
 
     def close(self) -> None:
         """Write what is left."""

@@ -10,7 +10,6 @@ import pytest
 
 from neutrams import driver
 from neutrams.driver.cycles import run_cycles
-from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.program import Program
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -54,10 +53,3 @@ def test_a_slow_network_is_felt(digits: dict[str, Any]) -> None:
     assert found[1].period_s > 1.2 * found[32].period_s
     assert found[1].busiest_link > found[32].busiest_link
     assert found[32].router_flits == found[32].link_flits + found[32].flits
-
-
-def test_rounds_are_refused(digits: dict[str, Any]) -> None:
-    small = {"chip.tiles": 1, "tile.cores": 1, "core.crossbars": 4}
-    made = driver.compile(MNIST, calibration=digits, overrides=small, rounds=None)
-    with pytest.raises(NeutramsError, match="NT0570"):
-        driver.simulate(made, digits, grain="cycle")

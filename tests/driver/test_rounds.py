@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import neutrams
+from neutrams.driver import GRAINS
 from neutrams.driver.resources import resources
 from neutrams.ir.blocks import used
 from neutrams.ir.diagnostics import NeutramsError
@@ -29,6 +31,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array, DType, symbol, tensor
 from neutrams.simulator import schedule, simulate
+from neutrams.simulator.cycle import lay_out
 from neutrams.simulator.rounds import program_rounds
 
 TINY = {"chip.tiles": 1, "tile.cores": 1, "core.rows": 16, "core.columns": 16}
@@ -262,3 +265,70 @@ def test_every_executor_agrees_on_a_network_in_rounds() -> None:
     assert len(facts(program)) > 2
     found = neutrams.verify(program, {"x": samples(graph)})
     assert [(link.name, link.note) for link in found.links if link.state == "broken"] == []
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.lists(st.integers(1, 40), min_size=2, max_size=5),
+    st.integers(1, 12),
+    st.integers(1, 6),
+    st.booleans(),
+    st.booleans(),
+)
+def test_rounds_run_clock_by_clock(
+    widths: list[int], crossbars: int, batch: int, skip: bool, replicate: bool
+) -> None:
+    """Same answers and events as the schedule; times of its parts add up."""
+    graph = chain(widths, skip=skip)
+    tiles = {**TINY, "core.crossbars": 1, "chip.tiles": crossbars}
+    options: dict[str, Any] = {"rounds": None, "batch": batch, "replicate": replicate}
+    program = neutrams.compile(graph, overrides=tiles, calibration=samples(graph), **options)
+    tick = neutrams.simulate(program, samples(graph, 7))
+    cycle = neutrams.simulate(program, samples(graph, 7), grain="cycle")
+    for name, array in tick.outputs.items():
+        assert (cycle.outputs[name] == array).all()
+    network = {"router_flits", "link_flits"}
+    for event in {*tick.counts, *cycle.counts} - network:
+        assert cycle.counts[event] == tick.counts[event], event
+    assert cycle.programming_share == pytest.approx(tick.programming_share, rel=0.2)
+    if not facts(program):
+        return
+    found, ghz = cycle.resources, program.target.machine.network.clock_ghz
+    assert sum(each.batch_s for each in found.rounds) == pytest.approx(found.latency_s)
+    assert found.throughput_per_s == pytest.approx(batch / found.latency_s)
+    for fact, use, planned in zip(facts(program), found.rounds, tick.resources.rounds, strict=True):
+        assert use.programming_s == pytest.approx(ceil(fact.write_ns * ghz - 1e-9) / ghz * 1e-9)
+        assert use.cell_writes == planned.cell_writes
+        assert use.batch_s - use.programming_s > 0
+    assert max(layer.finish_s for layer in found.layers) <= found.latency_s * (1 + 1e-9)
+
+
+def test_a_matrix_larger_than_the_chip_runs_clock_by_clock() -> None:
+    """Six blocks of one matrix on two crossbars: three rounds, the sums in the last."""
+    graph = chain([48, 8])
+    program = compiled(graph, 2, rounds=None, batch=3)
+    assert len(facts(program)) == 3
+    layouts = [lay_out(program, inferences=3, round=turn) for turn in range(3)]
+    sums = [sum(name.endswith(".sum") for name in layout.ops) for layout in layouts]
+    assert sums == [0, 0, 1]
+    tick, cycle = (neutrams.simulate(program, samples(graph), grain=g) for g in GRAINS)
+    assert cycle.resources.latency_s == pytest.approx(tick.resources.latency_s, rel=0.05)
+
+
+def test_a_trace_shows_rounds_and_programming(tmp_path: Path) -> None:
+    graph = chain([48, 40, 8])
+    program = compiled(graph, 4, rounds=None, batch=2)
+    record = neutrams.Record(tmp_path / "out.json", detail="busy")
+    found = neutrams.simulate(program, samples(graph), grain="cycle", record=record)
+    events = json.loads((tmp_path / "out.json").read_text())["traceEvents"]
+    marks = [e for e in events if e["ph"] == "X" and e["name"].startswith("programming")]
+    written = [mark["args"]["clocks"] for mark in marks]
+    assert found.cycles is not None
+    assert written == [part for part, _ in found.cycles.rounds if part]
+    for (_, whole), (mark, then) in zip(found.cycles.rounds, pairwise(marks), strict=False):
+        assert then["args"]["clock"] - mark["args"]["clock"] == whole
+    ends = [e["args"]["clock"] + e["args"]["clocks"] for e in events if e["ph"] == "X"]
+    assert max(ends) <= found.cycles.clocks
+    wave = neutrams.Record(vcd=tmp_path / "out.vcd", signals="bus(0)")
+    with pytest.raises(NeutramsError, match="NT0575"):
+        neutrams.simulate(program, samples(graph), grain="cycle", record=wave)
