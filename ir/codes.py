@@ -133,6 +133,8 @@ CODES: dict[str, str] = {
     "NT0575": "A trace or a waveform is asked for that cannot be: of the tick grain, of no clocks, without a file or without signals.",
     "NT0576": "A checkpoint is of another program, other inputs, other options or another version, so a run that goes on from it would not be the one that stopped.",
     "NT0577": "A checkpoint cannot be read, is cut short or damaged, or holds what no run can have left.",
+    "NT0578": "Programs cannot run on one chip together: they are for different chips, one runs in rounds, or they were not placed together and use the same tiles. `neutrams map` places them.",
+    "NT0579": "Several networks take more of a chip together than it has. Hold layers once, or choose a larger chip.",
     "NT0571": "A value of the physics of a run is out of range, unknown or written wrongly. Physics are a preset (`ideal`, `pcm`, `rram-wan` ...) or a `.toml` file, then `key=value` joined by commas.",
     "NT0572": "A non-ideality cannot be simulated for this device, chip or program, or would change nothing there. docs/support-matrix.md shows what goes with what.",
     # 06: models

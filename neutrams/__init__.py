@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         compile,
         export,
         simulate,
+        simulate_together,
         sweep,
+        together,
         verify,
     )
     from neutrams.frontends import load_model
@@ -50,7 +52,9 @@ __all__ = [
     "load_model",
     "load_target",
     "simulate",
+    "simulate_together",
     "sweep",
+    "together",
     "verify",
 ]
 
@@ -72,7 +76,9 @@ _HOMES = {
     "load_model": "neutrams.frontends",
     "load_target": "neutrams.targets:load",
     "simulate": "neutrams.driver",
+    "simulate_together": "neutrams.driver",
     "sweep": "neutrams.driver",
+    "together": "neutrams.driver",
     "verify": "neutrams.driver",
 }
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from neutrams.cli import commands, inspecting, reproducing, sweeping, verifying
+from neutrams.cli import commands, inspecting, reproducing, sharing, sweeping, verifying
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.version import VERSION
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.command("compile")(commands.compile_)
 app.command("simulate")(commands.simulate)
 app.command("check")(commands.check)
+app.command("map")(sharing.map_)
 app.command("export")(commands.export)
 app.command("verify")(verifying.verify)
 app.command("sweep")(sweeping.sweep)

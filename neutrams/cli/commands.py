@@ -164,6 +164,14 @@ def simulate(
             "--jobs", "-j", min=0, help="Processes; 0: one, whose threads use all processors."
         ),
     ] = 0,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PROGRAM",
+            help="With `--grain cycle`: what runs on the same chip meanwhile, as `neutrams map` "
+            "placed it; repeatable.",
+        ),
+    ] = None,
     checkpoint: Annotated[
         str,
         typer.Option(
@@ -179,6 +187,7 @@ def simulate(
     """Simulate a program on samples: accuracy, latency, energy, area, utilisation."""
     from neutrams import driver, report
     from neutrams.cli.output import Bar, show, show_json, width
+    from neutrams.cli.sharing import load_all
     from neutrams.cli.streams import readable
     from neutrams.ir.program import Program
 
@@ -207,6 +216,7 @@ def simulate(
             monte_carlo=monte_carlo,
             jobs=jobs,
             record=driver.Record(**record) if record else None,
+            beside=load_all(beside or []),
             checkpoint=kept,
             resume=resume,
             progress=bar,

@@ -20,7 +20,15 @@ from neutrams.driver.recording import Record, signal_names
 from neutrams.driver.resources import LayerUse, Resources, resources
 from neutrams.driver.samples import Samples, load_samples
 from neutrams.driver.shares import Share
-from neutrams.driver.simulation import GRAINS, LayerCost, Quality, Simulation, simulate
+from neutrams.driver.sharing import together
+from neutrams.driver.simulation import (
+    GRAINS,
+    LayerCost,
+    Quality,
+    Simulation,
+    simulate,
+    simulate_together,
+)
 from neutrams.driver.sources import load_graph, load_module, load_target, save_module
 from neutrams.driver.sweeper import Sweep, sweep
 from neutrams.driver.trial import dry_run
@@ -70,7 +78,9 @@ __all__ = [
     "save_module",
     "signal_names",
     "simulate",
+    "simulate_together",
     "sweep",
+    "together",
     "verify",
     "write_npz",
 ]

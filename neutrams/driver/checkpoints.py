@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,10 +66,10 @@ class Book:
 
 
 def identity(
-    program: Program, inputs: Mapping[str, Array], options: Mapping[str, object]
+    programs: Sequence[Program], inputs: Mapping[str, Array], options: Mapping[str, object]
 ) -> dict[str, str]:
-    """Return what a checkpoint belongs to: hashes of program, inputs and code, and options."""
-    text = print_module(program.module, {}) + repr(program.target)
+    """Return what a checkpoint belongs to: hashes of programs, inputs and code, and options."""
+    text = "".join(print_module(each.module, {}) + repr(each.target) for each in programs)
     return {
         "program": hashlib.sha256(text.encode()).hexdigest(),
         "inputs": arrays_digest(sorted(inputs.items())),
@@ -81,7 +81,7 @@ def identity(
 @contextmanager
 def kept(
     tell: Progress,
-    program: Program,
+    programs: Sequence[Program],
     inputs: Mapping[str, Array],
     options: Mapping[str, object],
     *,
@@ -92,7 +92,7 @@ def kept(
 
     Args:
         tell: Told how far the run is.
-        program: What runs.
+        programs: What runs, and what runs beside it.
         inputs: On what.
         options: All else that results depend on, by name.
         checkpoint: Where to write it; without one and ``resume``, nothing is kept.
@@ -105,7 +105,7 @@ def kept(
     if not checkpoint and not resume:
         yield Book(tell)
         return
-    mine = identity(program, inputs, options) if resume else {}
+    mine = identity(programs, inputs, options) if resume else {}
     found = _read(Path(resume), mine) if resume else Book(tell)
     path = Path(checkpoint or resume)
     with stoppable(lambda: tell("stopping; Ctrl-C again stops at once", 0, 0)) as stop:
@@ -115,7 +115,7 @@ def kept(
         except OtherParts as fault:
             raise _damaged(path, str(fault)) from None
         except Interrupted as fault:
-            _write(path, found, mine or identity(program, inputs, options))
+            _write(path, found, mine or identity(programs, inputs, options))
             fault.checkpoint = str(path)
             raise
 

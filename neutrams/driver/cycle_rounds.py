@@ -35,7 +35,7 @@ def run_rounds(program: Program, *, record: Record | None, book: Book) -> Cycles
         for fact in rounds:
             layout = lay_out(program, inferences=fact.batch, round=fact.round)
             if record is not None and writing is None:
-                writing = files.enter_context(session(program, layout, record))
+                writing = files.enter_context(session({"": program}, layout, record))
             begin = base + _clocks(program, fact.write_ns)
             if writing is not None:
                 writing.programmed(program, layout, fact.round, base, begin)

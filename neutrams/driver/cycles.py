@@ -43,6 +43,10 @@ class Cycles:
     warnings: tuple[Diagnostic, ...] = ()
     rounds: tuple[tuple[int, int], ...] = ()
     """Clocks of each round of a batch: of programming, and of all of it."""
+    beside: tuple[str, ...] = ()
+    """Networks that ran on the same chip meanwhile."""
+    alone: tuple[int, float] | None = None
+    """``clocks`` and ``period_s`` of the network by itself, where others ran beside it."""
 
 
 def run_cycles(
@@ -78,7 +82,7 @@ def run_cycles(
         if record is None or count != written:
             legs[count] = run_leg(program.target, layout, name, pages)
             continue
-        with session(program, layout, record) as writing:
+        with session({"": program}, layout, record) as writing:
             legs[count] = run_leg(program.target, layout, name, pages, session=writing)
             said = writing.close(legs[count].found.clocks)
     one, many = legs[1], legs[stream]

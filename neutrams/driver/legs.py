@@ -28,6 +28,10 @@ class Leg:
         ends = (stations["ends"] > 0) & (self.layout.jobs == job)
         return int(stations["end"][ends].max(initial=0))
 
+    def done(self, job: int = 0) -> int:
+        """Return when the last result of a job is made."""
+        return int(self.found.stations["end"][self.layout.jobs == job].max(initial=0))
+
     def layers(self, job: int = 0, *, base: int = 0) -> dict[str, tuple[int, int]]:
         """Return when the work of each op of a job begins and ends, in clocks from ``base``."""
         names = np.where(self.layout.jobs == job, np.array(self.layout.ops), "")

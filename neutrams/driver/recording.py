@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from neutrams.ir.files import atomic_write
 from neutrams.ir.ops.chip import Round
 from neutrams.ir.program import Program
 from neutrams.simulator import schedule
-from neutrams.simulator.cycle import Layout, Machine, lay_out
+from neutrams.simulator.cycle import Job, Layout, Machine, lay_out_all
 from neutrams.simulator.network.kernel import NEVER
 from neutrams.simulator.recording import (
     DETAILS,
@@ -62,7 +62,7 @@ class Record:
         return Window(self.first, NEVER if self.last is None else self.last)
 
 
-def check_record(record: Record, program: Program) -> None:
+def check_record(record: Record, programs: Mapping[str, Program]) -> None:
     """Refuse what cannot be recorded, before anything runs.
 
     Raises:
@@ -83,26 +83,30 @@ def check_record(record: Record, program: Program) -> None:
         if path:
             check_writable(path)
     if record.signals:
-        choose(record.signals, _signals(program))
+        choose(record.signals, _signals(programs))
 
 
 def signal_names(program: Program) -> list[str]:
     """Return the name of every signal that a waveform of a program may show."""
-    return [signal.name for signal in _signals(program)]
+    return [signal.name for signal in _signals({"": program})]
 
 
-def _signals(program: Program) -> list[Signal]:
-    if any(isinstance(op, Round) for op in program.module["chip"].ops):
+def _signals(programs: Mapping[str, Program]) -> list[Signal]:
+    if any(isinstance(op, Round) for each in programs.values() for op in each.module["chip"].ops):
         fault = _wrong("the signals of a waveform differ from round to round").diagnostics[0]
         raise NeutramsError(fault.help("write a trace: --trace out.json"))
-    return signals_of(places_of(program, lay_out(program)))
+    layout = lay_out_all([Job(program) for program in programs.values()])
+    return signals_of(places_of(programs, layout))
 
 
-def places_of(program: Program, layout: Layout) -> Places:
-    """Return a layout's places, by the names of the program's layers."""
-    found = layers(program.module["main"])
-    names = {op.results[0].name: layer.name for layer in found for op in layer.ops}
-    return Places.of(program, layout, names)
+def places_of(programs: Mapping[str, Program], layout: Layout) -> Places:
+    """Return a layout's places, by the names of the layers; of several programs with their own."""
+    names = []
+    for name, program in programs.items():
+        prefix = f"{name}/" if len(programs) > 1 else ""
+        found = layers(program.module["main"])
+        names.append({op.results[0].name: prefix + each.name for each in found for op in each.ops})
+    return Places.of(list(programs.values()), layout, names)
 
 
 class Session:
@@ -121,7 +125,7 @@ class Session:
     ) -> None:
         """Write that cells are programmed, and that what runs then is another layout."""
         if self._trace is not None:
-            self._trace.place(places_of(program, layout), base=end)
+            self._trace.place(places_of({"": program}, layout), base=end)
             self._trace.mark(f"programming for round {round + 1}", begin, end)
 
     def close(self, clock: int) -> tuple[Diagnostic, ...]:
@@ -135,13 +139,13 @@ class Session:
 
 
 @contextmanager
-def session(program: Program, layout: Layout, record: Record) -> Iterator[Session]:
+def session(programs: Mapping[str, Program], layout: Layout, record: Record) -> Iterator[Session]:
     """Yield a session; its files appear whole when the block ends well, or not at all.
 
     Raises:
         NeutramsError: NT0020, a file cannot be written.
     """
-    places, window = places_of(program, layout), record.window
+    places, window = places_of(programs, layout), record.window
     bounds = {"first": window.first, "last": window.last}
     with ExitStack() as files:
         trace, wave = None, None
@@ -149,10 +153,10 @@ def session(program: Program, layout: Layout, record: Record) -> Iterator[Sessio
             chosen = choose(record.signals, signals_of(places))
             wave = Waveform(files.enter_context(atomic_write(record.vcd)), places, chosen, **bounds)
         if record.trace:
-            trace = Trace(
-                _opened(files, record.trace), places, bin=record.bin or usual_bin(program),
-                limit=record.limit, detail=record.detail, **bounds,
-            )  # fmt: skip
+            bin = record.bin or max(map(usual_bin, programs.values()))
+            file = _opened(files, record.trace)
+            how = {"bin": bin, "limit": record.limit, **bounds}
+            trace = Trace(file, places, detail=record.detail, **how)
         yield Session(record, trace, wave)
 
 

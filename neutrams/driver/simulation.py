@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from neutrams.costs import Charge, charge, charged_events
-from neutrams.driver.checkpoints import kept
+from neutrams.driver.checkpoints import Book, kept
 from neutrams.driver.crew import crew
+from neutrams.driver.cycle_sharing import run_together
 from neutrams.driver.cycles import Cycles, run_cycles, with_cycles
 from neutrams.driver.metrics import Metric, default_metric, metric_named
 from neutrams.driver.monte_carlo import Spread
@@ -78,6 +79,8 @@ class Simulation:
     warnings: tuple[Diagnostic, ...]
     cycles: Cycles | None = None
     """What the cycle grain measured, where it was run."""
+    beside: Mapping[str, Cycles] = field(default_factory=dict)
+    """The same of the networks that ran on the chip meanwhile."""
     physics: Physics | None = None
     """What was not ideal; then outputs and figures beside ``spread`` are those of the first run."""
     spread: Spread | None = None
@@ -120,6 +123,8 @@ def simulate(
     monte_carlo: int = 1,
     jobs: int = 0,
     record: Record | None = None,
+    beside: Mapping[str, Program] | None = None,
+    measured: Mapping[str, Cycles] | None = None,
     checkpoint: str | Path = "",
     resume: str | Path = "",
     progress: Progress | None = None,
@@ -147,6 +152,10 @@ def simulate(
             1 this process alone does it: its threads use all processors, and of several runs it
             does as many at a time as there are processors, or one. Results are the same.
         record: Trace and waveform to write of the cycle grain.
+        beside: Programs by name that run on the same chip meanwhile, at the cycle grain;
+            :func:`neutrams.together` places them.
+        measured: What the cycle grain found of the program, first, and of those beside it, where
+            that is known already.
         checkpoint: Where to write what is done when SIGINT or SIGTERM come. Without one, and
             without ``resume``, signals are not heard.
         resume: A checkpoint to go on from, and where to write the next; results are those of a run
@@ -161,9 +170,10 @@ def simulate(
     """
     tell = progress or silent
     main = program.module["main"]
-    if record is not None:
+    if record is not None or beside:
         _check_grain(grain)
-        check_record(record, program)
+    if record is not None:
+        check_record(record, _on_chip(program, beside or {}))
     steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
     samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
     judge = _judge(metric, samples)
@@ -174,7 +184,8 @@ def simulate(
         "seed": seed, "Monte-Carlo runs": monte_carlo, "float network": compare,
     }  # fmt: skip
     with kept(
-        tell, program, samples.inputs, options, checkpoint=checkpoint, resume=resume
+        tell, (program, *(beside or {}).values()), samples.inputs, options,
+        checkpoint=checkpoint, resume=resume,
     ) as book:  # fmt: skip
         with crew(program, samples.inputs, jobs) as helpers:
             results = run_all(program, samples, chances, batch, jobs, helpers, book)
@@ -182,7 +193,9 @@ def simulate(
             if reference is None and teacher is not None:
                 done = book.batches("float")
                 expected = run_float(teacher, samples, book.tell, helpers=helpers, done=done)
-        cycles = run_cycles(program, record=record, book=book) if grain == "cycle" else None
+        if grain == "cycle" and measured is None:
+            measured = _measured(program, beside or {}, record, book)
+    cycles, *others = (measured or {}).values() or [None]
     result = results[0]
     found = resources(program)
     by_op = {layer.name: layer.counts for layer in result.layers}
@@ -215,14 +228,71 @@ def simulate(
             *(cycles.warnings if cycles is not None else ()),
         ),
         cycles=cycles,
+        beside=dict(zip(beside or {}, others, strict=True)),
         physics=chances[0].physics if chances else None,
         spread=_spread(judge, results, samples) if chances else None,
     )
 
 
+def simulate_together(
+    programs: Mapping[str, Program],
+    inputs: Mapping[str, SampleSource],
+    *,
+    record: Record | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Simulation]:
+    """Run programs that share a chip, clock by clock and all at once.
+
+    Args:
+        programs: By name, as :func:`neutrams.together` placed them.
+        inputs: Samples of each, by the same names.
+        record: Trace to write of one inference of each.
+        progress: Told how far the run is.
+        **options: Others of :func:`simulate`, for each program.
+
+    Returns:
+        What :func:`simulate` finds of each at the cycle grain: outputs are those of a chip of its
+        own, times those of the shared chip.
+
+    Raises:
+        NeutramsError: NT0578, the programs were not placed together; others as in :func:`simulate`.
+    """
+    tell = progress or silent
+    if record is not None:
+        check_record(record, programs)
+    cycles = run_together(programs, record=record, book=Book(tell))
+    found = {}
+    for name, program in programs.items():
+        beside = {other: each for other, each in programs.items() if other != name}
+        measured = {each: cycles[each] for each in (name, *beside)}
+        found[name] = simulate(
+            program, inputs[name], grain="cycle", beside=beside, measured=measured, progress=tell,
+            **options,
+        )  # fmt: skip
+    return found
+
+
+def _measured(
+    program: Program, beside: Mapping[str, Program], record: Record | None, book: Book
+) -> dict[str, Cycles]:
+    """Return what the cycle grain finds of a program, and of those beside it."""
+    if beside:
+        return run_together(_on_chip(program, beside), record=record, book=book)
+    return {"": run_cycles(program, record=record, book=book)}
+
+
+def _on_chip(program: Program, beside: Mapping[str, Program]) -> dict[str, Program]:
+    """Return all programs of a chip by name, one that may be without one first."""
+    name = "this" if beside else ""
+    while name in beside:
+        name += "'"
+    return {name: program, **beside}
+
+
 def _check_grain(grain: Grain) -> None:
     if grain != "cycle":
-        fault = error("NT0575", f"there is nothing to record at the `{grain}` grain")
+        fault = error("NT0575", f"the `{grain}` grain has no clocks to record or to share")
         raise NeutramsError(fault.help("run clock by clock: --grain cycle"))
 
 

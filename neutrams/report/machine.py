@@ -118,6 +118,7 @@ def simulation_json(found: Simulation) -> dict[str, Any]:
     return {
         "samples": found.samples,
         "cycles": _cycles(found.cycles),
+        "beside": {name: _cycles(cycles) for name, cycles in found.beside.items()},
         "accuracy": found.accuracy,
         "metric": None if quality is None else quality.metric,
         "metric_value": None if quality is None else _finite(quality.value),

@@ -12,6 +12,7 @@ from rich.text import Text
 from neutrams.driver import (
     CONFIDENCE,
     Check,
+    Cycles,
     LayerCost,
     Quality,
     Resources,
@@ -235,11 +236,31 @@ def _cycle_rows(found: Simulation) -> list[Row]:
         f"{percent(cycles.busiest_bus)} the busiest bus, "
         f"{percent(cycles.busiest_vector)} vector unit, {percent(cycles.busiest_link)} link"
     )
+    of = "a batch" if cycles.rounds else "an inference"
     return [
-        ("clocks", f"{count(cycles.clocks)} an inference, measured"),
+        ("clocks", f"{count(cycles.clocks)} {of}, measured"),
         ("network", f"{count(cycles.flits)} flits an inference"),
         ("at work", f"{busy}, of all clocks of a stream"),
+        *_beside_rows(found),
     ]
+
+
+def _beside_rows(found: Simulation) -> list[Row]:
+    """Say what networks on one chip cost each other."""
+    if found.cycles is None or not found.beside:
+        return []
+    rows: list[Row] = [("alone on the chip", _alone(found.cycles))]
+    for name, cycles in found.beside.items():
+        here = f"{quantity(cycles.clocks * cycles.clock_s, 's')}, one every "
+        here += f"{quantity(cycles.period_s, 's')}; alone {_alone(cycles)}"
+        rows.append((f"beside it, {name}", here))
+    return rows
+
+
+def _alone(cycles: Cycles) -> str:
+    assert cycles.alone is not None
+    clocks, period_s = cycles.alone
+    return f"{quantity(clocks * cycles.clock_s, 's')}, one every {quantity(period_s, 's')}"
 
 
 def _kind_rows(found: Resources) -> list[Row]:

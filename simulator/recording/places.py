@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,14 +34,23 @@ class Places:
 
     @staticmethod
     def of(
-        program: Program, layout: Layout, layers: Mapping[str, str], *, prefix: str = ""
+        programs: Sequence[Program], layout: Layout, layers: Sequence[Mapping[str, str]]
     ) -> Places:
-        """Find them for a layout of a program; ``layers`` are by name of an op's first result."""
-        network = program.target.machine.network
+        """Find them for a layout of programs on one chip.
+
+        Args:
+            programs: One for each job of the layout.
+            layout: What runs.
+            layers: For each program its layers by name of an op's first result.
+        """
+        network = programs[0].target.machine.network
         return Places(
             layout=layout,
-            layers=tuple(prefix + layers.get(op, op) for op in layout.ops),
-            cores=_cores(program, layout),
+            layers=tuple(
+                layers[job].get(op, op)
+                for op, job in zip(layout.ops, layout.jobs.tolist(), strict=True)
+            ),
+            cores=_cores(programs, layout),
             columns=network.columns,
             rows=network.rows,
             clock_ns=1 / network.clock_ghz,
@@ -95,12 +104,15 @@ class Places:
         return f"{self.layout.ops[station]}{copy}{where}"
 
 
-def _cores(program: Program, layout: Layout) -> tuple[tuple[int, ...], ...]:
-    machine = program.target.machine
-    groups = {op.unit: op for op in program.module["chip"].ops if isinstance(op, Group)}
+def _cores(programs: Sequence[Program], layout: Layout) -> tuple[tuple[int, ...], ...]:
+    machine = programs[0].target.machine
+    groups = [
+        {op.unit: op for op in program.module["chip"].ops if isinstance(op, Group)}
+        for program in programs
+    ]
     found = []
-    for station, op in zip(layout.plan.stations, layout.ops, strict=True):
-        group = groups.get(op)
+    for station, op, job in zip(layout.plan.stations, layout.ops, layout.jobs, strict=True):
+        group = groups[job].get(op)
         if group is None or station["shared"]:
             found.append(())
             continue
