@@ -44,18 +44,15 @@ def run_together(
         said = writing.close(one.found.clocks) if writing is not None else ()
     streams = lay_out_all([Job(program, counts[name]) for name, program in programs.items()])
     many = run_leg(target, streams, "streams of all networks", book)
-    whole = max(many.found.clocks, 1)
-    shares = {
-        "busiest_link": float(many.found.load.max()) / whole,
-        "busiest_bus": float(many.found.tiles["bus_busy"].max()) / whole,
-        "busiest_vector": float(many.found.tiles["vector_busy"].max()) / whole,
-    }
+    whole, tiles = max(many.found.clocks, 1), many.found.tiles
     found = {}
     for job, (name, by_itself) in enumerate(alone.items()):
         period = (many.done(job) - one.done(job)) / (counts[name] - 1)
         found[name] = replace(
             by_itself,
-            **shares,
+            busiest_link=float(many.found.load.max()) / whole,
+            busiest_bus=float(tiles["bus_busy"].max()) / whole,
+            busiest_vector=float(tiles["vector_busy"].max()) / whole,
             clocks=one.outputs_done(job),
             period_s=period * by_itself.clock_s,
             layers=one.layers(job),

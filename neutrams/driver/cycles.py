@@ -86,7 +86,7 @@ def run_cycles(
             legs[count] = run_leg(program.target, layout, name, pages, session=writing)
             said = writing.close(legs[count].found.clocks)
     one, many = legs[1], legs[stream]
-    period = one.found.clocks
+    period = float(one.found.clocks)
     if stream > 1:
         period = (many.found.clocks - one.found.clocks) / (stream - 1)
     return measured(program, one, many, period=period, warnings=said)

@@ -195,7 +195,8 @@ def simulate(
                 expected = run_float(teacher, samples, book.tell, helpers=helpers, done=done)
         if grain == "cycle" and measured is None:
             measured = _measured(program, beside or {}, record, book)
-    cycles, *others = (measured or {}).values() or [None]
+    clocked = list((measured or {}).values())
+    cycles = clocked[0] if clocked else None
     result = results[0]
     found = resources(program)
     by_op = {layer.name: layer.counts for layer in result.layers}
@@ -228,7 +229,7 @@ def simulate(
             *(cycles.warnings if cycles is not None else ()),
         ),
         cycles=cycles,
-        beside=dict(zip(beside or {}, others, strict=True)),
+        beside=dict(zip(beside or {}, clocked[1:], strict=True)),
         physics=chances[0].physics if chances else None,
         spread=_spread(judge, results, samples) if chances else None,
     )

@@ -245,3 +245,20 @@ def test_a_run_clock_by_clock_is_written_down(neutrams: Command, folder: Path) -
     assert neutrams(*run, "--trace", "u.json", "--trace-detail", "all").code == 1
     assert neutrams("simulate", program).code == 2
     assert not list(folder.glob("u.*"))
+
+
+def test_two_networks_share_a_chip(neutrams: Command, folder: Path) -> None:
+    assert neutrams(*COMPILE).code == 0
+    made = neutrams("map", "net.ntp", "net.ntp", "-o", "both")
+    assert made.code == 0, made.err
+    assert {path.name for path in (folder / "both").iterdir()} == {"net.ntp", "net-2.ntp"}
+    run = ("simulate", "both/net.ntp", "-i", "test.npz", "--grain", "cycle")
+    found = as_json(neutrams(*run, "--beside", "both/net-2.ntp", "--format", "json").out)
+    alone = as_json(neutrams(*run, "--format", "json").out)
+    assert found["beside"].keys() == {"net-2"}
+    assert found["cycles"]["alone"][0] == alone["cycles"]["clocks"]
+    assert found["accuracy"] == alone["accuracy"]
+    assert found["events"] == alone["events"]
+    assert "beside it, net-2" in neutrams(*run, "--beside", "both/net-2.ntp").out
+    assert "neutrams map" in neutrams(*run, "--beside", "net.ntp").err
+    assert neutrams("map", "net.ntp", "-o", "none/both").code == 1
