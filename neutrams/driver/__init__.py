@@ -2,8 +2,8 @@
 
 from neutrams.driver.cache import Cache
 from neutrams.driver.checker import Check, Verdict, check
+from neutrams.driver.clocks import Cycles
 from neutrams.driver.compiler import Compiled, compile, compile_model
-from neutrams.driver.cycles import Cycles
 from neutrams.driver.exporter import KINDS as EXPORTS
 from neutrams.driver.exporter import export
 from neutrams.driver.grid import parse_axes

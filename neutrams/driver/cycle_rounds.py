@@ -12,7 +12,7 @@ from math import ceil
 import numpy as np
 
 from neutrams.driver.checkpoints import Book
-from neutrams.driver.cycles import Cycles
+from neutrams.driver.clocks import Cycles
 from neutrams.driver.legs import Leg, run_leg
 from neutrams.driver.recording import Record, session
 from neutrams.ir.diagnostics import Diagnostic

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from neutrams.driver.checkpoints import Book
-from neutrams.driver.cycles import STREAM, Cycles, run_cycles
+from neutrams.driver.clocks import Cycles
+from neutrams.driver.cycles import STREAM, run_cycles
 from neutrams.driver.legs import run_leg
 from neutrams.driver.recording import Record, session
 from neutrams.driver.sharing import check_apart

@@ -11,9 +11,10 @@ import numpy as np
 
 from neutrams.costs import Charge, charge, charged_events
 from neutrams.driver.checkpoints import Book, kept
+from neutrams.driver.clocks import Cycles, with_cycles
 from neutrams.driver.crew import crew
 from neutrams.driver.cycle_sharing import run_together
-from neutrams.driver.cycles import Cycles, run_cycles, with_cycles
+from neutrams.driver.cycles import run_cycles
 from neutrams.driver.metrics import Metric, default_metric, metric_named
 from neutrams.driver.monte_carlo import Spread
 from neutrams.driver.preprocess import Preprocess
