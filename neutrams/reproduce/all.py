@@ -10,7 +10,7 @@ from neutrams.ir.files import atomic_write
 from neutrams.reproduce.adc import ADC
 from neutrams.reproduce.circuits import CIRCUITS
 from neutrams.reproduce.elements import ELEMENTS
-from neutrams.reproduce.isaac import ISAAC
+from neutrams.reproduce.isaac import ACTIONS, ISAAC
 from neutrams.reproduce.jia import JIA
 from neutrams.reproduce.lenet import LENET
 from neutrams.reproduce.neurosim import NEUROSIM
@@ -26,6 +26,7 @@ from neutrams.reproduce.words import page
 
 RECIPES: tuple[Recipe, ...] = (
     ISAAC,
+    ACTIONS,
     PUMA,
     ELEMENTS,
     NEUROSIM,

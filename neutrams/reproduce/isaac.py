@@ -39,6 +39,30 @@ def _rows() -> Iterator[Row]:
     yield Row("conversions a multiply-add", "1.0", law, note=f"{law:.4f} with the unit column")
 
 
+_LOAD = (
+    "the library divides a part's power by what it could move, 256 bits a nanosecond for the "
+    "buffer; ours by what a chip at full load moves, so that energies add up to the published power"
+)
+
+
+def _actions() -> Iterator[Row]:
+    energy = {
+        (part.name, event): value
+        for part in targets.load("isaac").costs
+        for event, value in part.energy_pj
+    }
+    for quantity, published, part, event, events in (
+        ("a conversion", "1.667", "adc", "adc_conversions", 1.0),
+        ("a drive of a row", "0.417", "dac", "dac_drives", 1.0),
+        ("a shift and addition", "0.021", "shift-add", "shift_adds", 1.0),
+        ("256 bits from the buffer", "20.45", "buffer", "buffer_read_bytes", 32.0),
+        ("256 bits on the bus", "13.8", "bus", "bus_bytes", 32.0),
+        ("256 bits through a router", "20.74", "router", "router_flits", 8.0),
+    ):
+        ours = events * energy[part, event]
+        yield Row(f"energy of {quantity}", published, ours, "pJ", 0.1, _LOAD)
+
+
 def _bits(*, flip: bool) -> int:
     """Return the bits of the largest sum that a column of ISAAC's can have."""
     core = targets.load("isaac").machine.core
@@ -69,4 +93,16 @@ ISAAC = Recipe(
         "128×16 layer of 16 bits, compiled and counted."
     ),
     rows=lambda: tuple(_rows()),
+)
+
+ACTIONS = Recipe(
+    name="isaac-actions",
+    title="ISAAC: energies of single actions, beside another derivation",
+    source="AccelForge's component library, derived from the same Table I",
+    about=(
+        "The energies of events in `isaac.toml`, times the events of an action. Where the two "
+        "derivations differ, `cim` has those of `isaac` but for the router, where it has the "
+        "library's."
+    ),
+    rows=lambda: tuple(_actions()),
 )
