@@ -143,8 +143,8 @@ def network(axis: str, size: int) -> Graph:
 
 def point(line: Line, size: int, file: Path) -> Point:
     """Measure one size in this process; a program to run lies in the file."""
-    small = compiled(image(4))
-    neutrams.simulate(small, samples(image(4), 4), grain="cycle")
+    for small in (image(4), _perceptron([16, 16, 16])):
+        neutrams.simulate(compiled(small), samples(small, 4), grain="cycle")
     batch = size if line.axis == "batch" else BATCH
     before = peak_gb()
     if line.grain == "compile":
