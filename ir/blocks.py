@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,16 +27,20 @@ def row_splits(fan_in: int, rows: int) -> int:
     return -(-fan_in // rows) if rows else 1
 
 
+@lru_cache(maxsize=64)
 def blocks(groups: int, fan_in: int, neurons: int, rows: int, columns: int) -> Table:
     """Cut ``groups`` matrices of ``fan_in`` × ``neurons`` into blocks of ``rows`` × ``columns``.
 
-    A limit of 0 stands for none. Blocks come ordered by group, then row, then column.
+    A limit of 0 stands for none. Blocks come ordered by group, then row, then column. The table is
+    kept for those who ask again, and not to be written to.
     """
     group = _chunks(groups, packed(fan_in, neurons, rows, columns))
     row = _chunks(fan_in, rows or fan_in)
     column = _chunks(neurons, columns or neurons)
     index = np.indices((len(group), len(row), len(column))).reshape(3, -1)
-    return np.concatenate([group[index[0]], row[index[1]], column[index[2]]], axis=1)
+    table = np.concatenate([group[index[0]], row[index[1]], column[index[2]]], axis=1)
+    table.setflags(write=False)
+    return table
 
 
 def used(table: Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -87,11 +87,12 @@ def partial_sums(op: Mvm, source: Part, target: Part) -> float | None:
     """
     if source.copy != target.copy:
         return None
-    table = op.table().astype(np.int64)
-    heads = {(int(table[b, 0]), int(table[b, 4])) for b in target.blocks}
-    mine = {(int(table[b, 0]), int(table[b, 4])): b for b in source.blocks}
+    table = op.table()
+    heads = {tuple(block) for block in table[list(target.blocks)][:, [0, 4]].tolist()}
+    starts = table[list(source.blocks)][:, [0, 4]].tolist()
+    mine = {tuple(start): block for start, block in zip(starts, source.blocks, strict=True)}
     once = [block for neurons, block in mine.items() if neurons in heads]
-    return float(_neurons(table[once]).sum()) / op.outputs if once else None
+    return float(_neurons(table[once].astype(np.int64)).sum()) / op.outputs if once else None
 
 
 def _neurons(table: NDArray[np.int64]) -> NDArray[np.int64]:
