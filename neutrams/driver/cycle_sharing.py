@@ -31,7 +31,7 @@ def run_together(
             written.
     """
     check_apart(programs)
-    alone = {name: run_cycles(program, book=book) for name, program in programs.items()}
+    alone = {name: run_cycles(each, book=book, name=name) for name, each in programs.items()}
     longest = max(each.period_s for each in alone.values())
     counts = {
         name: min(max(round(STREAM * longest / each.period_s), STREAM), MOST)

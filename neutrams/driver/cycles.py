@@ -22,6 +22,7 @@ def run_cycles(
     stream: int = STREAM,
     record: Record | None = None,
     book: Book | None = None,
+    name: str = "",
 ) -> Cycles:
     """Run one inference, then a stream of them, clock by clock.
 
@@ -31,6 +32,7 @@ def run_cycles(
         record: What is written down, as :func:`check_record` lets it pass.
         book: What is done, and who is told of clocks and items. A run that is recorded begins anew,
             so that what is written is whole.
+        name: Of the network, where there are several.
 
     Raises:
         NeutramsError: NT0020, a file cannot be written.
@@ -43,12 +45,13 @@ def run_cycles(
     said: tuple[Diagnostic, ...] = ()
     for count in dict.fromkeys([1, stream, written]):
         layout = lay_out(program, inferences=count)
-        name = f"{count} inferences" if count > 1 else "one inference"
+        leg = f"{count} inferences" if count > 1 else "one inference"
+        leg = f"{name}: {leg}" if name else leg
         if record is None or count != written:
-            legs[count] = run_leg(program.target, layout, name, pages)
+            legs[count] = run_leg(program.target, layout, leg, pages)
             continue
         with session({"": program}, layout, record) as writing:
-            legs[count] = run_leg(program.target, layout, name, pages, session=writing)
+            legs[count] = run_leg(program.target, layout, leg, pages, session=writing)
             said = writing.close(legs[count].found.clocks)
     one, many = legs[1], legs[stream]
     period = float(one.found.clocks)

@@ -10,6 +10,9 @@ from neutrams.simulator.network.state import I64
 from neutrams.simulator.recording.trace import Trace
 from neutrams.simulator.recording.vcd import Waveform
 
+MOST = 1 << 14
+"""Clocks of which a waveform keeps changes until it writes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -35,17 +38,20 @@ class Recorder:
 
     def advance(self, until: int) -> bool:
         """Go on until a clock, as :meth:`Machine.advance`."""
-        finished = False
-        while self._machine.clock < until and not finished:
-            finished = self._machine.advance(min(until, self._next_look()))
-            clock = self._machine.clock
-            if self._trace is not None and clock <= self._window.last:
-                self._trace.look(self._machine, last=finished or clock == self._window.last)
+        machine, finished = self._machine, False
+        while machine.clock < until and not finished:
+            look = self._next_look()
+            most = machine.clock + MOST if self._wave is not None else NEVER
+            finished = machine.advance(min(until, look, most))
+            ended = finished and look < NEVER
+            if self._trace is not None and (machine.clock == look or ended):
+                self._trace.look(machine, last=finished or look == self._window.last)
             if self._wave is not None:
-                self._wave.settle(clock)
+                self._wave.settle(machine.clock)
         return finished
 
     def _next_look(self) -> int:
+        """Return the clock at which a bin of the trace ends; no place between is one."""
         clock, last = self._machine.clock, self._window.last
         if self._trace is None or clock >= last:
             return NEVER

@@ -146,6 +146,37 @@ def test_what_is_done_is_not_done_again(
     assert told == [40]
 
 
+@pytest.mark.parametrize("kind", ["rounds", "beside"])
+def test_rounds_and_networks_beside_go_on_too(
+    kind: str, digits: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped at every look in turn, until it is done."""
+    model, path = EXAMPLES / "mnist8_cntk.onnx", tmp_path / "run.checkpoint"
+    options: dict[str, Any] = {"grain": "cycle", "compare": False}
+    if kind == "rounds":
+        small = {"chip.tiles": 2, "tile.cores": 1, "core.crossbars": 1}
+        program = driver.compile(
+            model, calibration=digits, overrides=small, rounds=None, replicate=False
+        )
+    else:
+        both = neutrams.together(dict.fromkeys("ab", driver.compile(model, calibration=digits)))
+        program, options["beside"] = both["a"], {"b": both["b"]}
+    whole = neutrams.simulate(program, digits, **options)
+    monkeypatch.setattr(pace, "FIRST", 150_000)
+    monkeypatch.setattr(pace, "SOON", 0.0)
+    resume, found, stops = "", None, 0
+    while found is None:
+        try:
+            found = neutrams.simulate(
+                program, digits, **options, checkpoint=path, resume=resume,
+                progress=stopping(3 + stops),
+            )  # fmt: skip
+        except Interrupted:
+            resume, stops = str(path), stops + 1
+    assert stops > 1
+    assert same(found, whole)
+
+
 @pytest.fixture(scope="module")
 def written(
     program: Program, digits: dict[str, Any], tmp_path_factory: pytest.TempPathFactory

@@ -15,6 +15,7 @@ import pytest
 
 import neutrams
 from neutrams import driver
+from neutrams.driver import pace
 from neutrams.driver.cycles import run_cycles
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.program import Program
@@ -144,6 +145,19 @@ def test_what_is_recorded_changes_no_result(program: Program, tmp_path: Path) ->
         tmp_path / "a.json", tmp_path / "a.vcd", "core(*),link(*),buffer(*),bus(*)", bin=7
     )
     assert run_cycles(program, record=record) == plain
+
+
+def test_the_same_run_writes_the_same_bytes(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is looked at on the way."""
+    written = []
+    for first in (700, 9_000):
+        monkeypatch.setattr(pace, "FIRST", first)
+        record = neutrams.Record(tmp_path / "a.json.gz", tmp_path / "a.vcd", "*", bin=1000)
+        run_cycles(program, stream=1, record=record)
+        written.append([(tmp_path / name).read_bytes() for name in ("a.json.gz", "a.vcd")])
+    assert written[0] == written[1]
 
 
 def test_spans_that_touch_can_be_one(program: Program, trace: Events, tmp_path: Path) -> None:
