@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from neutrams.simulator.cycle import Machine
+from neutrams.simulator.cycle.watch import watch_nothing
 from neutrams.simulator.network.kernel import NEVER
 from neutrams.simulator.network.state import I64
 from neutrams.simulator.recording.trace import Trace
@@ -42,12 +43,15 @@ class Recorder:
         while machine.clock < until and not finished:
             look = self._next_look()
             most = machine.clock + MOST if self._wave is not None else NEVER
+            most = min(most, self._window.last) if machine.clock < self._window.last else most
             finished = machine.advance(min(until, look, most))
             ended = finished and look < NEVER
             if self._trace is not None and (machine.clock == look or ended):
                 self._trace.look(machine, last=finished or look == self._window.last)
             if self._wave is not None:
                 self._wave.settle(machine.clock)
+                if machine.clock >= self._window.last:
+                    machine.watch(watch_nothing(), None)
         return finished
 
     def _next_look(self) -> int:

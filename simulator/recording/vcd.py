@@ -66,14 +66,16 @@ class Waveform:
 
     def changes(self, rows: I64) -> None:
         """Take up changes of what is watched: signal, clock, value."""
-        steps = []
-        for number, clock, value in rows.tolist():
-            if number < self._links:
-                steps += [(clock, number, 1), (clock + 1, number, -1)]
-            else:
-                steps.append((clock, number, value - self._level[number]))
-                self._level[number] = value
-        self._steps.append(np.array(steps, np.int64).reshape(-1, 3))
+        pulses, levels = rows[rows[:, 0] < self._links], rows[rows[:, 0] >= self._links]
+        number, clock, _ = pulses.T
+        one = np.ones(len(pulses), np.int64)
+        self._steps.append(np.column_stack([clock, number, one]))
+        self._steps.append(np.column_stack([clock + 1, number, -one]))
+        number, clock, value = levels[np.argsort(levels[:, 0], kind="stable")].T
+        begins = np.append(True, number[1:] != number[:-1])[: len(number)]
+        before = np.where(begins, self._level[number], np.append(0, value[:-1])[: len(number)])
+        self._level[number] = value  # of several the last
+        self._steps.append(np.column_stack([clock, number, value - before]))
 
     def settle(self, clock: int) -> None:
         """Write what happened before a clock: nothing more will come of that."""
