@@ -55,8 +55,9 @@ def check_weights(program: Program) -> Link:
         if isinstance(held, str):
             others[held] += 1
             continue
-        places = None if held is None else Counterpart.from_manifest(held)
-        maker = makers.get(unit.result.origin if places is None else places.product)
+        whole = Counterpart.of(unit, digits_of(unit))
+        places = whole if held is None else Counterpart.from_manifest(held)
+        maker = makers.get(places.product)
         moved = _moved(unit, maker, places, program.target)
         compared += moved.size
         worst = float(moved.max(initial=0.0))
@@ -100,7 +101,7 @@ def _makers(graph: Graph) -> dict[str, Op]:
     return found
 
 
-def _moved(unit: Mvm, maker: Op | None, places: Counterpart | None, target: Target) -> Array:
+def _moved(unit: Mvm, maker: Op | None, places: Counterpart, target: Target) -> Array:
     """Return distances in steps, a row for each neuron; empty where there is no counterpart."""
     nothing, made = np.zeros((0, 0)), _weights_of(maker)
     if made is None or not isinstance(unit.w, Weight):
@@ -109,43 +110,46 @@ def _moved(unit: Mvm, maker: Op | None, places: Counterpart | None, target: Targ
     if weights is None or held is None:
         return nothing
     flat = weights.reshape(len(weights), -1) if isinstance(maker, Conv) else weights.T
-    flat = flat.astype(np.float64)
-    if places is not None:
-        flat = _part(flat, places)
-    if target.weight_codes[0] == 0 and held.size % (2 * flat.size) == 0:  # of `split-signs`
-        signs = held.reshape(unit.groups, 2, -1, held.shape[1]).astype(np.int64)
-        held = (signs[:, 0] - signs[:, 1]).reshape(-1, held.shape[1])
     copies = whole_weights(unit, held).astype(np.float64)
-    if copies.shape[1] != len(flat) or copies.shape[2] % max(flat.shape[1], 1):
+    reads, neurons = flat.shape[1], places.neurons
+    if not reads or copies.shape[1] != len(neurons) or neurons.max(initial=0) >= len(flat):
         return nothing
-    # of `widen-inputs`: the same weights once more for each copy of the inputs
-    apart = np.split(copies, copies.shape[2] // max(flat.shape[1], 1), axis=2)
-    copies, ends = np.concatenate(apart), _ends(unit, target)
-    wanted = np.broadcast_to(flat, copies.shape)
-    if places is not None:  # parts may leave a unit with their sign turned
-        turned = np.sign((copies * flat).sum(axis=2, keepdims=True))
-        wanted = wanted * np.where(turned, turned, 1)
-    pairs = zip(wanted, copies, strict=True)
-    return np.concatenate([_distance(weights, each, ends) for weights, each in pairs])
+    if places.rows.shape[1] != copies.shape[2]:
+        return nothing
+    wanted = _part(flat.astype(np.float64), places)
+    if places.turned:
+        other = _part(-flat.astype(np.float64), places)
+        fits = [(copies * each).sum(axis=(0, 2)) for each in (wanted, other)]
+        wanted = np.where((fits[0] >= fits[1])[:, None], wanted, other)
+    return _distance(np.broadcast_to(wanted, copies.shape), copies, neurons, _ends(unit, target))
 
 
 def _part(flat: Array, places: Counterpart) -> Array:
-    """Return the weights at some places of a matrix; 0 where a unit holds none."""
-    neurons = places.neurons.reshape(len(places.rows), -1, 1)
-    rows = places.rows[:, None, :]
+    """Return the weights at some places of a matrix; 0 where a unit holds none.
+
+    Widened inputs read the same weights once more for each copy.
+    """
+    groups = len(places.rows)
+    neurons, rows = places.neurons.reshape(groups, -1, 1), places.rows[:, None, :]
     inside = (neurons >= 0) & (rows >= 0)
     found = np.where(inside, flat[neurons, rows % flat.shape[1]], 0.0)
+    sides = places.sides.reshape(groups, -1, 1)
+    found = np.where(sides, np.maximum(found * sides, 0.0), found)
     return found.reshape(len(places.neurons), -1)
 
 
-def _distance(weights: Array, held: Array, ends: tuple[int, int]) -> Array:
+def _distance(weights: Array, held: Array, neurons: Array, ends: tuple[int, int]) -> Array:
+    """Return how far weights ``[copies, outputs, inputs]`` are apart, in steps of their neuron."""
     low, high = ends
-    power = (held**2).sum(axis=1, keepdims=True)
-    scale = (weights * held).sum(axis=1, keepdims=True) / np.where(power, power, 1)
+    own = np.unique(neurons, return_inverse=True)[1]
+    power = np.bincount(own, (held**2).sum(axis=(0, 2)))
+    scale = np.bincount(own, (weights * held).sum(axis=(0, 2))) / np.where(power, power, 1)
+    power, scale = (each[own][:, None] for each in (power, scale))
     steps = weights / np.where(scale, scale, 1)
     beyond = ((held >= high) & (steps > high)) | ((held <= low) & (steps < low))
     moved: Array = np.where(beyond | (power == 0), 0.0, np.abs(steps - held))
-    return np.where((scale <= 0) & (power > 0), np.abs(held), moved)
+    found: Array = np.where((scale <= 0) & (power > 0), np.abs(held), moved)
+    return found.reshape(-1, held.shape[2])
 
 
 def _ends(unit: Mvm, target: Target) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,22 +25,40 @@ class Counterpart:
     """``[groups·M]``; -1 where a neuron stands for none."""
     rows: Ints
     """``[groups, K]``; -1 where no weight is held."""
+    sides: Ints
+    """``[groups·M]``: 1 where only positive weights are held, -1 where negative ones are, as
+    positive numbers, 0 where all are."""
+    turned: bool = False
+    """Whether weights of some neurons may have changed sign."""
 
     @staticmethod
-    def of(unit: Mvm) -> Counterpart:
-        """Return the places of a unit that holds a product's whole matrix."""
-        rows = np.broadcast_to(np.arange(unit.fan_in), (unit.groups, unit.fan_in))
-        return Counterpart(unit.result.origin, np.arange(unit.outputs), rows)
+    def of(unit: Mvm, digits: tuple[int, int] = (1, 1)) -> Counterpart:
+        """Return the places of a unit that holds a product's whole matrix.
+
+        Perhaps once for each digit of its inputs, and in digits of weights.
+        """
+        rows = np.broadcast_to(np.arange(unit.fan_in), (unit.groups // digits[0], unit.fan_in))
+        neurons = np.arange(unit.outputs // (digits[0] * digits[1]))
+        return Counterpart(unit.result.origin, neurons, rows, np.zeros_like(neurons))
 
     def some(self, neurons: Ints) -> Counterpart:
         """Return what is left of some neurons, as many of each group."""
-        return Counterpart(self.product, self.neurons[neurons], self.rows)
+        return replace(self, neurons=self.neurons[neurons], sides=self.sides[neurons])
+
+    def by_sign(self) -> Counterpart:
+        """Return the places where negative weights have neurons behind the others of a group."""
+        groups = len(self.rows)
+        twice = np.stack([self.neurons.reshape(groups, -1)] * 2, axis=1)
+        sides = np.broadcast_to(np.array([1, -1])[:, None], twice.shape)
+        return replace(self, neurons=twice.reshape(-1), sides=sides.reshape(-1))
 
     def to_manifest(self) -> dict[str, Any]:
         return {
             "product": self.product,
             "neurons": self.neurons.tolist(),
             "rows": self.rows.tolist(),
+            "sides": self.sides.tolist(),
+            "turned": self.turned,
         }
 
     @staticmethod
@@ -49,6 +67,8 @@ class Counterpart:
             str(held["product"]),
             np.asarray(held["neurons"], np.int64),
             np.asarray(held["rows"], np.int64),
+            np.asarray(held["sides"], np.int64),
+            bool(held["turned"]),
         )
 
 

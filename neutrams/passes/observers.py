@@ -132,7 +132,9 @@ def _least_squares(histogram: Histogram, bits: int) -> tuple[float, float]:
     step = (highs[None, :] - lows[:, None]) / (2**bits - 1)
     total = cut + (histogram.counts.sum() - histogram.zeros) * step**2 / 12
     best = np.unravel_index(int(np.argmin(total)), total.shape)
-    return max(float(lows[best[0]]), histogram.low), min(float(highs[best[1]]), histogram.high)
+    found = float(lows[best[0]]), float(highs[best[1]])
+    # an end beyond all numbers, where these lie on one side of 0, is the only one that counts
+    return max(found[0], min(histogram.low, found[1])), min(found[1], max(histogram.high, found[0]))
 
 
 def _cut_below(histogram: Histogram, limits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from neutrams.ir.crossbar import Encoding, lossless
 from neutrams.ir.fan_out import is_move
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
+from neutrams.ir.ops.digits import Digits, Join
 from neutrams.ir.ops.indexing import Gather
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.tensors import Concat
@@ -148,7 +149,7 @@ def cut_by_neurons(graph: Graph, op: Mvm, spans: Sequence[Span], known: Known) -
     step = op.neurons or neurons
     each = np.arange(op.outputs).reshape(groups, neurons)
     held = [each[:, lo * step : min(hi * step, neurons)].ravel() for lo, hi in spans]
-    whole = known.get(op.w, Counterpart.of(op))
+    whole = known.get(op.w, "hold digits, cut apart" if _in_digits(op) else Counterpart.of(op))
     parts = [_part(graph, tail, rows, index) for index, rows in enumerate(held)]
     for (first, *_), chosen in zip(parts, held, strict=True):
         if isinstance(first, Mvm):
@@ -166,6 +167,11 @@ def cut_by_neurons(graph: Graph, op: Mvm, spans: Sequence[Span], known: Known) -
     for old in reversed(tail[:-1]):
         graph.erase(old)
     return [part[0] for part in parts if isinstance(part[0], Mvm)]
+
+
+def _in_digits(op: Mvm) -> bool:
+    sums = (user.results[0].users for user in op.result.users if user.results)
+    return isinstance(op.x.op, Digits) or any(isinstance(u, Join) for users in sums for u in users)
 
 
 def _part(graph: Graph, tail: Sequence[Op], rows: Array, index: int) -> list[Op]:

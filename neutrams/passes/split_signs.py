@@ -16,7 +16,7 @@ from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.passes.base import Pass, PassContext
-from neutrams.passes.counterparts import carry
+from neutrams.passes.counterparts import Counterpart
 from neutrams.passes.match import constant, located
 
 
@@ -61,7 +61,8 @@ class SplitSigns(Pass):
         both = np.concatenate([np.maximum(wide, 0), np.maximum(-wide, 0)], axis=1)
         each = np.arange(2 * len(w)).reshape(groups, 2, -1)
         held = graph.weight(f"{mvm.w.name}.signs", both.reshape(-1, w.shape[1]).astype(w.dtype))
-        carry(ctx.counterparts, mvm.w, held)
+        known = ctx.counterparts.get(mvm.w, Counterpart.of(mvm))
+        ctx.counterparts[held] = known if isinstance(known, str) else known.by_sign()
         product = located(replace(mvm, w=held), mvm)
         partials = graph.add(product, before=mvm, name=f"{mvm.result.name}.signs")
         partials.origin = mvm.result.origin or mvm.result.name

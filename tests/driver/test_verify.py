@@ -259,7 +259,13 @@ FORMS: dict[str, tuple[dict[str, Any], int, str]] = {
         "hand a result on",
     ),
     "copied": ({"limits": {"fan-out": 2, "neurons": 2, "fan-in": 64}}, 36 + 216, ""),
-    "unsigned": ({"limits": {"weight-range": (0, 127)}}, 216, ""),
+    "unsigned": ({"limits": {"weight-range": (0, 127)}}, 2 * 216, ""),
+    "unsigned and cut": (
+        {"limits": {"neurons": 2, "fan-out": 3, "weight-range": (0, 15)}},
+        2 * 216,
+        "",
+    ),
+    "in digits": ({"widen": "digits:all", "limits": {"input-bits": 4}}, 2 * 216, ""),
     "widened and merged": (
         {"widen": 4, "limits": {"partial-sums": 1, "fan-in": 16}},
         4 * 36 + 180,

@@ -99,7 +99,8 @@ class Builder:
         neurons = np.where((whole >= 0).any(axis=1), whole.max(axis=1) // fan_in, -1)
         rows = np.where(whole >= 0, whole % fan_in, -1)
         by_group = rows.reshape(mvm.groups, -1, rows.shape[1]).max(axis=1)
-        return Counterpart(self.op.result.origin, neurons, by_group)
+        sides = np.zeros_like(neurons)
+        return Counterpart(self.op.result.origin, neurons, by_group, sides, turned=True)
 
     def _sources(self, cut: Cut, unit: Ints, neuron: Ints) -> Ints:
         """Return ``[outputs, rows]``: where in the whole matrix the weights come from; -1: none."""
