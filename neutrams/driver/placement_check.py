@@ -9,7 +9,7 @@ import numpy as np
 
 from neutrams.driver.image import Image, Unit
 from neutrams.driver.image_run import matrix
-from neutrams.driver.links import BROKEN, PASSED, Link
+from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link
 from neutrams.driver.traffic import find_homes, flows
 from neutrams.ir.graph import Graph
 from neutrams.ir.links import Links
@@ -42,6 +42,8 @@ def check_placement(image: Image, network: Graph, units: Mapping[str, Unit]) -> 
         faults += [*_flows(image, network, mvms, units), *_routes(image)]
     held = sum(len(row) for unit in units.values() for row in unit.crossbars)
     compared = held + len(image.facts["routes"]) + len(image.facts["digital"])
+    if not ops:
+        return Link(NAME, NOT_RUN, note="nothing is placed: the network computes nothing")
     first, note = faults[0] if faults else ("", "blocks, homes and flows")
     state = PASSED if compared and not faults else BROKEN
     return Link(NAME, state, compared=compared, first=first, note=note)

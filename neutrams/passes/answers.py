@@ -14,7 +14,7 @@ Outputs = Mapping[str, Array]
 def classes(outputs: Outputs) -> Array | None:
     """Return the class each sample is given, if the first output is scores of at least two."""
     scores = next(iter(outputs.values()))
-    if len([size for size in scores.shape[1:] if size != 1]) != 1:
+    if not scores.size or len([size for size in scores.shape[1:] if size != 1]) != 1:
         return None
     return np.asarray(scores.reshape(len(scores), -1).argmax(axis=1))
 

@@ -11,6 +11,7 @@ from neutrams.ir.op import Value
 from neutrams.ir.ops.time import State
 from neutrams.passes.affine import is_quantized
 from neutrams.passes.base import Pass, PassContext
+from neutrams.passes.match import floats
 from neutrams.passes.observers import Observer, choose
 from neutrams.passes.watching import SAMPLES, watch
 
@@ -48,6 +49,10 @@ class Calibrate(Pass):
             observer = "min-max" if isinstance(value.op, State) else self.observer
             found = choose(histogram, observer, bits=bits, percentile=self.percentile)
             value.type = value.type.with_range(*found)
+        for home in (*graph.cells(), graph):
+            for value in home.values():
+                if 0 in value.type.shape and floats(value):
+                    value.type = value.type.with_range(0.0, 0.0)
         return bool(seen)
 
 

@@ -59,6 +59,8 @@ class MergeThroughCores(Pass):
             for op in each.ops:
                 if isinstance(op, Mvm) and (cut := _cut(op, chip.room.most)) is not None:
                     found.append((each, op, cut))
+        if found:
+            chip.check()
         windows: dict[Mvm, NDArray[np.float64]] = {}
         if ctx.calibration and found:
             wanted = [op for _, op, _ in found]
@@ -85,13 +87,6 @@ class MergeThroughCores(Pass):
         form = self._form(ctx.target)
         room = Room(rows, neurons, rows * sums, entries=2 if form.pairs else 1)
         most = ctx.target.chosen_weights[1] if ctx.target else 127
-        if room.fan_in < 2 or most < 1:
-            what = f"{room.most} inputs" if room.fan_in < 2 else f"weights of {weight_bits} bit"
-            raise NeutramsError(
-                error("NT0230", f"units with {what} cannot merge partial sums")
-                .note(f"a merging unit reads {2 * room.entries} outputs or more, by weights of 1")
-                .help("allow more: `fan-in`, `weight-bits` or `partial-sums`")
-            )
         return _Chip(room, form, most, weight_bits)
 
     def _form(self, target: Target | None) -> Form:
@@ -111,6 +106,25 @@ class _Chip:
     most: int
     """The largest weight."""
     weight_bits: int
+
+    def check(self) -> None:
+        """Check that a unit can merge two partial sums at all.
+
+        Raises:
+            NeutramsError: NT0230, it cannot.
+        """
+        room, form = self.room, self.form
+        reasons = {
+            f"{room.most} inputs": room.fan_in < 2,
+            f"weights of {self.weight_bits} bit": self.most < 1,
+            "results of 1 bit and weights of 1": form.moved and form.levels * self.most < 2,
+        }
+        if what := next((words for words, holds in reasons.items() if holds), ""):
+            raise NeutramsError(
+                error("NT0230", f"units with {what} cannot merge partial sums")
+                .note(f"a merging unit reads {2 * room.entries} outputs or more, by weights of 1")
+                .help("allow more: `fan-in`, `weight-bits`, `input-bits` or `partial-sums`")
+            )
 
     def merge(
         self, graph: Graph, op: Mvm, cut: Cut, windows: NDArray[np.float64] | None, ctx: PassContext

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
+from neutrams.ir.functions import has
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.convolution import Conv, ConvTranspose
@@ -97,20 +98,30 @@ class Quantize(Pass):
                 f"rounded to {bits[item.op].weights}-bit weights"
                 f" and {bits[item.op].inputs}-bit inputs",
             )
-        kept = [self._keep(graph, op, grids) for op in list(graph.ops) if isinstance(op, State)]
+        bits = self._state_bits(ctx)
+        kept = [
+            self._keep(graph, op, bits, grids) for op in list(graph.ops) if isinstance(op, State)
+        ]
         if found.linears:
             graph.prune()
         return bool(found.linears) or any(kept)
 
-    def _keep(self, graph: Graph, op: State, grids: Grids) -> bool:
+    def _state_bits(self, ctx: PassContext) -> int:
+        """Return the bits of states; units that add them up read no more than from each other."""
+        if ctx.target is None or has(ctx.target, "add"):
+            return self.state_bits
+        limits = ctx.target.limits
+        return min(self.state_bits, limits.input_bits, limits.output_bits)
+
+    def _keep(self, graph: Graph, op: State, bits: int, grids: Grids) -> bool:
         """Round a state that more than one quantise op reads."""
         value = op.result
         rounded = len(value.users) == 1 and isinstance(value.users[0], QuantizeOp)
-        if rounded or not self.state_bits or not value.type.dtype.is_float:
+        if rounded or not bits or not value.type.dtype.is_float:
             return False
         if value.type.range is None:
             raise NeutramsError(_no_range(value))
-        codes = (0, 2**self.state_bits - 1)
+        codes = (0, 2**bits - 1)
         to = Affine.onto(*value.type.range, codes=codes, power_of_two=grids.power_of_two)
         insert_pair(graph, value, to)
         return True

@@ -172,7 +172,7 @@ def _sources(graph: Graph, value: Value, found: Plan, target: Target | None) -> 
         value, lambda v: (v in found.leader and v is not value) or _made_by_unit(graph, v)
     )
     match head.op:
-        case Mul(a=a, b=b) if function is None and value in found.forced:
+        case Mul(a=a, b=b) if function is None and lacks(target, head.op):
             return [] if _constant(a) or _constant(b) else [a, b]
     if function is None:
         return []

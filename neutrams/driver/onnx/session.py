@@ -61,11 +61,14 @@ class Session:
         """Return every value that is to be had, for all samples."""
         trace = Trace.of(self.graph, only=set(self.values))
         tensors = {name: self.values[value] for value, name in trace.shown.items()}
+        # a value may be an output under several names
+        pairs = zip(trace.graph.output_names, trace.graph.outputs, strict=True)
+        held = [(name, value.name) for name, value in pairs]
 
         def batch(part: dict[str, Array]) -> dict[str, Array]:
             feed = {self.inputs[name]: array for name, array in part.items()}
-            made = self.session.run(list(tensors.values()), feed)
-            return dict(zip(tensors, made, strict=True))
+            made = dict(zip(tensors, self.session.run(list(tensors.values()), feed), strict=True))
+            return {name: made[trace.shown[value]] for name, value in held}
 
         return trace.values_of(run_batched(trace.graph, samples, batch).outputs)
 

@@ -58,6 +58,8 @@ def obstacle(op: Conv | ConvTranspose | Matmul) -> str:
         return "its constant stands on the left"
     if not _held(matrix):
         return "a product of two activations: a crossbar multiplies by constants only"
+    if 0 in matrix.type.shape:
+        return "its matrix is empty"
     if isinstance(op, Matmul) and op.b.type.rank != 2:
         return "a stack of matrices, not one"
     return ""
