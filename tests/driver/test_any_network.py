@@ -107,11 +107,6 @@ FOUND: list[tuple[Recipe, dict[str, Any], dict[str, Any]]] = [
     (Recipe("sequence", ("gru",), "last", 7), {"functions": ("relu",)}, {}),
     (Recipe("sequence", ("lstm_both",), "classes", 7), {"functions": ("relu", "add")}, {}),
     (
-        Recipe("sequence", ("attention",), "last", 776),
-        {"functions": ("add", "lut"), "input-range": (0, 1)},
-        {},
-    ),
-    (
         Recipe("sequence", ("relu6", "cross"), "classes", 604),
         {"neurons": 7, "fan-out": 3, "weight-range": (0, 15)},
         {},

@@ -142,3 +142,14 @@ def test_quantize_without_ranges_is_refused() -> None:
 def test_widths_that_nothing_holds_are_refused(widths: str) -> None:
     with pytest.raises(NeutramsError, match="NT0212"):
         PassManager(f"quantize{{{widths}}}").run(parse_graph(NET))
+
+
+@pytest.mark.parametrize("numbers", [(0.957, 1.0), (-3.0, -2.9), (-1.0, 0.2)])
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_range_of_few_bits_is_not_empty(numbers: tuple[float, float], bits: int) -> None:
+    histogram = Histogram()
+    histogram.add(np.random.default_rng(0).uniform(*numbers, 999).astype(np.float32))
+    low, high = choose(histogram, "mse", bits=bits, percentile=99.9)
+    assert low <= high
+    assert min(low, 0) >= min(numbers[0], 0)
+    assert max(high, 0) <= max(numbers[1], 0)
