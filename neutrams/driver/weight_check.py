@@ -142,9 +142,9 @@ def _distance(weights: Array, held: Array, neurons: Array, ends: tuple[int, int]
     """Return how far weights ``[copies, outputs, inputs]`` are apart, in steps of their neuron."""
     low, high = ends
     own = np.unique(neurons, return_inverse=True)[1]
-    power = np.bincount(own, (held**2).sum(axis=(0, 2)))
-    scale = np.bincount(own, (weights * held).sum(axis=(0, 2))) / np.where(power, power, 1)
-    power, scale = (each[own][:, None] for each in (power, scale))
+    power: Array = np.bincount(own, (held**2).sum(axis=(0, 2)))[own][:, None]
+    fits: Array = np.bincount(own, (weights * held).sum(axis=(0, 2)))[own][:, None]
+    scale: Array = fits / np.where(power, power, 1)
     steps = weights / np.where(scale, scale, 1)
     beyond = ((held >= high) & (steps > high)) | ((held <= low) & (steps < low))
     moved: Array = np.where(beyond | (power == 0), 0.0, np.abs(steps - held))

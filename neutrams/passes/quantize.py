@@ -98,9 +98,9 @@ class Quantize(Pass):
                 f"rounded to {bits[item.op].weights}-bit weights"
                 f" and {bits[item.op].inputs}-bit inputs",
             )
-        bits = self._state_bits(ctx)
+        states = self._state_bits(ctx)
         kept = [
-            self._keep(graph, op, bits, grids) for op in list(graph.ops) if isinstance(op, State)
+            self._keep(graph, op, states, grids) for op in list(graph.ops) if isinstance(op, State)
         ]
         if found.linears:
             graph.prune()

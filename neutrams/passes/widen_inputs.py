@@ -16,6 +16,7 @@ from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.ranges import MOVES
 from neutrams.passes.base import Pass, PassContext
+from neutrams.passes.counterparts import carry
 from neutrams.passes.match import constant, located, read_once, scalar
 
 
@@ -54,7 +55,8 @@ class WidenInputs(Pass):
                 key = mvm.x, 1 if mvm.kernel else mvm.x.type.rank - 1
                 if key not in wide:
                     wide[key] = _joined(graph, mvm, [each[mvm.x] for each in shown], key[1], ctx)
-                self._widen(graph, mvm, reduce, post, wide[key])
+                held = self._widen(graph, mvm, reduce, post, wide[key])
+                carry(ctx.counterparts, mvm.w, held)
             rows = sum(mvm.fan_in for mvm in products)
             text = f"in {self.copies} copies: {rows} to {rows * self.copies} rows of crossbars"
             ctx.remark(op, text)
@@ -78,8 +80,8 @@ class WidenInputs(Pass):
 
     def _widen(
         self, graph: Graph, mvm: Mvm, reduce: Reduce, post: Rescale | Dequantize, wide: Value
-    ) -> None:
-        """Repeat the weights of a unit; its sums, and so its bias, grow as many times."""
+    ) -> Value:
+        """Repeat the weights of a unit and return them; its sums, and its bias, grow as much."""
         held = (constant(mvm.w), constant(reduce.bias), constant(post.scale))
         w, bias, scale = (np.asarray(array) for array in held)
         wider = graph.weight(mvm.w.name, np.tile(w, self.copies))
@@ -90,6 +92,7 @@ class WidenInputs(Pass):
         after = located(replace(reduce, partials=new.result, bias=sums), reduce)
         graph.replace(reduce, after)
         graph.replace(post, located(replace(post, x=after.result, scale=finer), post))
+        return wider
 
 
 def _readers(graph: Graph, value: Value) -> tuple[list[Op], list[Mvm]]:

@@ -103,6 +103,7 @@ def test_every_executor_agrees(
 FOUND: list[tuple[Recipe, dict[str, Any], dict[str, Any]]] = [
     (Recipe("flat", ("root", "minimum"), "bare", 708), {}, {}),
     (Recipe("flat", (), "classes", 505), {}, {"widen": 3}),
+    (Recipe("flat", ("swish",), "classes", 248), {"lut-entries": 11}, {"widen": 2}),
     (Recipe("sequence", ("gru_back",), "last", 776), {"functions": ("add", "lut")}, {}),
     (Recipe("sequence", ("gru",), "last", 7), {"functions": ("relu",)}, {}),
     (Recipe("sequence", ("lstm_both",), "classes", 7), {"functions": ("relu", "add")}, {}),
