@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.ir.target import AdcMode, Coding
+from neutrams.ir.target import AdcMode, Coding, polarities_of, slices_of
 from neutrams.ir.types import Array
 
 Ints = NDArray[np.int64]
@@ -41,12 +41,19 @@ class Encoding:
 
     @property
     def slices(self) -> int:
-        bits = self.weight_bits - (self.coding == "differential")
-        return -(-max(bits, 1) // self.cell_bits)
+        return slices_of(self.weight_bits, self.cell_bits, self.coding)
 
     @property
     def columns_per_neuron(self) -> int:
-        return self.slices * (2 if self.coding == "differential" else 1)
+        return self.slices * polarities_of(self.coding)
+
+    @property
+    def worth(self) -> Ints:
+        """``[polarities, slices]`` what a level in each column of a neuron adds to a weight."""
+        each = 1 << np.arange(self.slices) * self.cell_bits
+        if self.coding == "twos-complement":
+            each[-1] = -(1 << self.weight_bits - 1)
+        return np.stack([each, -each][: polarities_of(self.coding)])
 
     @property
     def cell_max(self) -> int:
@@ -94,10 +101,14 @@ class Cells(NamedTuple):
 def program(weights: Array, e: Encoding) -> Cells:
     """Return the cells that hold signed ``weights`` ``[rows, neurons]``."""
     w = weights.astype(np.int64)
-    signed = [w + e.bias] if e.coding == "offset" else [np.maximum(w, 0), np.maximum(-w, 0)]
     shifts = np.arange(e.slices)[:, None, None] * e.cell_bits
-    codes = np.stack(signed)[:, None] >> shifts & e.cell_max
-    flipped = np.zeros((len(signed), e.slices, w.shape[1]), bool)
+    if e.coding == "twos-complement":
+        low = w & (1 << e.weight_bits - 1) - 1
+        codes = np.concatenate([low >> shifts[:-1] & e.cell_max, (w < 0)[None]])[None]
+    else:
+        signed = [w + e.bias] if e.coding == "offset" else [np.maximum(w, 0), np.maximum(-w, 0)]
+        codes = np.stack(signed)[:, None] >> shifts & e.cell_max
+    flipped = np.zeros((*codes.shape[:2], w.shape[1]), bool)
     if e.column_flip and e.coding == "offset":
         flipped = 2 * codes.sum(axis=2) > len(w) * e.cell_max
         codes = np.where(flipped[:, :, None], e.cell_max - codes, codes)
@@ -127,7 +138,7 @@ def multiply(x: Array, weights: Array, e: Encoding) -> Ints:
         for polarity, slice_ in np.ndindex(cells.flipped.shape[:2]):
             sums = convert(digits @ cells.codes[polarity, slice_], e, e.shift)
             true = np.where(cells.flipped[polarity, slice_], e.cell_max * unit - sums, sums)
-            product = product + (-1) ** polarity * (true << slice_ * e.cell_bits)
+            product = product + e.worth[polarity, slice_] * true
         total += product << phase * e.dac_bits
     return total
 

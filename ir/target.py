@@ -9,7 +9,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Coding = Literal["offset", "differential"]
+Coding = Literal["offset", "differential", "twos-complement"]
+"""How columns hold signed weights: biased by half the range; as a pair of columns for the positive
+and the negative magnitude; or with the top bit in a column of its own, which counts as negative."""
+
+
+def slices_of(weight_bits: int, cell_bits: int, coding: Coding) -> int:
+    """Return the cells that hold one weight, in one polarity."""
+    magnitude = -(-max(weight_bits - (coding != "offset"), 1) // cell_bits)
+    return magnitude + (coding == "twos-complement")
+
+
+def polarities_of(coding: Coding) -> int:
+    """Return how many columns each slice of a weight takes."""
+    return 2 if coding == "differential" else 1
+
+
+def least_of(weight_bits: int, coding: str) -> int:
+    """Return the least weight of so many bits; differential coding has as many above 0 as below."""
+    return -int(2 ** (weight_bits - 1)) + (coding == "differential")
+
+
 AdcMode = Literal["clip", "scale"]
 Rescaling = Literal["float", "power-of-two"]
 Place = Literal["crossbar", "core", "tile", "router", "chip"]
@@ -89,7 +109,7 @@ class Core:
     adcs: int
     """Converters of one crossbar."""
     coding: Coding
-    """How a crossbar holds signed weights: biased by half the range, or as a pair of columns."""
+    """How a crossbar holds signed weights."""
     column_flip: bool
     """Columns whose worst-case sum would pass half of the full range are stored inverted."""
     adc_mode: AdcMode
@@ -231,8 +251,7 @@ class Target:
     def slices(self) -> int:
         """Cells that hold one weight (in one polarity)."""
         core = self.machine.core
-        bits = self.limits.weight_bits - (core.coding == "differential")
-        return -(-max(bits, 1) // core.cell_bits)
+        return slices_of(self.limits.weight_bits, core.cell_bits, core.coding)
 
     @property
     def phases(self) -> int:
@@ -241,13 +260,13 @@ class Target:
 
     @property
     def columns_per_neuron(self) -> int:
-        return self.slices * (2 if self.machine.core.coding == "differential" else 1)
+        return self.slices * polarities_of(self.machine.core.coding)
 
     @property
     def weight_codes(self) -> tuple[int, int]:
         """The least and the largest weight that a cell holds and the chip allows."""
         high = 2 ** (self.limits.weight_bits - 1) - 1
-        low = -high - (self.machine.core.coding == "offset")
+        low = least_of(self.limits.weight_bits, self.machine.core.coding)
         return _within(self.limits.weight_range, low, high)
 
     @property

@@ -184,15 +184,14 @@ def aligned(shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> Array
 def _columns(cells: Cells, e: Encoding, held: NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
     """Return codes ``[rows, columns]``, neurons and worth of the columns held, by neuron."""
     neuron, polarity, slice_ = np.nonzero(held.transpose(2, 0, 1))
-    sign = np.where(cells.flipped[polarity, slice_, neuron] ^ (polarity == 1), -1, 1)
-    return cells.codes[polarity, slice_, :, neuron].T, neuron, sign << slice_ * e.cell_bits
+    sign = np.where(cells.flipped[polarity, slice_, neuron], -1, 1)
+    return cells.codes[polarity, slice_, :, neuron].T, neuron, sign * e.worth[polarity, slice_]
 
 
 def _unit_gains(cells: Cells, e: Encoding, neurons: int) -> Ints:
     if not e.bias:
         return np.zeros(neurons, np.int64)
-    worth = e.cell_max << np.arange(e.slices) * e.cell_bits
-    return np.asarray(worth @ cells.flipped[0] - e.bias, np.int64)
+    return np.asarray(e.cell_max * e.worth[0] @ cells.flipped[0] - e.bias, np.int64)
 
 
 def _reach(codes: Ints, e: Encoding) -> Ints:

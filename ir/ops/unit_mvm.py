@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from neutrams.ir.op import Op, Value, Weight, attr, op, operand
 from neutrams.ir.ops.base import Mixes, size_of, want, want_rank, want_same
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ranges import held_numbers, proved_range
-from neutrams.ir.target import AdcMode, Coding, Target
+from neutrams.ir.target import AdcMode, Coding, Target, least_of
 from neutrams.ir.types import Array, Dim, DType, TensorType
 from neutrams.ir.windows import out_sizes, patches
 
@@ -232,7 +232,7 @@ class Mvm(Op):
     def _check_attributes(self) -> None:
         want(self, self.groups >= 1, f"groups must be 1 or more, not {self.groups}")
         want(self, min(self.rows, self.neurons) >= 0, "rows and neurons must be 0 or more")
-        want(self, self.coding in ("offset", "differential"), f"no coding `{self.coding}`")
+        want(self, self.coding in get_args(Coding), f"no coding `{self.coding}`")
         want(self, self.adc_mode in ("clip", "scale"), f"no converter mode `{self.adc_mode}`")
         widths = (self.input_bits, self.weight_bits, self.cell_bits, self.dac_bits)
         want(self, min(widths) >= 1 and max(widths) <= 16, "widths must be 1 to 16 bits")
@@ -245,7 +245,7 @@ class Mvm(Op):
         if not isinstance(self.w, Weight) or self.w.data is None or not self.w.data.size:
             return
         high = 2 ** (self.weight_bits - 1) - 1
-        low = -high - (self.coding == "offset")
+        low = least_of(self.weight_bits, self.coding)
         least, most = int(self.w.data.min()), int(self.w.data.max())
         if least < low or most > high:
             raise self.fault(

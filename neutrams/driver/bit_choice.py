@@ -73,8 +73,8 @@ def widths(target: Target, *, digits: bool = False) -> list[Bits]:
     With ``digits`` they begin with twice the bits of the chip, in two digits.
     """
     core, limits = target.machine.core, target.limits
-    sign = core.coding == "differential"
-    slices = range(target.slices, 0, -1)
+    sign = core.coding != "offset"
+    slices = range(target.slices - (core.coding == "twos-complement"), 0, -1)
     weights = {min(n * core.cell_bits + sign, limits.weight_bits): None for n in slices}
     inputs = {min(n * core.dac_bits, limits.input_bits): None for n in range(target.phases, 0, -1)}
     if digits:

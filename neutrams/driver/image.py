@@ -34,9 +34,7 @@ class Block:
         """Return ``[rows, neurons]``: the integers that the cells do hold."""
         flipped = self.cells.flipped[:, :, None]
         codes = np.where(flipped, e.cell_max - self.cells.codes, self.cells.codes)
-        weight = 1 << np.arange(codes.shape[1]) * e.cell_bits
-        held = np.tensordot(codes, weight, axes=(1, 0))
-        found: Array = held[0] - held[1] if e.coding == "differential" else held[0] - e.bias
+        found: Array = np.tensordot(e.worth, codes, axes=2) - e.bias
         return found
 
     def product(self, drive: Array, e: Encoding) -> Array:
@@ -48,12 +46,11 @@ class Block:
             digits = drive >> phase * e.dac_bits & e.digit_max
             unit = convert(digits.sum(axis=1, keepdims=True), e, e.unit_shift)
             for polarity, columns in enumerate(self.cells.codes):
-                sign = -1 if polarity else 1
                 for place, codes in enumerate(columns):
                     read = convert(_product(digits, codes), e, e.shift)
                     inverted = self.cells.flipped[polarity, place]
                     read = np.where(inverted, e.cell_max * unit - read, read)
-                    total += sign * read << place * e.cell_bits + phase * e.dac_bits
+                    total += e.worth[polarity, place] * read << phase * e.dac_bits
             total -= e.bias * unit << phase * e.dac_bits
         return total
 

@@ -27,7 +27,7 @@ class WeightDigits:
 
     @staticmethod
     def of(bits: int, *, coding: str) -> WeightDigits:
-        return WeightDigits(bits, bits if coding == "offset" else bits - 1)
+        return WeightDigits(bits, bits - 1 if coding == "differential" else bits)
 
     @staticmethod
     def for_target(target: Target) -> WeightDigits | None:

@@ -232,7 +232,7 @@ def most_of(e: Encoding, rows: int) -> int:
     """Return the largest magnitude that converters make of a block of so many rows."""
     column = e.code_max << e.shift if e.shift else rows * e.cell_max * e.digit_max
     unit = e.code_max << e.unit_shift if e.unit_shift else rows * e.digit_max
-    levels = sum(1 << s * e.cell_bits for s in range(e.slices))
+    levels = max(int(np.maximum(sign * e.worth, 0).sum()) for sign in (1, -1))
     each = max(column, e.cell_max * unit) * levels + e.bias * unit
     return int(each * sum(1 << p * e.dac_bits for p in range(e.phases)))
 

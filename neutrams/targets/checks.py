@@ -65,8 +65,8 @@ def limit_faults(limits: LimitsSection, core: CoreSection, stack: Stack) -> Iter
     if core.dac_bits > limits.input_bits:
         key = ("core", "dac_bits")
         yield _above(stack, key, core.dac_bits, ("limits", "input_bits"), limits.input_bits)
-    if core.coding == "differential" and limits.weight_bits < 2:
-        fault = error("NT0314", "differential coding needs a sign and at least one bit")
+    if core.coding != "offset" and limits.weight_bits < 2:
+        fault = error("NT0314", f"{core.coding} coding needs a sign and at least one bit")
         yield fault.at(stack.where(("limits", "weight_bits")), f"is {limits.weight_bits}")
     yield from _neuron_faults(limits, core, stack)
     yield from _range_faults(limits, stack)

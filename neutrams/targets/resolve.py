@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from neutrams.ir.diagnostics import Diagnostic, error
-from neutrams.ir.target import Component, CoreKind, Limits, Range
+from neutrams.ir.target import Component, CoreKind, Limits, Range, polarities_of, slices_of
 from neutrams.targets.layers import Stack
 from neutrams.targets.near import suggest
 from neutrams.targets.schema import (
@@ -209,6 +209,5 @@ def _range(triple: list[float] | None) -> Range | None:
 
 def neurons_that_fit(limits: LimitsSection, core: CoreSection) -> int:
     """Neurons whose cells fit the columns of one crossbar."""
-    differential = core.coding == "differential"
-    slices = -(-max(limits.weight_bits - differential, 1) // core.cell_bits)
-    return core.columns // (slices * (2 if differential else 1))
+    slices = slices_of(limits.weight_bits, core.cell_bits, core.coding)
+    return core.columns // (slices * polarities_of(core.coding))

@@ -95,7 +95,7 @@ def _multiply(x: Tensor, weights: Array, e: Encoding) -> Tensor:
         for polarity, slice_ in np.ndindex(cells.flipped.shape[:2]):
             sums = _convert(digits @ codes[polarity, slice_], e, e.shift)
             true = torch.where(flipped[polarity, slice_], e.cell_max * unit - sums, sums)
-            product = product + (-1) ** polarity * true * 2 ** (slice_ * e.cell_bits)
+            product = product + float(e.worth[polarity, slice_]) * true
         total += product * 2 ** (phase * e.dac_bits)
     return total
 

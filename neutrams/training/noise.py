@@ -63,9 +63,7 @@ class Noise:
 
 def _spread(op: Mvm) -> float:
     """Return how far errors of one step in every slice of a weight spread its sum."""
-    e = op.encoding
-    slices = sum(4.0 ** (e.cell_bits * number) for number in range(e.slices))
-    return sqrt(slices * (2 if e.coding == "differential" else 1))
+    return float(np.sqrt(np.square(op.encoding.worth.astype(np.float64)).sum()))
 
 
 def _phases(op: Mvm) -> int:

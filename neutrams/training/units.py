@@ -17,6 +17,7 @@ from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.tensors import Reshape, Slice, Transpose
 from neutrams.ir.ops.time import Next, State
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.target import least_of
 from neutrams.ir.types import Array, DType, TensorType
 from neutrams.training.digital import adjustable, multiply
 
@@ -46,7 +47,7 @@ class Unit:
 
     @property
     def low(self) -> int:
-        least = int(-(2 ** (self.mvm.weight_bits - 1)) + (self.mvm.coding != "offset"))
+        least = least_of(self.mvm.weight_bits, self.mvm.coding)
         held = self.mvm.w.type.range
         return least if held is None else max(least, int(held[0]))
 

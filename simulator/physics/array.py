@@ -42,7 +42,7 @@ class Analog:
 
     Currents are in level units: 1 is what one more level adds at a drive of 1. A cell of level k
     gives ``k + pedestal``; the digital side takes the pedestals off by the unit column's count of
-    the drive (offset coding), or they cancel in pairs of columns (differential coding).
+    the drive (offset coding) or by its own (two's complement); in pairs of columns they cancel.
     Columns stand in this order: the unit column, then those of each neuron side by side.
 
     Where a converter's steps are coarse beside it, conductances are rounded to 16 bits a column's
@@ -73,15 +73,14 @@ class Analog:
         self._gain = made.gain
         self._hold(self._through_wires(made.g) * self._scale)
         flipped = cells.flipped.transpose(2, 0, 1)
-        signs = np.array([1, -1])[: flipped.shape[1], None] * 2.0 ** (
-            np.arange(e.slices) * e.cell_bits
-        )
-        self._worth = np.where(flipped, -signs, signs).reshape(-1)
+        worth = e.worth.astype(np.float64)
+        self._worth = np.where(flipped, -worth, worth).reshape(-1)
         self.neurons = weights.shape[1]
         self._neurons = np.arange(self.neurons).repeat(flipped[0].size)
-        whole = np.where(flipped, e.cell_max * signs, 0.0).sum(axis=(1, 2)) - e.bias
+        whole = np.where(flipped, e.cell_max * worth, 0.0).sum(axis=(1, 2)) - e.bias
         held = self._worth.reshape(len(flipped), -1).sum(axis=1)
         self._unit_worth = (whole - self._pedestal * held) / (1.0 + self._pedestal)
+        self._left = np.zeros_like(held) if self._unit else -self._pedestal * held
         self._adc = self._converters(len(levels), adcs)
 
     def _hold(self, cells: Array) -> None:
@@ -125,6 +124,8 @@ class Analog:
             total = self._looked_up(drive, ids)
         else:
             total = self._multiplied(drive, ids)
+        if self._left.any():
+            total += np.outer(self._left / self._gain, drive.sum(axis=0, dtype=np.int64))
         add_rounded(total, self._gain, into)
 
     def _looked_up(self, drive: Array, ids: Ids) -> Array:

@@ -19,7 +19,7 @@ from neutrams.ir.types import Array, DType, symbol, tensor
 from neutrams.simulator.physics import Physics
 
 PAGE = Path(__file__).parents[2] / "docs" / "support-matrix.md"
-CODINGS = ("offset", "differential")
+CODINGS = ("offset", "differential", "twos-complement")
 CASES = {
     "programming noise, state-independent": Physics(programming_additive=0.1),
     "programming noise, state-proportional": Physics(programming_proportional=0.2),

@@ -124,6 +124,8 @@ def test_an_image_on_disk_gives_the_same_chain(program: Program, image: Path) ->
         ("offset", 4, "scale"),
         ("differential", 8, "scale"),
         ("differential", 4, "clip"),
+        ("twos-complement", 8, "clip"),
+        ("twos-complement", 5, "scale"),
     ],
 )
 def test_cells_give_what_every_encoding_means(coding: str, adc_bits: int, mode: str) -> None:
@@ -133,7 +135,7 @@ def test_cells_give_what_every_encoding_means(coding: str, adc_bits: int, mode: 
         "core.adc_bits": adc_bits,
         "core.adc_mode": mode,
     }
-    if coding == "differential":
+    if coding != "offset":
         chip["core.column_flip"] = False
     program = neutrams.compile(network(), calibration=X, overrides=chip)
     reference = interpreted(Trace.of(program.module["main"], inside=True), {"x": X})

@@ -136,7 +136,7 @@ def test_flipping_saves_the_bit_isaac_says_it_saves() -> None:
     adc_bits=st.integers(1, 4),
     cell_bits=st.integers(1, 3),
     dac_bits=st.integers(1, 2),
-    coding=st.sampled_from(["offset", "differential"]),
+    coding=st.sampled_from(["offset", "differential", "twos-complement"]),
     flip=st.booleans(),
     mode=st.sampled_from(["clip", "scale"]),
 )
@@ -161,7 +161,7 @@ def test_what_is_called_lossless_is(
         adc_mode=mode,
         rows=3,
     )
-    low = -4 if coding == "offset" else -3
+    low = -3 if coding == "differential" else -4
     held = np.maximum(np.array(weights)[:, None], low)
     every = np.array(list(itertools.product(range(4), repeat=3)))
     exact = (multiply(every, held, e) == every @ held).all()

@@ -50,7 +50,7 @@ def test_digits_change_no_bit(
 @given(
     weights=st.lists(st.integers(-32768, 32767), min_size=1),
     bits=st.integers(2, 8),
-    coding=st.sampled_from(["offset", "differential"]),
+    coding=st.sampled_from(["offset", "differential", "twos-complement"]),
 )
 @settings(deadline=None)
 def test_weights_in_digits_are_the_weights(weights: list[int], bits: int, coding: str) -> None:
@@ -63,6 +63,6 @@ def test_weights_in_digits_are_the_weights(weights: list[int], bits: int, coding
     )
     high = 2 ** (bits - 1) - 1
     for part in parts:
-        assert part.min() >= -high - (coding == "offset")
+        assert part.min() >= -high - (coding != "differential")
         assert part.max() <= high
     assert count == 1 or kind.most(count - 1) < np.abs(held).max()

@@ -27,14 +27,14 @@ def convolution(outputs: int, channels: int, **attributes: Any) -> Mvm:
 
 
 @pytest.mark.parametrize(("fan_in_channels", "splits"), [(3, 1), (20, 2), (64, 5)])
-@pytest.mark.parametrize("coding", ["offset", "differential"])
+@pytest.mark.parametrize("coding", ["offset", "differential", "twos-complement"])
 def test_conversions_follow_the_law(
     isaac: Target, fan_in_channels: int, splits: int, coding: str
 ) -> None:
     """Conversions = windows × neurons × ceil(fan-in / rows) × slices × phases + unit columns."""
     op = convolution(40, fan_in_channels, rows=128, neurons=16, coding=coding)
     counts = crossbar_events(op, isaac, {"N": 1}, None)
-    columns = {"offset": 4, "differential": 2 * 4}[coding]
+    columns = {"offset": 4, "differential": 2 * 4, "twos-complement": 1 + 4}[coding]
     blocks = splits * 3
     unit = blocks if coding == "offset" else 0
     assert counts["adc_conversions"] == 64 * 8 * (40 * splits * columns + unit)

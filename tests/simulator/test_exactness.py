@@ -37,7 +37,7 @@ def encodings(draw: st.DrawFn) -> dict[str, Any]:
         "cell_bits": draw(st.integers(1, 4)),
         "dac_bits": draw(st.integers(1, 3)),
         "adc_bits": draw(st.integers(0, 9)),
-        "coding": draw(st.sampled_from(["offset", "differential"])),
+        "coding": draw(st.sampled_from(["offset", "differential", "twos-complement"])),
         "column_flip": draw(st.booleans()),
         "adc_mode": draw(st.sampled_from(["clip", "scale"])),
         "rows": draw(st.sampled_from([0, 3, 20, 150])),
@@ -115,6 +115,7 @@ def test_matrix_products(
         {"adc_bits": 6},
         {"adc_bits": 6, "adc_mode": "scale"},
         {"adc_bits": 5, "coding": "differential"},
+        {"adc_bits": 5, "coding": "twos-complement"},
         {"adc_bits": 9, "dac_bits": 2},
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from neutrams.ir.kernel import kernel
 from neutrams.ir.ops.time import Run
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.target import Coding
 from neutrams.ir.types import Array, DType, symbol, tensor
 from neutrams.simulator import simulate
 from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes
@@ -37,6 +38,7 @@ ALL = Physics(
     read_proportional=0.02, stuck_on=0.001, stuck_off=0.002, on_off=50, row_ohm=0.2,
     column_ohm=0.2, adc_offset=0.3, adc_gain=0.01, adc_inl=0.2, adc_noise=0.3,
 )  # fmt: skip
+CODINGS = get_args(Coding)
 DRAWS = Draws(0, 0, "array")
 
 
@@ -63,7 +65,7 @@ def read_array(array: Analog, drive: Array, first: int) -> Array:
 
 
 @given(
-    st.sampled_from(["offset", "differential"]), st.booleans(), st.sampled_from(["clip", "scale"]),
+    st.sampled_from(CODINGS), st.booleans(), st.sampled_from(["clip", "scale"]),
     st.sampled_from([0, 4, 6, 8]), st.sampled_from([1, 2, 4]), st.sampled_from([1, 2, 8]),
     st.integers(1, 40), st.integers(0, 2**32 - 1),
 )  # fmt: skip
@@ -86,7 +88,7 @@ def test_a_pedestal_costs_nothing_where_converters_are_ideal() -> None:
     """Cells that never switch off add the same to all, which the unit column or the pair takes."""
     rng = np.random.default_rng(0)
     weights, drive = rng.integers(-127, 128, (64, 6)), rng.integers(0, 256, (20, 64))
-    for coding in ("offset", "differential"):
+    for coding in CODINGS:
         e = encoding(adc_bits=0, coding=coding)
         found = read(weights, drive, e, Physics(on_off=4.5))
         np.testing.assert_allclose(found, drive @ weights, atol=1)
@@ -116,7 +118,7 @@ def test_compiled_normals_equal_plain_ones() -> None:
 
 
 @given(
-    st.sampled_from(["offset", "differential"]), st.sampled_from(["clip", "scale"]),
+    st.sampled_from(CODINGS), st.sampled_from(["clip", "scale"]),
     st.sampled_from([5, 8]), st.sampled_from([1, 2, 3]), st.sampled_from([1, 2]),
     st.sampled_from(["read_additive", "read_proportional", "adc_noise", "adc_inl"]),
     st.integers(1, 150), st.integers(0, 2**32 - 1),

@@ -106,6 +106,7 @@ def test_an_assumed_entry_of_a_table_marks_the_number() -> None:
         ({"core.rows": "256", "core.columns": "64"}, 256, 16, 8),
         ({"limits.weight_bits": "4", "limits.input_bits": "6"}, 128, 64, 6),
         ({"core.coding": "differential", "core.column_flip": "false"}, 128, 16, 8),
+        ({"core.coding": "twos-complement", "core.column_flip": "false"}, 128, 25, 8),
         ({"limits.fan_in": "100", "limits.neurons": "7", "limits.output_bits": "4"}, 100, 7, 4),
     ],
 )

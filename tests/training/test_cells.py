@@ -148,7 +148,7 @@ def weights(found: Compiled) -> dict[str, bytes]:
     bits=st.tuples(st.integers(2, 8), st.integers(3, 8)),
     rows=st.sampled_from([8, 32, 128]),
     time_major=st.booleans(),
-    coding=st.sampled_from(["offset", "differential"]),
+    coding=st.sampled_from(["offset", "differential", "twos-complement"]),
 )
 def test_any_limits(
     kind: str,

@@ -88,7 +88,7 @@ def test_convolutions(geometry: dict[str, Any], rows: int) -> None:
 @quick
 @given(
     seed=st.integers(0, 99),
-    coding=st.sampled_from(["offset", "differential"]),
+    coding=st.sampled_from(["offset", "differential", "twos-complement"]),
     mode=st.sampled_from(["clip", "scale"]),
     adc_bits=st.sampled_from([0, 3, 5, 8]),
     flip=st.booleans(),

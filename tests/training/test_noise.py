@@ -52,7 +52,13 @@ def test_a_seed_is_a_chip() -> None:
 
 @pytest.mark.parametrize(
     ("coding", "cells", "slices"),
-    [("offset", 2, 1 + 16), ("offset", 4, 1), ("differential", 3, 2), ("differential", 1, 2 * 21)],
+    [
+        ("offset", 2, 1 + 16),
+        ("offset", 4, 1),
+        ("differential", 3, 2),
+        ("differential", 1, 2 * 21),
+        ("twos-complement", 2, 1 + 16 + 64),
+    ],
 )
 def test_its_size_is_that_of_independent_cells(coding: str, cells: int, slices: int) -> None:
     """By slice, an error counts as often as its digit; by phase, as often as the input's bit."""

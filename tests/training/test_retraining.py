@@ -196,7 +196,7 @@ def weights(found: Compiled) -> dict[str, bytes]:
     return {weight.name: weight.data.tobytes() for weight in held if weight.data is not None}
 
 
-@pytest.mark.parametrize("coding", ["offset", "differential"])
+@pytest.mark.parametrize("coding", ["offset", "differential", "twos-complement"])
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_limits_are_obeyed(bits: int, coding: str) -> None:
     flip = {"core.column_flip": coding == "offset"}

@@ -305,7 +305,7 @@ def _channels(x: Value, axis: int) -> int:
 def _bits(weights: Ints, coding: str) -> int:
     """Return the fewest bits that hold all weights."""
     low, high = int(weights.min(initial=0)), int(weights.max(initial=0))
-    return max(2, high.bit_length() + 1, (-low - (coding == "offset")).bit_length() + 1)
+    return max(2, high.bit_length() + 1, (-low - (coding != "differential")).bit_length() + 1)
 
 
 def _narrowest(weights: Array) -> type[np.signedinteger]:
