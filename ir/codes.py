@@ -71,7 +71,6 @@ CODES: dict[str, str] = {
     "NT0241": "A plan of bits names a layer that is no product on crossbars. Layers have the names of what they make, as `compile` and `simulate` show them.",
     "NT0242": "A plan of bits asks for wider weights or inputs than the chip holds.",
     "NT0243": "A chip that rescales by shifting gives the results of float32 arithmetic only where sums are at most 2^24, which could not be proved of some neuron.",
-    "NT0244": "Retraining fits the scales of sums, and a chip that shifts has powers of two only.",
     # 03: targets
     "NT0301": "No built-in target has this name. `neutrams targets` lists them. A file of your own is given by its path, which ends in `.toml`; text that comes with a program may inherit from built-in targets only.",
     "NT0302": "The text of a target is not valid TOML. Nothing else in it was checked.",
@@ -97,6 +96,7 @@ CODES: dict[str, str] = {
     "NT0403": "The network takes more rounds on cores programmed anew than `--rounds` allows. Allow more, or choose a larger chip.",
     "NT0404": "One step of a recurrence takes more crossbars than the chip has. Its steps follow one another, so rounds cannot help; choose a larger chip or cells of more bits.",
     "NT0405": "The buffers of all tiles together are smaller than what the network must keep at once while it streams: rows of windows, and whole tensors where an operation mixes everything. Choose larger buffers or more tiles.",
+    "NT0406": "Rounds on cores programmed anew are counted: 1 or more, or `auto` for as many as it takes.",
     # 05: simulation and the driver
     "NT0520": "A file of samples cannot be read. It must be an `.npz` of plain arrays, as `numpy.savez` writes; nothing in it is ever unpickled.",
     "NT0521": "The samples lack an array for an input of the network. A network with one input reads `x`; one with several reads an array by the name of each.",

@@ -76,6 +76,7 @@ NONE = Method("none")
 SGD = Method("sgd", retrain="method=sgd")
 CLOSED = Method("closed form", retrain="method=gptq")
 RETRAINED = Method("retrained", retrain="")
+CLOSED_ORIGINAL = Method("closed form, input original", retrain="method=gptq input=original")
 ORIGINAL_INPUT = Method("retrained, input original", retrain="input=original")
 WIDENED = Method("retrained, inputs in 4 copies", retrain="", widen=4)
 DIGITS = Method("retrained, inputs in digits", retrain="", widen="digits")
@@ -94,12 +95,17 @@ PRUNED = Method("pruned", strategy="prune-and-refit")
 PRUNED_RETRAINED = Method("pruned, retrained", strategy="prune-and-refit", retrain="")
 HELD = (RETRAINED, WIDENED, DIGITS, SOME_DIGITS, ALL_DIGITS, FINE)
 """Methods that bars hold for."""
-ABLATIONS = {ORIGINAL_INPUT: RETRAINED, WIDENED_ORIGINAL: WIDENED}
+ABLATIONS = {
+    CLOSED_ORIGINAL: CLOSED,
+    ORIGINAL_INPUT: RETRAINED,
+    WIDENED_ORIGINAL: WIDENED,
+}
 """What is retrained on the original's values beside what it is compared with."""
 METHODS = (
     NONE,
     SGD,
     CLOSED,
+    CLOSED_ORIGINAL,
     RETRAINED,
     ORIGINAL_INPUT,
     WIDENED,
@@ -115,6 +121,8 @@ METHODS = (
 )
 
 ABLATED = ("mnist8", "LeNet-5", "ResNet-8")
+ABLATED_CLOSED = ("mnist8", "ResNet-8", "deep CNN", "DS-CNN")
+"""Where what a segment reads is compared by itself, with no last round to repair it."""
 WIDE_INPUTS = ("ResNet-8", "DS-CNN")
 """4 bits are too few for what these networks are given."""
 DIGITAL: Mapping[Method, Mapping[str, tuple[Chip, ...]]] = {
@@ -193,6 +201,8 @@ def _asked(network: Network, chip: Chip, method: Method) -> bool:
         return network.name in PRUNABLE and chip in (WIDE, USUAL)
     if method == CLOSED:
         return chip in (NARROW, TWO_BITS)
+    if method == CLOSED_ORIGINAL:
+        return network.name in ABLATED_CLOSED and chip in (NARROW, TWO_BITS)
     if method == ORIGINAL_INPUT:
         return network.name in ABLATED and chip in (NARROW, TWO_BITS)
     return True

@@ -45,7 +45,8 @@ class Options:
     replicate: bool = True
     """Hold slow layers in several copies where crossbars are free."""
     rounds: int | None = 1
-    """Rounds that a network may take on cores programmed anew; ``None`` for as many as it takes."""
+    """Rounds that a network may take on cores programmed anew; ``None``, or ``auto``, for as many
+    as it takes."""
     batch: int = 1
     """Inferences that run through a round before the next one."""
     keep_float: bool = True
@@ -65,6 +66,14 @@ class Options:
     timing: bool = False
     print_after: bool | frozenset[str] = False
     emit: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        rounds: object = self.rounds
+        if rounds == AUTO:
+            object.__setattr__(self, "rounds", None)
+        elif rounds is not None and (not isinstance(rounds, int) or rounds < 1):
+            fault = error("NT0406", f"`{rounds}` is no number of rounds")
+            raise NeutramsError(fault.help("give 1 or more, or `auto` for as many as it takes"))
 
 
 def usual_pipeline(options: Options) -> str:

@@ -43,12 +43,6 @@ class RetrainUnits(Retraining):
                 .note("the graph alone does not say what it was made from")
                 .help("retrain while compiling: `neutrams compile --retrain`")
             )
-        if ctx.target is not None and ctx.target.limits.rescale == "power-of-two":
-            raise NeutramsError(
-                error("NT0244", f"`{self.name}` fits scales, which would be no powers of two")
-                .note(f"`{ctx.target.name}` shifts sums, and so has powers of two only")
-                .help("compile without `--retrain`")
-            )
         if self.labels and ctx.labels is None:
             fault = error("NT0223", f"`{self.name}` is to learn labels, and none are given")
             raise NeutramsError(fault.help("put the classes into the calibration data, as `y`"))

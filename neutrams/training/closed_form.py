@@ -20,6 +20,8 @@ EACH = 48
 """Windows that statistics are taken over, at most: so many, and so many for each input."""
 TRIES = 16
 """Scales of a neuron that are compared."""
+HALVES = (1.0, 0.5, 0.25)
+"""Shares of the scale that covers the largest weight, where only powers of two will do."""
 LIKELY = 8
 """Of those, the scales that columns are rounded in sequence at, at the least."""
 WEIGHTS = 2**20
@@ -108,13 +110,16 @@ def least_squares(w: Tensor, m: Moments, *, ridge: float) -> Tensor:
     return w + change.transpose(1, 2)
 
 
-def round_in_sequence(w: Tensor, m: Moments, low: int, high: int) -> Rounded:
+def round_in_sequence(
+    w: Tensor, m: Moments, low: int, high: int, *, powers: bool = False
+) -> Rounded:
     """Round ``[G, M, K]`` weights to integers by OPTQ, at the best of several scales each.
 
-    Where few levels reach further down than up, a scale may be negative.
+    Where few levels reach further down than up, a scale may be negative. With ``powers``, scales
+    are powers of two.
     """
     groups, neurons, fan_in = w.shape
-    scales = _likely(w, m, low, high)
+    scales = _likely(w, m, low, high, powers)
     count = scales.shape[1]
     xx = m.xx.float()
     wide = w.float()[:, None].expand(groups, count, neurons, fan_in).reshape(groups, -1, fan_in)
@@ -129,15 +134,18 @@ def round_in_sequence(w: Tensor, m: Moments, low: int, high: int) -> Rounded:
     chosen = torch.gather(ints, 1, pick.expand(-1, -1, fan_in)).double()
     fitted = torch.gather(cross / own, 1, pick[..., 0])
     start = torch.gather(flat, 1, pick[..., 0])
-    scale = torch.where(fitted * start > 0, fitted, start).double()
+    scale = torch.where((fitted * start > 0) & (not powers), fitted, start).double()
     return _finish(chosen, w / scale.unsqueeze(-1), scale, m)
 
 
-def _likely(w: Tensor, m: Moments, low: int, high: int) -> Tensor:
+def _likely(w: Tensor, m: Moments, low: int, high: int, powers: bool) -> Tensor:
     """Return ``[G, count, M]``: scales at which rounding to nearest errs least, inputs apart."""
     largest = w.abs().amax(dim=2).clamp(min=1e-20)
     shares = torch.linspace(1.0, 0.3 if high < 8 else 0.8, TRIES, dtype=w.dtype, device=w.device)
     scales = (largest / high)[:, None] * shares[:, None]
+    if powers:
+        halves = torch.tensor(HALVES, dtype=w.dtype, device=w.device)
+        scales = torch.exp2(torch.ceil(torch.log2(scales[:, :1]))) * halves[:, None]
     if high < 4 and low < -high:
         scales = torch.cat([scales, -scales], dim=1)
     weights, scales = w.float(), scales.float()
@@ -206,12 +214,21 @@ def _finish(ints: Tensor, steps: Tensor, scale: Tensor, m: Moments) -> Rounded:
 
 
 def best_step(
-    real: Tensor, wanted: Tensor, step: float, *, zero: int, low: int, high: int
+    real: Tensor,
+    wanted: Tensor,
+    step: float,
+    *,
+    bounds: tuple[int, int, int],
+    powers: bool = False,
 ) -> float:
-    """Return the step, near the given one, at which rounding ``real`` is nearest to ``wanted``."""
+    """Return the step, near the given one, at which rounding ``real`` is nearest to ``wanted``.
+
+    ``bounds`` are the zero and the least and largest integer; ``powers`` keeps a power of two one.
+    """
+    zero, low, high = bounds
     real, wanted = _some(real, wanted)
     best, least = step, float("inf")
-    for share in torch.linspace(0.4, 1.4, 41).tolist():
+    for share in (0.5, 1.0, 2.0) if powers else torch.linspace(0.4, 1.4, 41).tolist():
         tried = step * share
         held = torch.clamp(torch.round(real / tried) + zero, low, high)
         missed = float(((held - zero) * tried - wanted).square().mean())

@@ -188,6 +188,7 @@ class Learner:
         device: str,
     ) -> None:
         self._body, self._recipe, self._device = body, recipe, device
+        self._scales = not (recipe.plain or grids.powers)
         self._learnt = [
             _Learnt.start(unit, grids[unit.mvm.x].zero, wanted, recipe, device)
             for unit, wanted in units
@@ -268,7 +269,7 @@ class Learner:
         latents = [item.latent for item in self._learnt]
         shifts = [item.shift for item in self._learnt]
         gains = [item.gain for item in self._learnt] + list(self._gains.values())
-        if self._recipe.plain:
+        if not self._scales:
             return [(latents, rate), (shifts, rate)]
         return [(latents, rate), (shifts, rate), (gains, 0.3 * rate)]
 

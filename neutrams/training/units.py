@@ -116,9 +116,18 @@ def spread_grids(graph: Graph, known: dict[Value, Grid]) -> None:
 class Grids:
     """The grid of each integer value; a change of one is passed on to all that reads the value."""
 
-    def __init__(self, graph: Graph, known: dict[Value, Grid], units: dict[Mvm, Unit]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        known: dict[Value, Grid],
+        units: dict[Mvm, Unit],
+        *,
+        powers: bool = False,
+    ) -> None:
         spread_grids(graph, known)
         self.known = known
+        self.powers = powers
+        """Whether steps and factors are powers of two, and must stay so."""
         self._outputs = set(graph.outputs)
         self._units = units
 

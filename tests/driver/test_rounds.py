@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import neutrams
-from neutrams.driver import GRAINS
+from neutrams.driver import GRAINS, Options
 from neutrams.driver.resources import resources
 from neutrams.ir.blocks import used
 from neutrams.ir.diagnostics import NeutramsError
@@ -193,6 +193,13 @@ def test_a_matrix_larger_than_the_chip_is_cut_between_blocks() -> None:
     large = simulate(compiled(graph, 4096), {"x": samples(graph)}).outputs
     mine = simulate(program, {"x": samples(graph)}).outputs
     assert mine["y"].tobytes() == large["y"].tobytes()
+
+
+def test_rounds_are_counted_or_automatic() -> None:
+    assert Options(rounds="auto") == Options(rounds=None)  # type: ignore[arg-type]
+    for wrong in ("many", 0, 1.5):
+        with pytest.raises(NeutramsError, match="NT0406"):
+            Options(rounds=wrong)  # type: ignore[arg-type]
 
 
 def test_too_few_rounds() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neutrams.driver import Options, compile_model
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
@@ -129,8 +130,25 @@ def test_sums_that_float32_rounds_are_refused_on_a_chip_that_shifts() -> None:
         PassManager("check-accumulators").run(graph, PassContext(target=SHIFTS))
 
 
-def test_retraining_is_refused_on_a_chip_that_shifts() -> None:
-    graph, data = net(0)
-    ctx = PassContext(target=SHIFTS, calibration=data, teacher=graph)
-    with pytest.raises(NeutramsError, match="NT0244"):
-        PassManager(default_pipeline(retrain=True)).run(graph, ctx)
+@pytest.mark.parametrize(
+    ("method", "option"), [("gptq", False), ("learned", False), ("learned", True), ("sgd", False)]
+)
+def test_retraining_keeps_powers_of_two(method: str, option: bool) -> None:
+    limits = {"limits.weight_bits": "2", "limits.rescale": "float" if option else "power-of-two"}
+    extra = f",retrain-units{{method={method} enough=0 whole=40 steps=40 threads=1}}"
+    graph, data = net(1)
+    errors = []
+    for tail in ("", extra + ",check-accumulators"):
+        passes = default_pipeline() + tail
+        passes = passes.replace("quantize", "quantize{power-of-two=true}") if option else passes
+        found = compile_model(
+            graph,
+            target=load("cim", limits),
+            calibration=data,
+            options=Options(passes=passes),
+        )
+        main = found.program.module["main"]
+        check(main, SHIFTS)
+        assert all(np.frexp(abs(factor))[0] == 0.5 for factor in factors(main))
+        errors.append(relative_error(interpret(main, data), interpret(graph, data)))
+    assert errors[1] < 0.9 * errors[0]

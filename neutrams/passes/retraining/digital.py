@@ -27,7 +27,8 @@ def search_step(op: Digital, live: Mapping[Value, Tensor], y: Tensor, grids: Gri
     step = grids[op.result].step
     real = _unrounded(op, live) * step
     wanted = activated(y, op, step)
-    found = best_step(real, wanted, step, zero=op.zero, low=op.low, high=op.high)
+    bounds = (op.zero, op.low, op.high)
+    found = best_step(real, wanted, step, bounds=bounds, powers=grids.powers)
     if found != step:
         multiply(op, step / found)
         grids.change(op.result, found)

@@ -98,7 +98,7 @@ def _rounded(unit: Unit, seen: Views, grids: Grids, ridge: float) -> Rounded:
     step = grids[unit.mvm.x].step
     start = (unit.w * step).reshape(groups, -1, unit.w.shape[1]).to(seen.x.device)
     wanted = least_squares(start, found, ridge=ridge)
-    return round_in_sequence(wanted, found, unit.low, unit.high)
+    return round_in_sequence(wanted, found, unit.low, unit.high, powers=grids.powers)
 
 
 def _store(unit: Unit, found: Rounded, step: float, zero: int) -> None:
@@ -118,8 +118,8 @@ def _search_step(unit: Unit, seen: Views, grids: Grids) -> None:
     real = _real(unit, seen, grids)
     grid = grids[post.result]
     wanted = activated(seen.y, post, grid.step)
-    limits = {"zero": post.zero, "low": post.low, "high": post.high}
-    step = best_step(real, wanted, grid.step, **limits)
+    bounds = (post.zero, post.low, post.high)
+    step = best_step(real, wanted, grid.step, bounds=bounds, powers=grids.powers)
     if step != grid.step:
         unit_factor = unit.factor * (grid.step / step)
         zero = grids[unit.mvm.x].zero

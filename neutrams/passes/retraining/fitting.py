@@ -45,7 +45,8 @@ def _fit_unit(item: Lesson, live: Live, scene: Scene, targets: Targets) -> Tenso
     unit, options = item.unit, scene.options
     if options.method == "sgd":
         return original_steps(unit, scene.grids)
-    seen, held = _views(item, live[unit.mvm.x], targets.heard[item.sums], scene)
+    x = targets.read(unit.mvm.x, live)
+    seen, held = _views(item, x, targets.heard[item.sums], scene)
     if options.method == "bias":
         correct_bias(unit, seen, scene.grids)
         return original_steps(unit, scene.grids)
@@ -79,5 +80,6 @@ def _fit_digital(op: Digital, live: Live, scene: Scene, targets: Targets) -> Non
     target = targets.heard[counterpart]
     each = max(1, target.numel() // scene.samples.count)
     seen = scene.split[0][: max(FEWEST, STEPPED // each)]
-    inputs = {v: scene.samples.pick(v, live[v], seen) for v in op.present if v in live}
+    read = {v: targets.read(v, live) for v in op.present if v in live}
+    inputs = scene.samples.take(read, seen)
     search_step(op, inputs, scene.original.pick(counterpart, target, seen), grids)

@@ -130,7 +130,7 @@ class _Road:
         lessons = self.scene.lessons_in(part)
         if not lessons:
             return {}
-        inputs = self._inputs(part)
+        inputs = {value: self.targets.read(value, self.live) for value in part.inputs}
         wanted, live = fit(part, inputs, self.scene, self.targets)
         later = self.options.method == "learned" and self.whole is not None
         if later or not self.options.learns:
@@ -157,8 +157,10 @@ class _Road:
             self.scene.ctx.seed,
         )
         lessons = self.scene.lessons
+        free = [v for v in run.sources if not isinstance(v, Weight)]
+        read = {v: self.targets.read(v, self.live) for v in free}
         cell = CellRoad(
-            Play(run, {v: self._given(v, self.live) for v in run.sources}),
+            Play(run, {v: self._given(v, read) for v in run.sources}),
             Play(original, {v: self._given(v, self.targets.heard) for v in original.sources}),
             [lessons[op] for op in run.cell.ops if isinstance(op, Mvm) and op in lessons],
             teacher=self.scene.teacher,
@@ -179,17 +181,6 @@ class _Road:
         assert task.segment.anchor is not None
         text = outcome.text(task.segment.anchor.name)
         self.scene.ctx.remark(task.lessons[0].unit.mvm, text)
-
-    def _inputs(self, part: Segment) -> dict[Value, Tensor]:
-        """Return what a segment is trained to read."""
-        found = {value: self.live[value] for value in part.inputs}
-        if self.options.input == "transformed":
-            return found
-        for before in self.parts[: self.parts.index(part)]:
-            value = before.output
-            if value is not None and value in found:
-                found[value] = self.scene.grids.whole(self.targets.of(before), value)
-        return found
 
     def _alone(self, item: Lesson, live: Mapping[Value, Tensor]) -> Task:
         """Return the task of one unit by itself."""

@@ -75,7 +75,12 @@ class Scene:
             data,
             samples,
             Samples(teacher.graph, count, teacher.extra),
-            Grids(graph, known, {op: item.unit for op, item in lessons.items()}),
+            Grids(
+                graph,
+                known,
+                {op: item.unit for op, item in lessons.items()},
+                powers=all(np.frexp(grid.step)[0] == 0.5 for grid in known.values()),
+            ),
             _split(count, options.held_out, ctx.seed, device),
             device,
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from torch import Tensor
 
 from neutrams.ir.graph import Graph
-from neutrams.ir.op import Op, Value
+from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.unit import Rescale
 from neutrams.passes.retraining.fit import activated
 from neutrams.passes.retraining.lessons import original_run
@@ -24,6 +24,7 @@ class Targets:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        self._inputs = graph_inputs(scene.graph, scene.data, scene.device)
         teacher = scene.teacher
         wanted = {item.sums for item in scene.lessons.values()}
         for cell in scene.cells:
@@ -51,6 +52,23 @@ class Targets:
             return self.of(whole)
         samples = Samples(source, self._scene.samples.count)
         return self._ended(whole, self._run(source, [counterpart], samples)[counterpart])
+
+    def read(self, value: Value, live: Mapping[Value, Tensor]) -> Tensor:
+        """Return what is to be read of a value: what the chip makes now, or the original network.
+
+        What the original has not, such as a sum within a unit, the chip makes of what it has.
+        """
+        scene = self._scene
+        if scene.options.input == "transformed":
+            return live[value]
+        counterpart = scene.teacher.value(value) if scene.known(value) else None
+        if counterpart in self.heard:
+            return scene.grids.whole(self.heard[counterpart], value)
+        if value.op is None:
+            return self._inputs[value]
+        inputs = {v: self.read(v, live) for v in value.op.present if not isinstance(v, Weight)}
+        run = Run(device=scene.device)
+        return run_ops([value.op], inputs, [value], run, scene.samples)[value]
 
     def alone(self, item: Lesson) -> Tensor:
         """Return what one unit should make."""
