@@ -16,6 +16,7 @@ from neutrams.driver.outputs import check_writable
 from neutrams.driver.physics import described, load_physics
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress
+from neutrams.driver.quality import Quality
 from neutrams.driver.recording import Record, signal_names
 from neutrams.driver.resources import LayerUse, Resources, resources
 from neutrams.driver.samples import Samples, load_samples
@@ -24,7 +25,6 @@ from neutrams.driver.sharing import together
 from neutrams.driver.simulation import (
     GRAINS,
     LayerCost,
-    Quality,
     Simulation,
     simulate,
     simulate_together,

@@ -156,28 +156,37 @@ def _read(path: Path, mine: Mapping[str, str]) -> Book:
         raise _damaged(path, "its content does not match its SHA-256")
     try:
         theirs = json.loads(about.get("of", ""))
-        assert isinstance(theirs, dict)
-    except (ValueError, AssertionError):
-        raise _damaged(path, "it does not say of what it is") from None
+    except (ValueError, RecursionError):
+        theirs = None
+    if not isinstance(theirs, dict):
+        raise _damaged(path, "it does not say of what it is")
     if theirs != mine:
         raise NeutramsError(_of_another_run(path, theirs, mine))
     book = Book(lambda *_: None, source=path)
-    for key in arrays:
-        kind, _, rest = key.partition("/")
-        stage, _, name = rest.partition("/")
-        if kind == "machine":
-            book.held.setdefault(stage, {})[name] = arrays[key]
-        elif kind != "batch" or not name.partition("/")[0].isdecimal():
-            raise _damaged(path, f"`{key}` is no part of a run")
-    batches = [key.split("/", 3) for key in arrays if key.startswith("batch/")]
-    for _, stage, number, name in sorted(batches, key=lambda key: int(key[2])):
-        parts = book.batches(stage)
-        if int(number) > len(parts):
-            raise _damaged(path, f"a batch of `{stage}` is missing")
-        if int(number) == len(parts):
-            parts.append({})
-        parts[int(number)][name] = arrays[f"batch/{stage}/{number}/{name}"]
+    for key in sorted(arrays, key=_place):
+        match key.split("/", 3):
+            case ["machine", stage, name]:
+                book.held.setdefault(stage, {})[name] = arrays[key]
+            case ["batch", stage, number, name] if _place(key)[0] >= 0:
+                _add(path, book.batches(stage), stage, int(number), {name: arrays[key]})
+            case _:
+                raise _damaged(path, f"`{key}` is no part of a run")
     return book
+
+
+def _place(key: str) -> tuple[int, str]:
+    """Return the number of the batch that a key names, and the key; -1 where it names none."""
+    number = (key.split("/", 3) + [""] * 3)[2]
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else -1, key
+
+
+def _add(path: Path, parts: Parts, stage: str, number: int, part: dict[str, Array]) -> None:
+    """Add an output to a batch; batches come in order."""
+    if number > len(parts):
+        raise _damaged(path, f"a batch of `{stage}` is missing")
+    if number == len(parts):
+        parts.append({})
+    parts[number] |= part
 
 
 def _arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:

@@ -7,18 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from neutrams.costs import Charge, charge, charged_events
 from neutrams.driver.checkpoints import Book, kept
 from neutrams.driver.clocks import Cycles, with_cycles
 from neutrams.driver.crew import crew
 from neutrams.driver.cycle_sharing import run_together
 from neutrams.driver.cycles import run_cycles
-from neutrams.driver.metrics import Metric, default_metric, metric_named
+from neutrams.driver.metrics import Metric
 from neutrams.driver.monte_carlo import Spread
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
+from neutrams.driver.quality import Quality, agreement_of, judge_of, quality_of, relative_error_of
 from neutrams.driver.recording import Record, check_record
 from neutrams.driver.resources import Resources, resources
 from neutrams.driver.runs import draws, run_all, run_float
@@ -27,7 +26,6 @@ from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
 from neutrams.ir.events import OF_DATA
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
-from neutrams.passes.answers import classes
 from neutrams.simulator import Result
 from neutrams.simulator.activity import activity
 from neutrams.simulator.batching import batching
@@ -35,17 +33,6 @@ from neutrams.simulator.physics import Physics
 
 Grain = Literal["tick", "cycle"]
 GRAINS: tuple[Grain, ...] = get_args(Grain)
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """How good the outputs are, beside those of the float network."""
-
-    metric: str
-    percent: bool
-    value: float
-    float_value: float | None
-    """The same metric of the float network on the same samples; ``None`` where it was not run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +164,7 @@ def simulate(
         check_record(record, _on_chip(program, beside or {}))
     steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
     samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
-    judge = _judge(metric, samples)
+    judge = judge_of(metric, samples)
     chances = draws(program, physics, seed, monte_carlo)
     teacher = program.module.graphs.get("float") if compare else None
     options = {
@@ -216,9 +203,9 @@ def simulate(
     return Simulation(
         outputs=dict(result.outputs),
         samples=result.samples,
-        quality=None if judge is None else _quality(judge, result.outputs, expected, samples),
-        agreement=_agreement(result.outputs, expected, samples),
-        relative_error=_relative_error(result.outputs, expected),
+        quality=None if judge is None else quality_of(judge, result.outputs, expected, samples),
+        agreement=agreement_of(result.outputs, expected, samples),
+        relative_error=relative_error_of(result.outputs, expected),
         resources=found,
         charge=cost,
         counts=total,
@@ -310,55 +297,6 @@ def _network(cycles: Cycles, *, inferences: int) -> dict[str, int]:
     """Return the network's events as they were measured, packet by packet."""
     counts = {"router_flits": cycles.router_flits, "link_flits": cycles.link_flits}
     return {event: count * inferences for event, count in counts.items() if count}
-
-
-def _judge(metric: str | None, samples: Samples) -> Metric | None:
-    """Find the metric before the run, so that a wrong one costs no time."""
-    if samples.labels is None:
-        if metric is None:
-            return None
-        raise NeutramsError(
-            error("NT0525", f"`{metric}` needs labels, and the samples hold none")
-            .note(f"they came from {samples.source}")
-            .help("put them beside the inputs: np.savez(path, x=inputs, y=labels)")
-        )
-    return metric_named(metric) if metric else default_metric(samples.labels)
-
-
-def _quality(
-    judge: Metric,
-    outputs: Mapping[str, Array],
-    expected: Mapping[str, Array] | None,
-    samples: Samples,
-) -> Quality:
-    assert samples.labels is not None
-    value = judge.measure(outputs, samples.inputs, samples.labels)
-    reference = None
-    if expected is not None:
-        reference = judge.measure(expected, samples.inputs, samples.labels)
-    return Quality(judge.name, judge.percent, value, reference)
-
-
-def _agreement(
-    outputs: Mapping[str, Array], expected: Mapping[str, Array] | None, samples: Samples
-) -> float | None:
-    """Compare classes; a network that gives its own input back has none."""
-    given = {array.shape for array in samples.inputs.values()}
-    if expected is None or next(iter(outputs.values())).shape in given:
-        return None
-    mine, theirs = classes(outputs), classes(expected)
-    return None if mine is None or theirs is None else float((mine == theirs).mean())
-
-
-def _relative_error(
-    outputs: Mapping[str, Array], expected: Mapping[str, Array] | None
-) -> float | None:
-    if expected is None:
-        return None
-    pairs = [(outputs[name].astype(np.float64), wanted) for name, wanted in expected.items()]
-    moved = sum(float(((found - wanted) ** 2).sum()) for found, wanted in pairs)
-    size = sum(float((wanted.astype(np.float64) ** 2).sum()) for _, wanted in pairs)
-    return float(np.sqrt(moved / size)) if size else None
 
 
 def _total(counts: list[dict[str, int]]) -> dict[str, int]:

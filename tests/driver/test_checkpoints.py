@@ -263,9 +263,18 @@ def test_a_forged_checkpoint_is_refused(
         lambda held: held.update({name.replace("/0/", "/7/"): held.pop(name)}),
         lambda held: held.update({"batch/run 0/1/" + name.split("/")[-1]: held[name]}),
         lambda held: held.update({"else": held[name]}),
+        lambda held: held.update({"batch/run 0/0": held[name]}),
+        lambda held: held.update({f"batch/run 0/{'9' * 5000}/x": held[name]}),
+        lambda held: held.update({"batch/run 0/-1/x": held[name]}),
+        lambda held: held.update({"machine/one": held[name]}),
     ]
     for case in cases:
         forged(written, path, case)
+        with pytest.raises(NeutramsError, match="NT0577"):
+            neutrams.simulate(program, digits, grain="cycle", resume=path)
+    for of in ("[" * 100_000, "[]", "{", "null"):
+        _, about = checkpoints._arrays(written)
+        save_file(arrays, path, {**about, "of": of})
         with pytest.raises(NeutramsError, match="NT0577"):
             neutrams.simulate(program, digits, grain="cycle", resume=path)
 
