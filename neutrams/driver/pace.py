@@ -17,29 +17,29 @@ class Pace:
 
     def __init__(self, tell: Progress, name: str, *, items: int, clock_s: float) -> None:
         self._tell, self._name, self._items, self._clock_s = tell, name, items, clock_s
-        self._slice = FIRST
-        self._begun = self._last = time.perf_counter()
-        self._from: tuple[int, int] | None = None
+        self._slice, self._looks = FIRST, 0
+        self._from = 0, 0, 0.0
+        """Clock, items and seconds from which on speed is counted."""
+        self._last = 0.0
 
     def next(self, clock: int, done: int) -> int:
         """Return the clock of the next look, now that ``done`` items are done."""
         now = time.perf_counter()
-        if self._from is None:
-            self._from = clock, done
+        if self._looks < 2:  # kernels may have been compiled until the second
+            self._from = clock, done, now
         elif now - self._last < SOON:
             self._slice *= 2
         elif now - self._last > LATE:
             self._slice = max(self._slice // 2, 1)
-        self._last = now
-        self._tell(self._text(clock, done, now - self._begun), done, self._items)
+        self._looks, self._last = self._looks + 1, now
+        self._tell(self._text(clock, done, now), done, self._items)
         return clock + self._slice
 
-    def _text(self, clock: int, done: int, seconds: float) -> str:
-        text = f"{self._name}: {clock * self._clock_s * 1e6:,.1f} µs"
-        assert self._from is not None
-        if clock > self._from[0] and seconds > 0:
-            text += f", {(clock - self._from[0]) / seconds / 1e6:.2f} M clocks/s"
-        if done > self._from[1] and seconds > 0:
-            left = (self._items - done) * seconds / (done - self._from[1])
-            text += f", {left:,.0f} s left"
+    def _text(self, clock: int, done: int, now: float) -> str:
+        first, before, begun = self._from
+        text, seconds = f"{self._name}: {clock * self._clock_s * 1e6:,.1f} µs", now - begun
+        if clock > first and seconds > 0:
+            text += f", {(clock - first) / seconds:,.0f} clocks/s"
+        if done > before and seconds > 0:
+            text += f", {(self._items - done) * seconds / (done - before):,.0f} s left"
         return text
