@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.driver.packing import kinds_of_units, pack_blocks
+from neutrams.driver.replication import Wanted
 from neutrams.driver.rounds import Plan, plan_rounds, round_facts
 from neutrams.driver.traffic import Homes, find_homes, flows
 from neutrams.ir.cores import crossbars_by_kind
-from neutrams.ir.fan_out import most_copies
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.chip import Flow, Group, Place, Round, Vector
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
-from neutrams.ir.stripes import choices, shape_of
 from neutrams.ir.target import Target
 from neutrams.ir.traffic import Mesh, Placement, Traffic
 from neutrams.ir.types import Dim, Symbol, bind
 from neutrams.mapper.place import place
-from neutrams.simulator.batching import batching
 
 Ints = NDArray[np.int64]
 
 FREE_SHARE = 0.5
 """Part of the chip's crossbars that copies may fill, so that there is room for more networks; all
 of them where one network has to take turns on the chip."""
-GROWTH = 4
-"""Copies may use this many times the crossbars the network itself needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +71,11 @@ def map_units(
     """
     machine = target.machine
     counts = {op: one_inference(count) for op, count in working_ops(graph) if isinstance(op, Mvm)}
-    sizes = batching(graph).one()
-    shapes = {unit: shape_of(unit, sizes) for unit in counts}
+    wanted = Wanted.of(graph, target, counts)
     plan = plan_rounds(graph, target, most=rounds)
     share = (1 if plan else FREE_SHARE) if replicate else 0
     free = (crossbars_by_kind(machine) * share).astype(np.int64)
-    crossbars, copies = _hold(counts, shapes, plan, target, free, most_copies(graph, target))
+    crossbars, copies = _hold(counts, wanted, plan, target, free)
     per_tile = machine.cores_per_tile * machine.core.crossbars
     tiles_of = {unit: (held // per_tile).astype(np.int32) for unit, held in crossbars.items()}
     homes = find_homes(graph, tiles_of, np.array([copies[unit] for unit in crossbars], np.int64))
@@ -97,17 +90,14 @@ def map_units(
 
 def _hold(
     counts: dict[Mvm, int],
-    shapes: dict[Mvm, tuple[int, int]],
+    wanted: Wanted,
     plan: Plan | None,
     target: Target,
     free: Ints,
-    most: dict[Mvm, int],
 ) -> tuple[dict[Mvm, Ints], dict[Mvm, int]]:
     """Copy and pack the units, round by round, and return their crossbars and copies.
 
-    ``counts`` says how often an inference runs each, ``shapes`` in which rows and columns of
-    windows; of the crossbars ``free``, by kind of core, copies have a part; ``most`` bounds copies
-    of units that a fan-out concerns.
+    Of the crossbars ``free``, by kind of core, copies have a part.
     """
     crossbars: dict[Mvm, Ints] = {unit: np.zeros(0, np.int64) for unit in counts}
     kinds = dict(zip(counts, kinds_of_units(list(counts), target).tolist(), strict=True))
@@ -117,7 +107,7 @@ def _hold(
         here = {unit: size for unit, size in blocks.items() if size}
         for kind, available in enumerate(free.tolist()):
             mine = {unit: size for unit, size in here.items() if kinds[unit] == kind}
-            copies |= _copies(mine, counts, shapes, available, most)
+            copies |= wanted.copies(mine, available)
         sizes = np.array([here[unit] * copies[unit] for unit in here], np.int64)
         held = pack_blocks(sizes, target, np.array([kinds[unit] for unit in here], np.int64))
         for unit, given in zip(here, held, strict=True):
@@ -143,53 +133,6 @@ def _neighbours(unit: Mvm, crossbars: Ints) -> Ints:
 
 def _blocks_in(unit: Mvm, plan: Plan | None, turn: int) -> int:
     return len(unit.table()) if plan is None else int((plan.of[unit] == turn).sum())
-
-
-def _copies(
-    blocks: dict[Mvm, int],
-    counts: dict[Mvm, int],
-    shapes: dict[Mvm, tuple[int, int]],
-    room: int,
-    most: dict[Mvm, int],
-) -> dict[Mvm, int]:
-    """Return how often units that are held together are held each; those cut apart just once."""
-    whole = [unit for unit in blocks if blocks[unit] == len(unit.table())]
-    budget = _budget(sum(blocks.values()), room)
-    sizes = [blocks[unit] for unit in whole]
-    worth = []
-    for unit in whole:
-        bound = min(1 + budget // blocks[unit], most.get(unit, 1 + budget))
-        number, busiest = choices(shapes[unit], bound)
-        worth.append((number, busiest * counts[unit]))
-    return dict.fromkeys(blocks, 1) | dict(zip(whole, balance(sizes, worth, budget), strict=True))
-
-
-def balance(blocks: Sequence[int], worth: Sequence[tuple[Ints, Ints]], budget: int) -> list[int]:
-    """Return how many copies each unit gets: the slowest gets more while they last.
-
-    A pipeline runs at the pace of its slowest unit, that of the most windows a copy.
-
-    Args:
-        blocks: ``[units]`` crossbars of one copy.
-        worth: For each unit, the numbers of copies that are worth while, 1 first, and the windows
-            that each leaves to the busiest copy.
-        budget: Crossbars that further copies may take.
-    """
-    at = [0] * len(blocks)
-    queue = [(-int(busiest[0]), unit) for unit, (_, busiest) in enumerate(worth)]
-    heapq.heapify(queue)
-    while queue:
-        _, unit = heapq.heappop(queue)
-        number, busiest = worth[unit]
-        step = at[unit] + 1
-        if step == len(number):
-            break
-        cost = blocks[unit] * int(number[step] - number[step - 1])
-        if cost > budget:
-            break
-        at[unit], budget = step, budget - cost
-        heapq.heappush(queue, (-int(busiest[step]), unit))
-    return [int(number[step]) for (number, _), step in zip(worth, at, strict=True)]
 
 
 def chip_graph(graph: Graph, mapping: Mapping) -> Graph:
@@ -225,10 +168,6 @@ def chip_graph(graph: Graph, mapping: Mapping) -> Graph:
 def one_inference(dim: Dim) -> int:
     """Return a dimension for one sample: every symbol stands for 1."""
     return bind(dim, dict.fromkeys(dim.names, 1)) if isinstance(dim, Symbol) else dim
-
-
-def _budget(needed: int, available: int) -> int:
-    return max(0, min(available, GROWTH * needed) - needed)
 
 
 def _mesh(target: Target) -> Mesh:

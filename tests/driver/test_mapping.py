@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from neutrams import targets
-from neutrams.driver.mapping import balance, chip_graph, map_units
+from neutrams.driver.mapping import chip_graph, map_units
+from neutrams.driver.replication import balance, input_ns
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.activations import Relu
@@ -56,6 +57,18 @@ def test_the_slowest_unit_gets_the_next_copy() -> None:
     assert balance(blocks, wanted, 0) == [1, 1, 1]
     assert balance(blocks, wanted, 3) == [4, 1, 1]
     assert balance(blocks, wanted, 5) == [4, 2, 1]
+
+
+def test_nothing_is_made_faster_than_its_input() -> None:
+    blocks, wanted = [1, 2], [worth(100), worth(30)]
+    assert balance(blocks, wanted, 100, enough=25) == [4, 2]
+
+
+def test_an_image_comes_place_by_place() -> None:
+    """10 × 10 places of 3 bytes: 300 bytes over the link, 100 flits of 32 bits into the mesh."""
+    graph = Graph("main", "unit")
+    graph.input("x", tensor(DType.U8, symbol("N"), 3, 10, 10))
+    assert input_ns(graph, chip()) == max(300 / 6.4, 100)
 
 
 def test_copies_stop_at_the_number_of_windows() -> None:
