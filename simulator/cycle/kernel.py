@@ -21,7 +21,7 @@ from neutrams.ir.kernel import kernel
 from neutrams.simulator.cycle.state import DONE, NUMBER, PACKETS, PARTS, SIZE, TRACED
 from neutrams.simulator.network.state import I32, I64, Records
 
-ARRIVE, WAKE, FETCHED, STORED, FREE, FINISH, COMPUTED = range(7)
+ARRIVE, WAKE, FETCHED, STORED, FREE, FINISH, COMPUTED, KNOWN = range(8)
 """Kinds of events: an item at the end of a leg; a station that may go on; the end of a step."""
 
 
@@ -120,11 +120,33 @@ def give_room(
         used = bounds(stations, edges, needs, e, item, 1)
         if used > edges[e]["used"]:
             edges[e]["used"] = used
-            source = edges[e]["source"]
-            waits = stations[source]["sent"] < stations[source]["stored"]
-            if waits and stations[source]["woken"] == 0:
-                stations[source]["woken"] = 1
-                foresee(events, counters, now, WAKE, source)
+            if edges[e]["delay"] == 0:
+                edges[e]["known"] = used
+                wake(stations, events, counters, edges[e]["source"], now)
+            elif edges[e]["told"] < 0:
+                edges[e]["told"] = used
+                foresee(events, counters, now + edges[e]["delay"], KNOWN, e)
+
+
+@kernel
+def wake(stations: Records, events: Records, counters: I64, s: int, now: int) -> None:
+    """Let a station that waits for room look again."""
+    if stations[s]["sent"] < stations[s]["stored"] and stations[s]["woken"] == 0:
+        stations[s]["woken"] = 1
+        foresee(events, counters, now, WAKE, s)
+
+
+@kernel
+def learn(
+    stations: Records, edges: Records, events: Records, counters: I64, e: int, now: int
+) -> None:
+    """Let a source know of free places; what fell free meanwhile is told by the next word."""
+    edges[e]["known"] = edges[e]["told"]
+    edges[e]["told"] = -1
+    if edges[e]["used"] > edges[e]["known"]:
+        edges[e]["told"] = edges[e]["used"]
+        foresee(events, counters, now + edges[e]["delay"], KNOWN, e)
+    wake(stations, events, counters, edges[e]["source"], now)
 
 
 @kernel
@@ -246,7 +268,7 @@ def has_room(edges: Records, ways: Ways, kind: int) -> bool:
         for leg in range(ways.deliveries[d]["begin"], ways.deliveries[d]["end"]):
             for j in range(ways.legs[leg]["begin"], ways.legs[leg]["end"]):
                 e = ways.landing[j]
-                if edges[e]["sent"] - edges[e]["used"] >= edges[e]["room"]:
+                if edges[e]["sent"] - edges[e]["known"] >= edges[e]["room"]:
                     return False
     return True
 
@@ -360,6 +382,9 @@ def handle(
                 stations, edges, incoming, needs, ways, tiles, line, queue, packets, events,
                 counters, edges[ways.landing[i]]["target"], now, trace,
             )  # fmt: skip
+        return
+    if kind == KNOWN:
+        learn(stations, edges, events, counters, who, now)
         return
     if kind == WAKE:
         stations[s]["woken"] = 0

@@ -337,7 +337,10 @@ class _Planner:
             here = int(stations[number]["tile"])
             stations[number]["classes"] = made.add(here, int(stations[number]["each"]), sent)
         needs = np.concatenate(self.needs) if self.needs else np.zeros((0, 2), np.int64)
-        edges["used"] = needs[edges["needs"], 1]  # what the first window skips
+        edges["used"] = edges["known"] = needs[edges["needs"], 1]  # what the first window skips
+        edges["told"] = -1
+        ends = stations["tile"][edges["source"]], stations["tile"][edges["target"]]
+        edges["delay"] = np.where(ends[0] == ends[1], 0, self._way(*(routers[e] for e in ends)))
         incoming = np.argsort(edges["target"], kind="stable").astype(np.int32)
         numbers = np.arange(len(stations))
         stations["in_begin"] = np.searchsorted(edges["target"][incoming], numbers)
@@ -354,6 +357,14 @@ class _Planner:
             shelf_bytes=np.array(self.shelves, np.float64),
             jobs=np.array(self.jobs, np.int64),
         )
+
+    def _way(self, source: I64, target: I64) -> I64:
+        """Return the clocks that one flit takes between routers when nothing is in its way."""
+        network = self.target.machine.network
+        columns = abs(source % network.columns - target % network.columns)
+        rows = abs(source // network.columns - target // network.columns)
+        hops: I64 = (columns + rows).astype(np.int64)
+        return (hops + 1) * network.router_cycles + hops * network.link_cycles
 
 
 def _comes_in(border: Border, turns: Rounds) -> int:

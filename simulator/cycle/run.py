@@ -206,8 +206,8 @@ def _most_events(plan: Plan) -> int:
     """Return how many events can be to come at once; two places more serve the heap.
 
     Of each station: one on the bus each way, one on the vector unit or free, as many results as it
-    holds, one wake-up an edge, and what has been sent and not used over each edge.
+    holds, one wake-up; of each edge what has been sent and not used, and one word of free places.
     """
     depth = np.minimum(plan.stations["depth"], plan.stations["items"])
     under_way = np.minimum(plan.edges["room"], plan.stations["items"][plan.edges["source"]])
-    return int(depth.sum() + under_way.sum()) + 6 * len(plan.stations) + 2 * len(plan.edges) + 2
+    return int(depth.sum() + under_way.sum()) + 6 * len(plan.stations) + 3 * len(plan.edges) + 2

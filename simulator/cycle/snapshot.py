@@ -8,7 +8,7 @@ from dataclasses import fields
 import numpy as np
 
 from neutrams.ir.types import Array
-from neutrams.simulator.cycle.kernel import ARRIVE, COMPUTED
+from neutrams.simulator.cycle.kernel import ARRIVE, KNOWN
 from neutrams.simulator.cycle.run import Machine
 from neutrams.simulator.cycle.state import DONE, NUMBER, PACKETS, SIZE, TRACED
 from neutrams.simulator.cycle.tally import deliveries_sent, items_sent, packets_each
@@ -21,7 +21,7 @@ PROGRESS = ("sent", "stored", "finished", "started", "fetched", "asked")
 """What a station has done, each no more than the next."""
 MOVING = {
     "stations": {*PROGRESS, "storing", "queued", "woken", "unused", "free", "begin", "end", "busy"},
-    "edges": {"sent", "arrived", "used"},
+    "edges": {"sent", "arrived", "used", "known", "told"},
     "legs": {"landed"},
 }
 """Fields that change in a run; all others are as they were planned."""
@@ -95,6 +95,9 @@ def _check(machine: Machine, packets_bytes: int, events_bytes: int) -> None:
         raise ValueError("an edge brings other items than were sent")
     if edges["arrived"].min(initial=0) < 0 or edges["used"].min(initial=0) < 0:
         raise ValueError("an edge has brought fewer items than none")
+    if (edges["known"] > edges["used"]).any() or (edges["told"] > edges["used"]).any():
+        raise ValueError("a source knows of more room than there is")
+    within(edges, "an edge", known=(0, MANY), told=(-1, MANY))
     _check_queues(machine)
     if counters[DONE] != (stations["sent"] == stations["items"]).sum() or counters[TRACED]:
         raise ValueError("stations are done that have items left")
@@ -140,8 +143,9 @@ def _check_events(machine: Machine, count: int) -> None:
     if machine.counters[SIZE] != count or count > len(machine.events) - 2:
         raise ValueError("there are other events to come than are held")
     events = machine.events[:count]
-    within(events, "an event", kind=(0, COMPUTED + 1), who=(0, MANY))
+    within(events, "an event", kind=(0, KNOWN + 1), who=(0, MANY))
     arrive = events["kind"] == ARRIVE
     ends = np.where(arrive, len(machine.legs), len(machine.stations))
+    ends[events["kind"] == KNOWN] = len(machine.edges)
     if (events["who"] >= ends).any() or machine.counters[NUMBER] < count:
-        raise ValueError("an event is of no station and no leg")
+        raise ValueError("an event is of no station, no leg and no edge")

@@ -60,6 +60,9 @@ EDGE = np.dtype(
         ("sent", "i8"),
         ("arrived", "i8"),
         ("used", "i8"),  # items that the target needs no more
+        ("known", "i8"),  # the same, as far as the source knows
+        ("told", "i8"),  # what the word under way to the source says; -1 for none
+        ("delay", "i8"),  # clocks that it takes
     ]
 )
 DELIVERY = np.dtype(

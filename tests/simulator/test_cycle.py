@@ -26,7 +26,9 @@ from neutrams.simulator.network import Routers
 ROUTERS = Routers(Mesh(2, 2), pipeline=2, link=1)
 
 
-def chain(items: int, *stations: dict[str, int], room: int = 4, flits: int = 0) -> Plan:
+def chain(
+    items: int, *stations: dict[str, int], room: int = 4, flits: int = 0, delay: int = 0
+) -> Plan:
     """Return stations in a row; window ``i`` needs the first ``i + 1`` windows before it."""
     made = np.zeros(len(stations), STATION)
     for record, given_ in zip(made, stations, strict=True):
@@ -40,6 +42,7 @@ def chain(items: int, *stations: dict[str, int], room: int = 4, flits: int = 0) 
         if index < len(edges):
             edges[index]["source"], edges[index]["target"] = index, index + 1
             edges[index]["room"], edges[index]["each"] = room, items
+            edges[index]["told"], edges[index]["delay"] = -1, delay
             tile = int(made[index + 1]["tile"])
             one = [Sent(index, tile, ("x",), 8.0 * flits, np.arange(items))]
         station["classes"] = sent.add(int(station["tile"]), items, one)
@@ -90,6 +93,16 @@ def test_a_slow_reader_holds_its_source_back() -> None:
         sent, fetched = found.stations["sent"][0], found.stations["fetched"][1]
         assert sent - fetched <= 3
     assert machine.run().clocks == 1 + 50 * 100
+
+
+def test_word_of_free_places_takes_its_time() -> None:
+    """With room for one item, each goes its way, is worked on, and word of it comes back."""
+    first, second = {"work": 1}, {"work": 10, "tile": 1, "ahead": 1}
+    way = 2 * 2 + 1
+    for delay in (5, 50):
+        plan = chain(20, first, second, room=1, flits=1, delay=delay)
+        found = Machine(plan, ROUTERS).run().stations["end"][1]
+        assert found == 1 + way + 10 + 19 * max(10, way + delay)
 
 
 def test_too_small_a_buffer_is_told() -> None:
