@@ -4,7 +4,8 @@ Routers are input-queued with virtual channels (Dally and Towles, Principles and
 Interconnection Networks, chapters 16 to 19). From the clock in which a flit at the head of a queue
 has passed the router's pipeline,
 
-1. a head flit asks for a channel of the next router, and takes a free one, round robin. A packet to
+1. a head flit asks for a channel of the next router; each output gives free ones to queues, round
+   robin. A packet to
    several routers goes along the tree of their paths: where it parts, it takes a channel on every
    branch at once, each with room for all of it, so that no branch ever waits for another;
 2. a flit that has a channel and a credit may compete: each input names one of its queues, each
@@ -139,6 +140,8 @@ def put(
     flits[flit]["packet"] = packet
     flits[flit]["rest"] = rest
     flits[flit]["ready"] = ready
+    if queues[q]["count"] == 0 and queues[q]["granted"] < 0:
+        nodes[r]["asking"] |= 1 << lane
     queues[q]["count"] += 1
     nodes[r]["held"] += 1
     nodes[r]["filled"] |= 1 << lane
@@ -221,15 +224,10 @@ def free_channel(
 
 @kernel
 def grant(
-    ports: Records, queues: Records, packets: Records, goals: I32, shape: Shape, r: int, q: int,
-    packet: int,
-) -> bool:  # fmt: skip
+    ports: Records, queues: Records, packets: Records, shape: Shape, r: int, q: int, packet: int
+) -> bool:
     """Give the packet at the head of a queue its outputs, and a channel of each if all have one."""
     turned = packets[packet]["columns_first"]
-    if queues[q]["routes"] == 0:
-        entry = q // shape.channels - r * PORTS
-        routes = branches(packets, goals, shape, r, entry, packet)
-        queues[q]["routes"] = queues[q]["left"] = routes
     width = shape.channels // shape.halves
     low = width if shape.halves == 2 and turned else 0
     tree, granted = packets[packet]["copies"] > 1, 0
@@ -248,6 +246,61 @@ def grant(
             ports[port]["next_channel"] = channel - low + 1 if channel - low + 1 < width else 0
     queues[q]["granted"] = granted
     return True
+
+
+@kernel
+def hand_out(
+    nodes: Records, ports: Records, queues: Records, flits: Records, packets: Records, goals: I32,
+    shape: Shape, r: int, now: int,
+) -> int:  # fmt: skip
+    """Give channels to packets that ask for one; each output serves the queues in turn.
+
+    Returns:
+        The first later clock in which one that asks becomes ready.
+    """
+    soonest, ready, outputs = NEVER, 0, 0
+    for lane in range(PORTS * shape.channels):
+        if (nodes[r]["asking"] >> lane) & 1 == 0:
+            continue
+        q = r * PORTS * shape.channels + lane
+        flit = q * shape.depth + queues[q]["head"]
+        if flits[flit]["ready"] > now:
+            soonest = min(soonest, flits[flit]["ready"])
+            continue
+        if queues[q]["routes"] == 0:
+            entry, packet = lane // shape.channels, flits[flit]["packet"]
+            routes = branches(packets, goals, shape, r, entry, packet)
+            queues[q]["routes"] = queues[q]["left"] = routes
+        ready |= 1 << lane
+        outputs |= queues[q]["routes"]
+    for out in range(PORTS):
+        if (outputs >> out) & 1:
+            ready = serve(nodes, ports, queues, flits, packets, shape, r, out, ready)
+    return soonest
+
+
+@kernel
+def serve(
+    nodes: Records, ports: Records, queues: Records, flits: Records, packets: Records, shape: Shape,
+    r: int, out: int, ready: int,
+) -> int:  # fmt: skip
+    """Give channels to the queues that want an output; return those that are left.
+
+    A packet on a tree is served by the first of its outputs.
+    """
+    lanes = PORTS * shape.channels
+    lane = ports[r * PORTS + out]["next_lane"]
+    for _ in range(lanes):
+        following = lane + 1 if lane + 1 < lanes else 0
+        q = r * lanes + lane
+        if (ready >> lane) & 1 and (queues[q]["routes"] >> out) & 1:
+            ready ^= 1 << lane
+            packet = flits[q * shape.depth + queues[q]["head"]]["packet"]
+            if grant(ports, queues, packets, shape, r, q, packet):
+                nodes[r]["asking"] ^= 1 << lane
+                ports[r * PORTS + out]["next_lane"] = following
+        lane = following
+    return ready
 
 
 @kernel
@@ -276,11 +329,12 @@ def nominate(
         The first later clock in which a flit at the head of a queue becomes ready; -1 where a
         channel was handed out, so that the router is not at rest.
     """
-    soonest, changed = NEVER, False
-    filled = nodes[r]["filled"]
-    port = now % PORTS
-    for _ in range(PORTS):
-        port = port + 1 if port + 1 < PORTS else 0
+    soonest, asking = NEVER, nodes[r]["asking"]
+    if asking:
+        soonest = hand_out(nodes, ports, queues, flits, packets, goals, shape, r, now)
+    changed = nodes[r]["asking"] != asking
+    filled = nodes[r]["filled"] & ~nodes[r]["asking"]
+    for port in range(PORTS):
         chosen[port] = -1
         lanes = (filled >> (port * shape.channels)) & ((1 << shape.channels) - 1)
         base = (r * PORTS + port) * shape.channels
@@ -292,14 +346,10 @@ def nominate(
                 flit = q * shape.depth + queues[q]["head"]
                 if flits[flit]["ready"] > now:
                     soonest = min(soonest, flits[flit]["ready"])
-                else:
-                    if queues[q]["granted"] < 0:
-                        packet = flits[flit]["packet"]
-                        changed |= grant(ports, queues, packets, goals, shape, r, q, packet)
-                    if chosen[port] < 0 and queues[q]["granted"] >= 0:
-                        wanted[port] = passable(queues, shape, r, q)
-                        if wanted[port]:
-                            chosen[port] = q
+                elif chosen[port] < 0:
+                    wanted[port] = passable(queues, shape, r, q)
+                    if wanted[port]:
+                        chosen[port] = q
             channel = channel + 1 if channel + 1 < shape.channels else 0
     return -1 if changed else soonest
 
@@ -371,6 +421,8 @@ def drop(
     if rest == 0:
         queues[q]["routes"] = queues[q]["left"] = 0
         queues[q]["granted"] = -1
+        if queues[q]["count"] > 0:
+            nodes[r]["asking"] |= 1 << lane
 
 
 @kernel

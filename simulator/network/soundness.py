@@ -58,6 +58,7 @@ def check_network(state: State, shape: Shape, packets: Records) -> None:
     within(state.nodes, "a router", filled=(0, 1 << PORTS * channels), first=packet, last=packet)
     within(state.ports, "a port", taken=(0, 1 << channels), next_channel=(0, channels))
     within(state.ports, "a port", next_port=(0, PORTS), next_queue=(0, channels))
+    within(state.ports, "a port", next_lane=(0, PORTS * channels))
     within(state.queues, "a queue", head=(0, depth), count=(0, depth + 1), credits=(0, depth + 1))
     within(state.queues, "a queue", routes=(0, 1 << PORTS), granted=(-1, 1 << 4 * PORTS))
     within(state.flits, "a flit", packet=(0, count), rest=some)
@@ -91,6 +92,10 @@ def _check_fill(state: State, shape: Shape) -> None:
     bits = (state.nodes["filled"][:, None] >> np.arange(by_lane.shape[1])) & 1
     if ((by_lane > 0) != bits).any() or (by_lane.sum(1) != state.nodes["held"]).any():
         raise ValueError("routers hold other flits than their queues")
+    granted = state.queues["granted"].reshape(len(state.nodes), -1)
+    asking = (state.nodes["asking"][:, None] >> np.arange(by_lane.shape[1])) & 1
+    if (((by_lane > 0) & (granted < 0)) != asking).any():
+        raise ValueError("packets ask for channels that they have")
     if by_lane.sum() != state.scalars[FLYING]:
         raise ValueError("flits are lost")
 

@@ -72,6 +72,7 @@ PACKET = np.dtype(
 NODE = np.dtype(
     [
         ("filled", "i8"),  # one bit for each queue of the router, set where it holds a flit
+        ("asking", "i8"),  # the same where the packet at its head has no channel yet
         ("held", "i4"),  # flits in the router
         ("listed", "i4"),  # whether the router stands in `active`
         ("first", "i4"),  # packet that the source sends now or next; -1 for none
@@ -87,7 +88,7 @@ PORT = np.dtype(
         ("next_channel", "i4"),  # output: channel that is given next
         ("next_port", "i4"),  # output: input that is looked at first
         ("next_queue", "i4"),  # input: queue that is looked at first
-        ("spare", "i4"),
+        ("next_lane", "i4"),  # output: queue of the router whose packet is given a channel first
     ]
 )
 QUEUE = np.dtype(
