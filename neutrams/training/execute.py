@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from neutrams.ir.op import Op, Value, Weight
-from neutrams.training.rules import CLOSE, RULES
+from neutrams.training.rules import CLOSE, RULES, Rule
 from neutrams.training.run import Run, to_array, to_tensor
 
 Live = MutableMapping[Value, Tensor]
@@ -30,14 +30,29 @@ def execute(ops: Iterable[Op], live: Live, run: Run) -> None:
     An op without a rule runs in NumPy, and lets no gradient pass. So do float ops whose last bit
     is not settled, unless the run is close or gradients are on.
     """
-    for op in ops:
-        operands = [None if v is None else operand_of(v, live, run) for v in op.operands]
-        if in_numpy([op], run):
-            results = _in_numpy(op, operands, run)
+    perform(planned(ops, run), live, run)
+
+
+Planned = tuple[Op, Rule | None, tuple[Value | None, ...]]
+"""An op, its rule unless it runs in NumPy, and what it reads."""
+
+
+def planned(ops: Iterable[Op], run: Run) -> list[Planned]:
+    """Return ops as :func:`perform` runs them, again and again where they are steps of a cell."""
+    ops = list(ops)
+    apart = set(in_numpy(ops, run))
+    return [(op, None if op in apart else RULES[type(op)], op.operands) for op in ops]
+
+
+def perform(ops: Iterable[Planned], live: Live, run: Run) -> None:
+    """Run ops as :func:`execute` does."""
+    for op, rule, values in ops:
+        operands = [None if v is None else operand_of(v, live, run) for v in values]
+        results = _in_numpy(op, operands, run) if rule is None else rule(op, run, *operands)
+        if isinstance(results, tuple):
+            live.update(zip(op.results, results, strict=True))
         else:
-            results = RULES[type(op)](op, run, *operands)
-        results = results if isinstance(results, tuple) else (results,)
-        live.update(zip(op.results, results, strict=True))
+            live[op.results[0]] = results
 
 
 def operand_of(value: Value, live: Live, run: Run) -> Tensor:

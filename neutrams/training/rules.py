@@ -59,6 +59,8 @@ class _Round(torch.autograd.Function):
 
 def rint(x: Tensor) -> Tensor:
     """Round half to even, with the gradient of the identity."""
+    if not x.requires_grad:
+        return torch.round(x)
     rounded: Tensor = _Round.apply(x)  # type: ignore[no-untyped-call]
     return rounded
 

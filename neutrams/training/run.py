@@ -12,6 +12,7 @@ from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType
+from neutrams.training.crossbar import always_lossless
 from neutrams.training.noise import Noise
 from neutrams.training.rules import EXACT
 
@@ -44,9 +45,16 @@ class Run:
         self._weights = weights or {}
         self._attributes = attributes or {}
         self._known: dict[Value, Tensor] = {}
+        self._lossless: dict[Mvm, bool] = {}
 
     def merges(self, op: Mvm) -> bool:
         return self._merging and all(isinstance(user, Reduce) for user in op.result.users)
+
+    def lossless(self, op: Mvm) -> bool:
+        """Whether no weights at all can make a converter of the op lose anything."""
+        if op not in self._lossless:
+            self._lossless[op] = always_lossless(op)
+        return self._lossless[op]
 
     def attribute(self, op: Op, name: str) -> Tensor:
         """Return a number of an op as a float32 tensor, or what stands in for it."""

@@ -15,7 +15,7 @@ from neutrams.ir.op import Value
 from neutrams.ir.ops import time
 from neutrams.ir.ops.time import SAME, Next, State
 from neutrams.ir.types import bind
-from neutrams.training.execute import Live, execute, operand_of
+from neutrams.training.execute import Live, operand_of, perform, planned
 from neutrams.training.rules import rule
 from neutrams.training.run import Run
 
@@ -30,17 +30,18 @@ def walk(cell: Graph, steps: Iterable[Live], first: First, run: Run) -> Iterator
         if isinstance(op, State):
             depth[op.slot] = max(depth[op.slot], op.delay)
     written: dict[str, list[Tensor]] = {slot: [] for slot in depth}
+    plan = [op if isinstance(op, State | Next) else planned([op], run) for op in cell.ops]
     for number, live in enumerate(steps):
         staged: dict[str, Tensor] = {}
-        for op in cell.ops:
-            if isinstance(op, State):
-                past = written[op.slot]
-                early = len(past) < op.delay
-                live[op.result] = first(op, number, live) if early else past[-op.delay]
-            elif isinstance(op, Next):
-                staged[op.slot] = operand_of(op.value, live, run)
+        for item in plan:
+            if isinstance(item, State):
+                past = written[item.slot]
+                early = len(past) < item.delay
+                live[item.result] = first(item, number, live) if early else past[-item.delay]
+            elif isinstance(item, Next):
+                staged[item.slot] = operand_of(item.value, live, run)
             else:
-                execute([op], live, run)
+                perform(item, live, run)
         for slot in staged.keys() & written.keys():
             written[slot] = [*written[slot], staged[slot]][-depth[slot] :]
         yield live

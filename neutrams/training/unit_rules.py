@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from neutrams.ir.ops import unit
 from neutrams.ir.ops.digits import Digits, Join
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.types import Array
 from neutrams.ir.windows import filled, taps
 from neutrams.training import crossbar
 from neutrams.training.pools import pool_sum
@@ -32,7 +33,7 @@ def mvm(op: Mvm, run: Run, x: Tensor, w: Tensor) -> Tensor:
 
 
 def _sums(op: Mvm, run: Run, x: Tensor, w: Tensor) -> Tensor:
-    if not _lossless(op, w):
+    if not (run.lossless(op) or crossbar.lossless_with(op, _integers(w))):
         exact = crossbar.scatter(op, crossbar.converted(op, x, w), tuple(x.shape))
         if not torch.is_grad_enabled():
             return exact
@@ -47,10 +48,8 @@ def _sums(op: Mvm, run: Run, x: Tensor, w: Tensor) -> Tensor:
     return torch.cat([_whole(op, run, x, part) for part in _parts(op, w)])
 
 
-def _lossless(op: Mvm, w: Tensor) -> bool:
-    if crossbar.always_lossless(op):
-        return True
-    return crossbar.lossless_with(op, w.detach().round().cpu().numpy().astype("int64"))
+def _integers(w: Tensor) -> Array:
+    return w.detach().round().cpu().numpy().astype("int64")
 
 
 def _parts(op: Mvm, w: Tensor) -> list[Tensor]:
