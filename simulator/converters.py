@@ -246,17 +246,20 @@ def _limits_of(largest: int, shift: int, e: Encoding) -> tuple[int, int, int]:
 def _layout(codes: Ints, e: Encoding) -> Layout:
     """Cut the rows so that no part of a column's sum passes a byte."""
     rows, rounding = len(codes), 1 << e.shift >> 1
-    step = next(
-        step
-        for step in _steps(rows)
-        if _largest(codes, step, e) <= _BYTE_MAX - (rounding if step == rows else 0)
-    )
+    widest = min(_DIGIT, e.dac_bits)
+
+    def fits(step: int, width: int) -> bool:
+        alone = step == rows and width == e.dac_bits and e.cell_bits <= _LEVEL
+        return _largest(codes, step, width, e) <= _BYTE_MAX - (rounding if alone else 0)
+
+    widths = range(widest, 0, -1)  # fewer bits only where a single row is too much
+    step, width = next((s, w) for w in widths for s in _steps(rows) if fits(s, w))
     groups: list[list[Place]] = []
     parts: list[tuple[int, int, int, int]] = []
     levels: list[tuple[int, int]] = []
     for low in range(0, rows, step):
-        for digit in range(0, e.dac_bits, _DIGIT):
-            bits = range(min(_DIGIT, e.dac_bits - digit))
+        for digit in range(0, e.dac_bits, width):
+            bits = range(min(width, e.dac_bits - digit))
             here = range(low, min(low + step, rows))
             found = list(_groups([(r, 1 << digit + b, 1 << b) for r in here for b in bits]))
             for level in range(0, e.cell_bits, _LEVEL):
@@ -273,9 +276,9 @@ def _steps(rows: int) -> Iterator[int]:
     return (-(-rows // parts) for parts in range(1, rows + 1))
 
 
-def _largest(codes: Ints, step: int, e: Encoding) -> int:
-    """Return the largest sum of a part of so many rows."""
-    digit: int = 2 ** min(e.dac_bits, _DIGIT) - 1
+def _largest(codes: Ints, step: int, width: int, e: Encoding) -> int:
+    """Return the largest sum of a part of so many rows and bits of input."""
+    digit: int = 2**width - 1
     levels = [codes >> low & _level(e) for low in range(0, e.cell_bits, _LEVEL)]
     starts = np.arange(0, len(codes), step)
     return digit * max(int(np.add.reduceat(level, starts, axis=0).max()) for level in levels)

@@ -80,13 +80,13 @@ class SpellTables(Pass):
         """Return the shorter table, or the ramps, that stand for a table with less error."""
         table = constant(op.table)
         assert table is not None
-        coarse = None
+        coarse, shifts = None, target.limits.rescale != "float"
         if has(target, "lut"):
-            coarse = _coarse(op, table, target.limits.lut_entries)
+            coarse = _coarse(op, table, target.limits.lut_entries, shifts=shifts)
             if coarse.error <= self.tolerance:
                 return coarse
         pair = self._pair(op, table, target)
-        if pair is not None and (coarse is None or pair.error < coarse.error):
+        if pair is not None and (coarse is None or (pair.error < coarse.error and not shifts)):
             return pair
         return coarse
 
@@ -189,9 +189,13 @@ def _given_to(graph: Graph, tables: Collection[Lut], data: Mapping[str, Array]) 
     return {op: np.concatenate(parts) for op, parts in found.items()}
 
 
-def _coarse(op: Lut, table: Array, entries: int) -> _Coarse:
-    """Return a table of so many entries, each half way between the results it stands for."""
-    scale = np.array((entries - 1) / max(len(table) - 1, 1), np.float32)
+def _coarse(op: Lut, table: Array, entries: int, *, shifts: bool) -> _Coarse:
+    """Return a table of so many entries, each half way between the results it stands for.
+
+    Of fewer, where inputs are brought to their steps by shifting.
+    """
+    ratio = (entries - 1) / max(len(table) - 1, 1)
+    scale = np.array(2.0 ** np.floor(np.log2(ratio)) if shifts and ratio else ratio, np.float32)
     x = np.arange(op.low, op.low + len(table)).astype(np.float32)
     place = np.rint(x * scale).astype(np.int64)
     zero = -int(place.min())

@@ -130,6 +130,23 @@ def test_what_was_wrong_once(case: int) -> None:
     holds(found)
 
 
+def test_converters_that_drop_more_bits_than_a_row_has() -> None:
+    """A unit of one row, on a chip whose converters are made for 256."""
+    recipe = Recipe("flat", (), "two", 237)
+    limits = {"functions": ("relu",), "adc-bits": 7}
+    program = neutrams.compile(
+        recipe.build(), target="fpsa", calibration=recipe.inputs(), limits=limits
+    )
+    holds(verify(program, recipe.inputs(), limit=2, retention=0.0))
+
+
+def test_short_tables_of_a_chip_that_shifts() -> None:
+    recipe, limits = Recipe("image", ("relu", "tanh"), "last", 474), {"lut-entries": 101}
+    found = checked(recipe, limits, {"limits.rescale": "power-of-two"}, {})
+    assert found is not None
+    holds(found)
+
+
 def test_one_bit_by_weights_of_one_merges_nothing() -> None:
     recipe = Recipe("image", ("maximum",), "last", 414)
     tight = {"input-bits": 1, "weight-range": (-1, 1), "partial-sums": 1}
