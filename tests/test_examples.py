@@ -19,6 +19,7 @@ SAYS = {
     "own_passes.py": "count-ops: ",
     "own_target.py": "small",
     "torch_module.py": "on the chip",
+    "trace_a_run.py": "at work for",
 }
 
 

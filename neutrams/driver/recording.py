@@ -105,7 +105,8 @@ def places_of(programs: Mapping[str, Program], layout: Layout) -> Places:
     for name, program in programs.items():
         prefix = f"{name}/" if len(programs) > 1 else ""
         found = layers(program.module["main"])
-        names.append({op.results[0].name: prefix + each.name for each in found for op in each.ops})
+        known = {op.results[0].name: each.name for each in found for op in each.ops}
+        names.append({op: prefix + known.get(op, op) for op in layout.ops})
     return Places.of(list(programs.values()), layout, names)
 
 

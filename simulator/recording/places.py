@@ -41,14 +41,13 @@ class Places:
         Args:
             programs: One for each job of the layout.
             layout: What runs.
-            layers: For each program its layers by name of an op's first result.
+            layers: For each program what its stations work for, by ``layout.ops``.
         """
         network = programs[0].target.machine.network
         return Places(
             layout=layout,
             layers=tuple(
-                layers[job].get(op, op)
-                for op, job in zip(layout.ops, layout.jobs.tolist(), strict=True)
+                layers[job][op] for op, job in zip(layout.ops, layout.jobs.tolist(), strict=True)
             ),
             cores=_cores(programs, layout),
             columns=network.columns,

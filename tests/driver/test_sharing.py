@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,23 @@ def test_networks_apart_do_not_feel_each_other() -> None:
             assert mine["end"].max() >= own.stations["end"].max()
             flits += own.flits
         assert found.flits == flits
+
+
+def test_what_runs_together_is_written_down_together(tmp_path: Path) -> None:
+    """Layers by network and name; their spans are the work of a run of both."""
+    both = neutrams.together(compiled(CHIP))
+    record = neutrams.Record(tmp_path / "t.json", tmp_path / "t.vcd", "layer(b/*)")
+    neutrams.simulate_together(both, X, record=record, compare=False)
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    spans = [event for event in events if event["ph"] == "X"]
+    layout = lay_out_all([Job(program) for program in both.values()])
+    found = Machine(layout.plan, routers_of(both["a"].target)).run()
+    for job, name in enumerate(both):
+        mine = sum(s["args"]["clocks"] for s in spans if s["name"].startswith(f"{name}/"))
+        assert mine == found.stations["busy"][layout.jobs == job].sum()
+    wires = [line for line in (tmp_path / "t.vcd").read_text().splitlines() if "$var" in line]
+    assert wires
+    assert all(" layer_b_" in wire for wire in wires)
 
 
 def test_what_does_not_fit_names_the_resource() -> None:
