@@ -165,6 +165,11 @@ def _check(path: Path, manifest: dict[str, Any], parts: dict[str, memoryview]) -
 
 def _damaged(path: Path, why: str) -> NeutramsError:
     diagnostic = error("NT0021", f"`{path}` is not a whole neutrams program").at(Place(str(path)))
+    if path.suffix in (".onnx", ".nt"):
+        made = path.with_suffix(".ntp").name
+        return NeutramsError(
+            diagnostic.help(f"compile it first: neutrams compile {path} -o {made}")
+        )
     return NeutramsError(diagnostic.note(why).help("compile it again"))
 
 

@@ -118,8 +118,10 @@ def read_npz(path: Path) -> dict[str, Array]:
 
 
 def _reason(fault: BaseException) -> str:
-    if "pickle" in str(fault):
+    if "Object arrays" in str(fault):
         return "it holds Python objects, which are never loaded, since that would run their code"
+    if "pickle" in str(fault):  # what NumPy takes every file for that it does not know
+        return "it is no file of NumPy's"
     if isinstance(fault, MemoryError):
         return "an array in it would take more memory than there is"
     return str(fault).strip().splitlines()[0] if str(fault).strip() else "it is empty or cut short"

@@ -148,6 +148,12 @@ def test_programs(neutrams: Command, program: Path, folder: Path, keep: int) -> 
     assert_refused(neutrams, folder, "NT0021", "simulate", "cut.ntp", "-i", "test.npz")
 
 
+def test_a_model_in_place_of_a_program(neutrams: Command, folder: Path) -> None:
+    assert_refused(neutrams, folder, "NT0021", "simulate", "net.nt", "-i", "test.npz")
+    told = neutrams("simulate", "net.nt", "-i", "test.npz").err
+    assert "compile it first: neutrams compile net.nt -o net.ntp" in told
+
+
 def test_labels(neutrams: Command, program: Path, folder: Path) -> None:
     run = ("simulate", program, "-i")
     assert_refused(neutrams, folder, "NT0525", *run, "calibration.npz", "--metric", "accuracy")

@@ -92,6 +92,12 @@ def test_a_file_that_is_no_npz(tmp_path: Path, content: bytes) -> None:
     assert codes(fault) == ["NT0520"]
 
 
+def test_a_file_of_another_kind_is_not_called_objects(tmp_path: Path) -> None:
+    (tmp_path / "data.npz").write_text("x,y\n1,2\n")
+    with pytest.raises(NeutramsError, match="no file of NumPy's"):
+        load_samples(tmp_path / "data.npz", one_input())
+
+
 def test_python_objects_are_not_loaded(tmp_path: Path) -> None:
     path = saved(tmp_path, x=np.array([{"a": 1}], dtype=object))
     with pytest.raises(NeutramsError, match="never loaded") as fault:
