@@ -226,7 +226,7 @@ class Matrix:
 
     def _reach(self, rows: int) -> int:
         """Return the largest sum of products, in any order, of a piece of so many rows."""
-        return largest_sum(self.weights, rows) * int(2**self.op.input_bits - 1)
+        return int(largest_sum(self.weights, rows)) * int(2**self.op.input_bits - 1)
 
     @cached_property
     def _number(self) -> type[np.float32] | type[np.float64]:

@@ -42,19 +42,19 @@ def thin_products(weights: Ints, drive: Counts, low: int, high: int, out: Ints) 
 
 
 @kernel
-def largest_sum(weights: Ints, rows: int) -> int:
+def largest_sum(weights: Ints, rows: int) -> np.int64:
     """Return the largest sum of magnitudes of a neuron's weights, cut into pieces of some rows.
 
     Args:
         weights: ``[groups, neurons, rows]``.
         rows: of a piece.
     """
-    largest = 0
+    largest = np.int64(0)
     for group in range(weights.shape[0]):
         for neuron in range(weights.shape[1]):
             for low in range(0, weights.shape[2], rows):
-                total = 0
-                for row in range(low, min(low + rows, weights.shape[2])):
-                    total += abs(int(weights[group, neuron, row]))
+                total = np.int64(0)
+                for weight in weights[group, neuron, low : low + rows]:
+                    total += abs(np.int64(weight))  # in its own type the least has no magnitude
                 largest = max(largest, total)
     return largest

@@ -16,6 +16,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array, DType, symbol, tensor
 from neutrams.simulator import simulate
+from neutrams.simulator.products import largest_sum
 from neutrams.targets import load
 
 
@@ -134,3 +135,12 @@ def test_digital_ops_between_convolutions() -> None:
     graph.output(total, "total")
     y = agree(graph, rng.integers(0, 256, (6, 3, 9, 8)).astype(np.uint8))
     assert len(np.unique(y)) > 10
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32])
+def test_magnitudes_of_the_least_weights(kind: type[np.signedinteger[Any]]) -> None:
+    """Their negatives do not fit their own type; sums that are told too small lose exactness."""
+    weights = np.full((2, 3, 10), np.iinfo(kind).min, kind)
+    weights[0] = 1
+    for rows in (1, 4, 10, 99):
+        assert largest_sum(weights, rows) == min(rows, 10) * -int(np.iinfo(kind).min)
