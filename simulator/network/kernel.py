@@ -64,6 +64,23 @@ class Shape(NamedTuple):
 
 
 @kernel
+def lowest(bits: int) -> int:
+    """Return the place of the lowest bit that is set; one is."""
+    place = 0
+    if bits & 0xFFFFFFFF == 0:
+        place, bits = 32, bits >> 32
+    if bits & 0xFFFF == 0:
+        place, bits = place + 16, bits >> 16
+    if bits & 0xFF == 0:
+        place, bits = place + 8, bits >> 8
+    if bits & 0xF == 0:
+        place, bits = place + 4, bits >> 4
+    if bits & 0x3 == 0:
+        place, bits = place + 2, bits >> 2
+    return place if bits & 1 else place + 1
+
+
+@kernel
 def port_towards(here: int, there: int, columns: int, columns_first: int) -> int:
     """Return the port by which a router sends on: row and column one after the other."""
     if here == there:
@@ -231,19 +248,23 @@ def grant(
     width = shape.channels // shape.halves
     low = width if shape.halves == 2 and turned else 0
     tree, granted = packets[packet]["copies"] > 1, 0
-    for out in range(PORTS):
-        if (queues[q]["routes"] >> out) & 1:
-            room = packets[packet]["length"] if tree and out != LOCAL else 0
-            channel = free_channel(ports, queues, shape, r * PORTS + out, low, width, room)
-            if channel < 0:
-                return False
-            granted |= (low + channel) << (4 * out)
-    for out in range(PORTS):
-        if (queues[q]["routes"] >> out) & 1:
-            channel = (granted >> (4 * out)) & 15
-            port = r * PORTS + out
-            ports[port]["taken"] |= 1 << channel
-            ports[port]["next_channel"] = channel - low + 1 if channel - low + 1 < width else 0
+    routes = queues[q]["routes"]
+    while routes:
+        out = lowest(routes)
+        routes &= routes - 1
+        room = packets[packet]["length"] if tree and out != LOCAL else 0
+        channel = free_channel(ports, queues, shape, r * PORTS + out, low, width, room)
+        if channel < 0:
+            return False
+        granted |= (low + channel) << (4 * out)
+    routes = queues[q]["routes"]
+    while routes:
+        out = lowest(routes)
+        routes &= routes - 1
+        channel = (granted >> (4 * out)) & 15
+        port = r * PORTS + out
+        ports[port]["taken"] |= 1 << channel
+        ports[port]["next_channel"] = channel - low + 1 if channel - low + 1 < width else 0
     queues[q]["granted"] = granted
     return True
 
@@ -259,9 +280,10 @@ def hand_out(
         The first later clock in which one that asks becomes ready.
     """
     soonest, ready, outputs = NEVER, 0, 0
-    for lane in range(PORTS * shape.channels):
-        if (nodes[r]["asking"] >> lane) & 1 == 0:
-            continue
+    asking = nodes[r]["asking"]
+    while asking:
+        lane = lowest(asking)
+        asking &= asking - 1
         q = r * PORTS * shape.channels + lane
         flit = q * shape.depth + queues[q]["head"]
         if flits[flit]["ready"] > now:
@@ -273,9 +295,10 @@ def hand_out(
             queues[q]["routes"] = queues[q]["left"] = routes
         ready |= 1 << lane
         outputs |= queues[q]["routes"]
-    for out in range(PORTS):
-        if (outputs >> out) & 1:
-            ready = serve(nodes, ports, queues, flits, packets, shape, r, out, ready)
+    while ready:
+        out = lowest(outputs)
+        outputs &= outputs - 1
+        ready = serve(nodes, ports, queues, flits, packets, shape, r, out, ready)
     return soonest
 
 
@@ -288,18 +311,21 @@ def serve(
 
     A packet on a tree is served by the first of its outputs.
     """
+    before = (1 << ports[r * PORTS + out]["next_lane"]) - 1
     lanes = PORTS * shape.channels
-    lane = ports[r * PORTS + out]["next_lane"]
-    for _ in range(lanes):
-        following = lane + 1 if lane + 1 < lanes else 0
-        q = r * lanes + lane
-        if (ready >> lane) & 1 and (queues[q]["routes"] >> out) & 1:
+    for turn in range(2):
+        left = ready & (before if turn else ~before)
+        while left:
+            lane = lowest(left)
+            left &= left - 1
+            q = r * lanes + lane
+            if (queues[q]["routes"] >> out) & 1 == 0:
+                continue
             ready ^= 1 << lane
             packet = flits[q * shape.depth + queues[q]["head"]]["packet"]
             if grant(ports, queues, packets, shape, r, q, packet):
                 nodes[r]["asking"] ^= 1 << lane
-                ports[r * PORTS + out]["next_lane"] = following
-        lane = following
+                ports[r * PORTS + out]["next_lane"] = lane + 1 if lane + 1 < lanes else 0
     return ready
 
 
@@ -307,14 +333,13 @@ def serve(
 def passable(queues: Records, shape: Shape, r: int, q: int) -> int:
     """Return the outputs that the flit at the head of a queue has yet to take, and may."""
     left, open_ = queues[q]["left"], 0
-    out = 0
-    while left >> out:
-        if (left >> out) & 1:
-            channel = (queues[q]["granted"] >> (4 * out)) & 15
-            behind = (r * PORTS + out) * shape.channels + channel
-            if out == LOCAL or queues[behind]["credits"] > 0:
-                open_ |= 1 << out
-        out += 1
+    while left:
+        out = lowest(left)
+        left &= left - 1
+        channel = (queues[q]["granted"] >> (4 * out)) & 15
+        behind = (r * PORTS + out) * shape.channels + channel
+        if out == LOCAL or queues[behind]["credits"] > 0:
+            open_ |= 1 << out
     return open_
 
 
@@ -447,19 +472,19 @@ def cross(
     for port in range(PORTS):
         if chosen[port] >= 0:
             outputs |= wanted[port]
-    out = 0
-    while outputs >> out:
-        if (outputs >> out) & 1:
-            port = winner(ports, r, out, chosen, wanted)
-            ports[r * PORTS + out]["next_port"] = port + 1 if port + 1 < PORTS else 0
-            channel = chosen[port] - (r * PORTS + port) * shape.channels + 1
-            ports[r * PORTS + port]["next_queue"] = channel if channel < shape.channels else 0
-            leave(
-                scalars, nodes, ports, queues, flits, active, returned, landed, packets, shape,
-                r, chosen[port], out, now,
-            )  # fmt: skip
-        out += 1
-    return outputs != 0
+    moved = outputs != 0
+    while outputs:
+        out = lowest(outputs)
+        outputs &= outputs - 1
+        port = winner(ports, r, out, chosen, wanted)
+        ports[r * PORTS + out]["next_port"] = port + 1 if port + 1 < PORTS else 0
+        channel = chosen[port] - (r * PORTS + port) * shape.channels + 1
+        ports[r * PORTS + port]["next_queue"] = channel if channel < shape.channels else 0
+        leave(
+            scalars, nodes, ports, queues, flits, active, returned, landed, packets, shape, r,
+            chosen[port], out, now,
+        )  # fmt: skip
+    return moved
 
 
 @kernel
