@@ -25,10 +25,12 @@ class Kernel(Generic[P, R]):
     (``cache=False``): a kernel's cache is renewed when its own file changes, not when another does.
     """
 
-    def __init__(self, function: Callable[P, R], *, parallel: bool, cache: bool) -> None:
+    def __init__(
+        self, function: Callable[P, R], *, parallel: bool, cache: bool, lean: bool = False
+    ) -> None:
         self.py_func = function
         """The function itself, which means the same without being compiled."""
-        self._parallel, self._cache = parallel, cache
+        self._parallel, self._cache, self._lean = parallel, cache, lean
         self._compiled: Callable[P, R] | None = None
         update_wrapper(self, function)
 
@@ -49,6 +51,8 @@ class Kernel(Generic[P, R]):
     def _compile(self) -> Callable[P, R]:
         numba = import_module("numba")
         options = {"fastmath": False, "nogil": True, "parallel": self._parallel}
+        if self._lean:
+            options["_nrt"] = False
         if self._parallel:
             _name_parallel_ranges(self.py_func, numba.prange)
         try:
@@ -90,3 +94,12 @@ def kernel(
         return Kernel(inner, parallel=parallel, cache=cache)
 
     return decorate
+
+
+def lean_kernel(function: Callable[P, R], /, *, cache: bool = True) -> Kernel[P, R]:
+    """Turn a function into a kernel that makes no arrays, nor calls one that does.
+
+    Numba then need not count who uses which array, at the begin and end of every call: of small
+    kernels that call each other with many arrays, that takes most of the time.
+    """
+    return Kernel(function, parallel=False, cache=cache, lean=True)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from neutrams.ir.kernel import kernel
+from neutrams.ir.kernel import lean_kernel
 from neutrams.simulator.cycle.state import DONE, NUMBER, PACKETS, PARTS, SIZE, TRACED
 from neutrams.simulator.network.state import I32, I64, Records
 
@@ -39,7 +39,7 @@ class Ways(NamedTuple):
     """Flits of a packet that routers copy, at most: a queue holds them all."""
 
 
-@kernel
+@lean_kernel
 def foresee(events: Records, counters: I64, time: int, kind: int, who: int) -> None:
     """Add an event to the heap; there is always room, unless a snapshot was forged."""
     assert counters[SIZE] < len(events) - 2
@@ -58,14 +58,14 @@ def foresee(events: Records, counters: I64, time: int, kind: int, who: int) -> N
     events[place]["who"] = who
 
 
-@kernel
+@lean_kernel
 def earlier(events: Records, a: int, b: int) -> bool:
     if events[a]["time"] != events[b]["time"]:
         return bool(events[a]["time"] < events[b]["time"])
     return bool(events[a]["number"] < events[b]["number"])
 
 
-@kernel
+@lean_kernel
 def drop_first(events: Records, counters: I64) -> None:
     """Take the first event off the heap."""
     counters[SIZE] -= 1
@@ -86,7 +86,7 @@ def drop_first(events: Records, counters: I64) -> None:
     events[place] = events[size + 1]
 
 
-@kernel
+@lean_kernel
 def bounds(stations: Records, edges: Records, needs: I64, e: int, item: int, column: int) -> int:
     """Return how many items of an edge an item waits for (0), or no longer needs (1)."""
     target = edges[e]["target"]
@@ -98,7 +98,7 @@ def bounds(stations: Records, edges: Records, needs: I64, e: int, item: int, col
     return int(before + needs[edges[e]["needs"] + nth, column])
 
 
-@kernel
+@lean_kernel
 def ready(stations: Records, edges: Records, incoming: I32, needs: I64, s: int, item: int) -> bool:
     """Say whether all that an item reads has arrived."""
     for i in range(stations[s]["in_begin"], stations[s]["in_end"]):
@@ -108,7 +108,7 @@ def ready(stations: Records, edges: Records, incoming: I32, needs: I64, s: int, 
     return True
 
 
-@kernel
+@lean_kernel
 def give_room(
     stations: Records, edges: Records, incoming: I32, needs: I64, events: Records, counters: I64,
     s: int, now: int,
@@ -128,7 +128,7 @@ def give_room(
                 foresee(events, counters, now + edges[e]["delay"], KNOWN, e)
 
 
-@kernel
+@lean_kernel
 def wake(stations: Records, events: Records, counters: I64, s: int, now: int) -> None:
     """Let a station that waits for room look again."""
     if stations[s]["sent"] < stations[s]["stored"] and stations[s]["woken"] == 0:
@@ -136,7 +136,7 @@ def wake(stations: Records, events: Records, counters: I64, s: int, now: int) ->
         foresee(events, counters, now, WAKE, s)
 
 
-@kernel
+@lean_kernel
 def learn(
     stations: Records, edges: Records, events: Records, counters: I64, e: int, now: int
 ) -> None:
@@ -149,7 +149,7 @@ def learn(
     wake(stations, events, counters, edges[e]["source"], now)
 
 
-@kernel
+@lean_kernel
 def ask_bus(
     stations: Records, tiles: Records, line: I32, events: Records, counters: I64, request: int,
     now: int,
@@ -167,7 +167,7 @@ def ask_bus(
         take_bus(stations, tiles, events, counters, request, now)
 
 
-@kernel
+@lean_kernel
 def take_bus(
     stations: Records, tiles: Records, events: Records, counters: I64, request: int, now: int
 ) -> None:
@@ -180,7 +180,7 @@ def take_bus(
     foresee(events, counters, now + clocks, STORED if storing else FETCHED, s)
 
 
-@kernel
+@lean_kernel
 def leave_bus(
     stations: Records, tiles: Records, line: I32, events: Records, counters: I64, t: int, now: int
 ) -> None:
@@ -192,13 +192,13 @@ def leave_bus(
         take_bus(stations, tiles, events, counters, request, now)
 
 
-@kernel
+@lean_kernel
 def unit_of(stations: Records, tiles: Records, s: int) -> int:
     """Return the tile on whose vector unit a station works; the last stands for the link."""
     return len(tiles) - 1 if stations[s]["link"] else int(stations[s]["tile"])
 
 
-@kernel
+@lean_kernel
 def ask_vector(
     stations: Records, tiles: Records, queue: I32, events: Records, counters: I64, s: int, now: int,
     trace: I64,
@@ -217,7 +217,7 @@ def ask_vector(
         start(stations, tiles, events, counters, s, now, trace)
 
 
-@kernel
+@lean_kernel
 def start(
     stations: Records, tiles: Records, events: Records, counters: I64, s: int, now: int, trace: I64
 ) -> None:
@@ -247,7 +247,7 @@ def start(
             foresee(events, counters, now + work, FREE, s)
 
 
-@kernel
+@lean_kernel
 def leave_vector(
     stations: Records, tiles: Records, queue: I32, events: Records, counters: I64, t: int, now: int,
     trace: I64,
@@ -260,7 +260,7 @@ def leave_vector(
         start(stations, tiles, events, counters, s, now, trace)
 
 
-@kernel
+@lean_kernel
 def has_room(edges: Records, ways: Ways, kind: int) -> bool:
     """Say whether all buffers have room for an item that leaves by a list."""
     for i in range(ways.lists[kind, 0], ways.lists[kind, 1]):
@@ -273,7 +273,7 @@ def has_room(edges: Records, ways: Ways, kind: int) -> bool:
     return True
 
 
-@kernel
+@lean_kernel
 def send(
     stations: Records, edges: Records, ways: Ways, packets: Records, events: Records,
     counters: I64, s: int, now: int,
@@ -311,7 +311,7 @@ def send(
     return True
 
 
-@kernel
+@lean_kernel
 def land(ways: Ways, events: Records, counters: I64, d: int, router: int, now: int) -> None:
     """Take a packet of a delivery in; the item is there with the last of its packets."""
     leg = ways.deliveries[d]["begin"]
@@ -325,7 +325,7 @@ def land(ways: Ways, events: Records, counters: I64, d: int, router: int, now: i
         foresee(events, counters, now, ARRIVE, leg)
 
 
-@kernel
+@lean_kernel
 def advance(
     stations: Records, edges: Records, incoming: I32, needs: I64, ways: Ways, tiles: Records,
     line: I32, queue: I32, packets: Records, events: Records, counters: I64, s: int, now: int,
@@ -365,7 +365,7 @@ def advance(
             moved |= send(stations, edges, ways, packets, events, counters, s, now)
 
 
-@kernel
+@lean_kernel
 def handle(
     stations: Records, edges: Records, incoming: I32, needs: I64, ways: Ways, tiles: Records,
     line: I32, queue: I32, packets: Records, events: Records, counters: I64, now: int, trace: I64,

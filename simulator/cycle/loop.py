@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from neutrams.ir.kernel import kernel
+from neutrams.ir.kernel import lean_kernel
 from neutrams.simulator.cycle.kernel import Ways, handle, land
 from neutrams.simulator.cycle.state import PACKETS, SIZE, TRACED
 from neutrams.simulator.cycle.watch import Watch, is_full, observe
 from neutrams.simulator.network.kernel import NEVER, Shape, clock
-from neutrams.simulator.network.state import BORN, CREDITS, I32, I64, NOW, PORTS, Records
+from neutrams.simulator.network.state import BORN, CREDITS, I32, I64, NOW, Records
 
 
-@kernel(cache=False)
-def run_cycles(
+def _run_cycles(
     stations: Records, edges: Records, incoming: I32, needs: I64, ways: Ways, tiles: Records,
     line: I32, queue: I32, events: Records, counters: I64, trace: I64, scalars: I64,
     nodes: Records, ports: Records, queues: Records, flits: Records, sources: I32, active: I32,
     returned: I32, landed: I32, packets: Records, goals: I32, shape: Shape, watch: Watch,
-    most: int, until: int, skip: bool,
+    most: int, until: int, skip: bool, chosen: I32, wanted: I32,
 ) -> bool:  # fmt: skip
     """Go on until a clock, until nothing is left to happen, or until there is much to tell.
 
@@ -26,7 +23,6 @@ def run_cycles(
         Whether it stopped, and be it within a clock, since more than ``most`` starts are in the
         trace, or what is watched has changed as often as there is room for.
     """
-    chosen, wanted = np.empty(PORTS, np.int32), np.empty(PORTS, np.int32)
     now = scalars[NOW]
     while now < until:
         while counters[SIZE] > 0 and events[0]["time"] <= now:
@@ -59,3 +55,6 @@ def run_cycles(
             return True
     scalars[NOW] = now
     return False
+
+
+run_cycles = lean_kernel(_run_cycles, cache=False)

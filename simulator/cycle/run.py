@@ -24,7 +24,7 @@ from neutrams.simulator.cycle.state import (
 from neutrams.simulator.cycle.tally import deliveries_sent, packets_each
 from neutrams.simulator.cycle.watch import Watch, watch_nothing
 from neutrams.simulator.network.kernel import NEVER
-from neutrams.simulator.network.run import check_conserved, shape_of
+from neutrams.simulator.network.run import check_conserved, scratch, shape_of
 from neutrams.simulator.network.state import (
     BORN,
     CREDITS,
@@ -100,7 +100,7 @@ class Machine:
         self._starts: Sink | None = None
         self._changes: Sink | None = None
         self.network = fresh(routers)
-        self._shape = shape_of(routers)
+        self._shape, self._scratch = shape_of(routers), scratch()
         for station in range(len(self.stations)):
             self.events[station] = (0, station, WAKE, station)
         self.counters[SIZE] = self.counters[NUMBER] = len(self.stations)
@@ -149,7 +149,7 @@ class Machine:
                 self.tiles, self.line, self.queue, self.events, self.counters, self._trace,
                 net.scalars, net.nodes, net.ports, net.queues, net.flits, net.sources, net.active,
                 net.returned, net.landed, self.packets, self.goals, self._shape, self._watch,
-                self._most, until, self._skip,
+                self._most, until, self._skip, *self._scratch,
             )  # fmt: skip
             self._tell()
         check_conserved(net)

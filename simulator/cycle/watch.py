@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.ir.kernel import kernel
+from neutrams.ir.kernel import lean_kernel
 from neutrams.simulator.network.state import I32, I64, Records
 
 
@@ -41,13 +41,13 @@ class Watch(NamedTuple):
     """``[1]`` rows of ``changes`` that hold something."""
 
 
-@kernel
+@lean_kernel
 def is_full(watch: Watch) -> bool:
     """Say whether one more clock might bring more changes than there is room for."""
     return len(watch.changes) > 0 and watch.told[0] + len(watch.last) > len(watch.changes)
 
 
-@kernel
+@lean_kernel
 def note(watch: Watch, signal: int, now: int, value: int) -> None:
     """Keep a value if it is another than before."""
     if watch.last[signal] != value:
@@ -55,7 +55,7 @@ def note(watch: Watch, signal: int, now: int, value: int) -> None:
         tell(watch, signal, now, value)
 
 
-@kernel
+@lean_kernel
 def tell(watch: Watch, signal: int, now: int, value: int) -> None:
     row = watch.told[0]
     watch.changes[row, 0] = signal
@@ -64,7 +64,7 @@ def tell(watch: Watch, signal: int, now: int, value: int) -> None:
     watch.told[0] = row + 1
 
 
-@kernel
+@lean_kernel
 def held(watch: Watch, edges: Records, buffer: int) -> int:
     """Return the bytes that lie in a buffer: items that came, and that some reader still needs."""
     total = 0.0
@@ -77,7 +77,7 @@ def held(watch: Watch, edges: Records, buffer: int) -> int:
     return int(np.ceil(total - 1e-6))
 
 
-@kernel
+@lean_kernel
 def observe(
     watch: Watch, edges: Records, tiles: Records, nodes: Records, ports: Records, now: int
 ) -> None:

@@ -22,9 +22,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
-from neutrams.ir.kernel import kernel
+from neutrams.ir.kernel import lean_kernel
 from neutrams.simulator.network.state import (
     ARRIVED,
     BORN,
@@ -63,7 +61,7 @@ class Shape(NamedTuple):
     """Parts that the channels are divided in, one for each order of directions."""
 
 
-@kernel
+@lean_kernel
 def lowest(bits: int) -> int:
     """Return the place of the lowest bit that is set; one is."""
     place = 0
@@ -80,7 +78,7 @@ def lowest(bits: int) -> int:
     return place if bits & 1 else place + 1
 
 
-@kernel
+@lean_kernel
 def port_towards(here: int, there: int, columns: int, columns_first: int) -> int:
     """Return the port by which a router sends on: row and column one after the other."""
     if here == there:
@@ -91,7 +89,7 @@ def port_towards(here: int, there: int, columns: int, columns_first: int) -> int
     return SOUTH if there > here else NORTH
 
 
-@kernel
+@lean_kernel
 def neighbour(router: int, port: int, columns: int) -> int:
     """Return the router behind a port."""
     if port == EAST:
@@ -101,7 +99,7 @@ def neighbour(router: int, port: int, columns: int) -> int:
     return router + columns if port == SOUTH else router - columns
 
 
-@kernel
+@lean_kernel
 def take_credits(scalars: I64, queues: Records, returned: I32, now: int) -> None:
     """Let outputs know of the places that fell free."""
     slot = now % returned.shape[0]
@@ -112,7 +110,7 @@ def take_credits(scalars: I64, queues: Records, returned: I32, now: int) -> None
     returned[slot, 0] = 0
 
 
-@kernel
+@lean_kernel
 def line_up(
     scalars: I64, nodes: Records, sources: I32, packets: Records, known: int, now: int
 ) -> None:
@@ -132,7 +130,7 @@ def line_up(
     scalars[BORN] = index
 
 
-@kernel
+@lean_kernel
 def emptiest(queues: Records, shape: Shape, r: int, columns_first: int) -> int:
     """Return the local queue of a router with the most room; -1 where none has any."""
     width = shape.channels // shape.halves
@@ -145,7 +143,7 @@ def emptiest(queues: Records, shape: Shape, r: int, columns_first: int) -> int:
     return best
 
 
-@kernel
+@lean_kernel
 def put(
     nodes: Records, queues: Records, flits: Records, active: I32, shape: Shape, r: int, lane: int,
     packet: int, rest: int, ready: int,
@@ -168,7 +166,7 @@ def put(
         active[-1] += 1
 
 
-@kernel
+@lean_kernel
 def send(
     scalars: I64, nodes: Records, queues: Records, flits: Records, sources: I32, active: I32,
     packets: Records, shape: Shape, now: int,
@@ -202,7 +200,7 @@ def send(
     return moved
 
 
-@kernel
+@lean_kernel
 def branches(packets: Records, goals: I32, shape: Shape, r: int, entry: int, packet: int) -> int:
     """Return the outputs by which a packet that came in at a port goes on, one bit for each.
 
@@ -224,7 +222,7 @@ def branches(packets: Records, goals: I32, shape: Shape, r: int, entry: int, pac
     return found
 
 
-@kernel
+@lean_kernel
 def free_channel(
     ports: Records, queues: Records, shape: Shape, port: int, low: int, width: int, room: int
 ) -> int:
@@ -239,7 +237,7 @@ def free_channel(
     return -1
 
 
-@kernel
+@lean_kernel
 def grant(
     ports: Records, queues: Records, packets: Records, shape: Shape, r: int, q: int, packet: int
 ) -> bool:
@@ -269,7 +267,7 @@ def grant(
     return True
 
 
-@kernel
+@lean_kernel
 def hand_out(
     nodes: Records, ports: Records, queues: Records, flits: Records, packets: Records, goals: I32,
     shape: Shape, r: int, now: int,
@@ -302,7 +300,7 @@ def hand_out(
     return soonest
 
 
-@kernel
+@lean_kernel
 def serve(
     nodes: Records, ports: Records, queues: Records, flits: Records, packets: Records, shape: Shape,
     r: int, out: int, ready: int,
@@ -329,7 +327,7 @@ def serve(
     return ready
 
 
-@kernel
+@lean_kernel
 def passable(queues: Records, shape: Shape, r: int, q: int) -> int:
     """Return the outputs that the flit at the head of a queue has yet to take, and may."""
     left, open_ = queues[q]["left"], 0
@@ -343,7 +341,7 @@ def passable(queues: Records, shape: Shape, r: int, q: int) -> int:
     return open_
 
 
-@kernel
+@lean_kernel
 def nominate(
     nodes: Records, ports: Records, queues: Records, flits: Records, packets: Records, goals: I32,
     shape: Shape, r: int, now: int, chosen: I32, wanted: I32,
@@ -379,7 +377,7 @@ def nominate(
     return -1 if changed else soonest
 
 
-@kernel
+@lean_kernel
 def give_back(
     scalars: I64, returned: I32, shape: Shape, router: int, port: int, channel: int, now: int
 ) -> None:
@@ -391,7 +389,7 @@ def give_back(
     scalars[CREDITS] += 1
 
 
-@kernel
+@lean_kernel
 def leave(
     scalars: I64, nodes: Records, ports: Records, queues: Records, flits: Records, active: I32,
     returned: I32, landed: I32, packets: Records, shape: Shape, r: int, q: int, out: int, now: int,
@@ -425,7 +423,7 @@ def leave(
         drop(scalars, nodes, queues, returned, shape, r, q, rest, now)
 
 
-@kernel
+@lean_kernel
 def drop(
     scalars: I64, nodes: Records, queues: Records, returned: I32, shape: Shape, r: int, q: int,
     rest: int, now: int,
@@ -450,7 +448,7 @@ def drop(
             nodes[r]["asking"] |= 1 << lane
 
 
-@kernel
+@lean_kernel
 def winner(ports: Records, r: int, out: int, chosen: I32, wanted: I32) -> int:
     """Return the input whose turn it is among those that want an output; -1 for none."""
     port = ports[r * PORTS + out]["next_port"]
@@ -461,7 +459,7 @@ def winner(ports: Records, r: int, out: int, chosen: I32, wanted: I32) -> int:
     return -1
 
 
-@kernel
+@lean_kernel
 def cross(
     scalars: I64, nodes: Records, ports: Records, queues: Records, flits: Records, active: I32,
     returned: I32, landed: I32, packets: Records, shape: Shape, r: int, now: int, chosen: I32,
@@ -487,7 +485,7 @@ def cross(
     return moved
 
 
-@kernel
+@lean_kernel
 def clock(
     scalars: I64, nodes: Records, ports: Records, queues: Records, flits: Records, sources: I32,
     active: I32, returned: I32, landed: I32, packets: Records, goals: I32, shape: Shape, known: int,
@@ -522,7 +520,7 @@ def clock(
     return now + 1 if moved or scalars[CREDITS] > 0 else soonest
 
 
-@kernel
+@lean_kernel
 def rest_idle(nodes: Records, active: I32) -> None:
     """Strike routers without flits off the list of those that work."""
     kept = 0
@@ -536,14 +534,13 @@ def rest_idle(nodes: Records, active: I32) -> None:
     active[-1] = kept
 
 
-@kernel
+@lean_kernel
 def run_clocks(
     scalars: I64, nodes: Records, ports: Records, queues: Records, flits: Records, sources: I32,
     active: I32, returned: I32, landed: I32, packets: Records, goals: I32, shape: Shape, known: int,
-    until: int, skip: bool,
+    until: int, skip: bool, chosen: I32, wanted: I32,
 ) -> None:  # fmt: skip
     """Go on until a clock, or until nothing is left to happen to the first ``known`` packets."""
-    chosen, wanted = np.empty(PORTS, np.int32), np.empty(PORTS, np.int32)
     now = scalars[NOW]
     while now < until:
         then = clock(

@@ -13,6 +13,7 @@ from neutrams.simulator.network.state import (
     ARRIVED,
     DUE,
     FLYING,
+    I32,
     I64,
     NOW,
     PORTS,
@@ -82,7 +83,8 @@ class Network:
         s = self.state
         run_clocks(
             s.scalars, s.nodes, s.ports, s.queues, s.flits, s.sources, s.active, s.returned,
-            s.landed, self.packets, self._goals, self._shape, len(self.packets), until, self._skip,
+            s.landed, self.packets, self._goals, self._shape, len(self.packets), until,
+            self._skip, *scratch(),
         )  # fmt: skip
         check_conserved(s)
         if s.scalars[NOW] < until:
@@ -103,6 +105,11 @@ class Network:
             delivered=int(state.scalars[ARRIVED]),
             worked=int(state.scalars[WORKED]),
         )
+
+
+def scratch() -> tuple[I32, I32]:
+    """Return room for what one router's inputs do in a clock."""
+    return np.zeros(PORTS, np.int32), np.zeros(PORTS, np.int32)
 
 
 def check_conserved(state: State) -> None:
