@@ -64,18 +64,18 @@ class Shape(NamedTuple):
 @lean_kernel
 def lowest(bits: int) -> int:
     """Return the place of the lowest bit that is set; one is."""
-    place = 0
-    if bits & 0xFFFFFFFF == 0:
-        place, bits = 32, bits >> 32
-    if bits & 0xFFFF == 0:
-        place, bits = place + 16, bits >> 16
-    if bits & 0xFF == 0:
-        place, bits = place + 8, bits >> 8
-    if bits & 0xF == 0:
-        place, bits = place + 4, bits >> 4
-    if bits & 0x3 == 0:
-        place, bits = place + 2, bits >> 2
-    return place if bits & 1 else place + 1
+    place, left = 0, int(bits)
+    if left & 0xFFFFFFFF == 0:
+        place, left = 32, left >> 32
+    if left & 0xFFFF == 0:
+        place, left = place + 16, left >> 16
+    if left & 0xFF == 0:
+        place, left = place + 8, left >> 8
+    if left & 0xF == 0:
+        place, left = place + 4, left >> 4
+    if left & 0x3 == 0:
+        place, left = place + 2, left >> 2
+    return place if left & 1 else place + 1
 
 
 @lean_kernel
