@@ -100,6 +100,8 @@ class Division:
     """Tile of each op that only inputs of the network reach; 0 where not said."""
     links: Links = field(init=False)
     ops: dict[Op, Divided] = field(init=False, default_factory=dict)
+    placed: set[Op] = field(init=False, default_factory=set)
+    """Matrices, and all that reads what they make: their tiles are known from those."""
 
     def __post_init__(self) -> None:
         self.links = Links.of(self.graph)
@@ -152,12 +154,15 @@ class Division:
         windows = windows_of(op, self.sizes, {v: p.windows for v, p in made.items()})
         if isinstance(op, Mvm):
             parts = crossbar_parts(op, self.tiles[op])
+            self.placed.add(op)
             owners = stripes(shape_of(op, self.sizes), len(self.tiles[op])).owners()
             return Divided(_busy(parts, owners), windows, times, owners, None)
         if not made:
             one = [Part(self.first_tile.get(op, 0), 0, 1.0, 1.0)]
             return Divided(one, windows, times, np.zeros(windows, np.int64), None)
-        largest = max(made, key=lambda v: elements(v, self.sizes))
+        follows = [v for v in made if self.makers(op)[v] in self.placed]
+        self.placed.update([op] if follows else [])
+        largest = max(follows or made, key=lambda v: elements(v, self.sizes))
         source, maker = made[largest], self.makers(op)[largest]
         last = block(op, largest, source.windows, windows, self.sizes)[:, 0] - 1
         owners = source.owners[np.maximum(last, 0)]

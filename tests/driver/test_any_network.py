@@ -147,6 +147,15 @@ def test_short_tables_of_a_chip_that_shifts() -> None:
     holds(found)
 
 
+def test_sums_of_what_lies_nowhere_and_of_a_matrix_work_where_that_is() -> None:
+    recipe = Recipe("sequence", ("gate", "layer_norm", "feed_forward", "hard_swish"), "two", 596)
+    limits = {"weight-bits": 3, "input-bits": 6, "crossbar-fan-out": 7, "lut-entries": 7}
+    chip = {"core.crossbars": 2, "tile.cores": 1}
+    found = checked(recipe, limits, chip, {"widen": 2})
+    assert found is not None
+    holds(found)
+
+
 def test_one_bit_by_weights_of_one_merges_nothing() -> None:
     recipe = Recipe("image", ("maximum",), "last", 414)
     tight = {"input-bits": 1, "weight-range": (-1, 1), "partial-sums": 1}
