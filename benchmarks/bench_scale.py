@@ -229,6 +229,7 @@ def _told(name: str, points: list[tuple[float, float]]) -> bool:
 
 def draw(found: dict[Line, list[Point]], path: Path) -> None:
     """Draw time and memory against size, both in multiples of the first point."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5), layout="constrained")
@@ -244,10 +245,12 @@ def draw(found: dict[Line, list[Point]], path: Path) -> None:
             axes.loglog([1, 64], [0.05, 3.2], ":", color="grey", lw=1, label="linear")
             axes.set_title(grain if row == 0 else "")
             axes.set_ylabel(("processor time, " if row == 0 else "memory, ") + unit)
+            axes.minorticks_off()
             axes.grid(alpha=0.3)
         grid[1][column].set_xlabel("size, in multiples of the smallest")
         grid[0][column].legend(fontsize="small")
-    figure.savefig(path)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "scale"}):
+        figure.savefig(path, metadata={"Date": None})
 
 
 def big() -> None:
