@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.costs import Occupancy, roll_up
+from neutrams.costs import Occupancy, charge, roll_up
 from neutrams.driver.buffers import buffered
 from neutrams.driver.digits import InDigits, in_digits
 from neutrams.driver.layers import Layer, layers
@@ -23,6 +24,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.simulator import Usage, usage
 from neutrams.simulator.batching import batching
+from neutrams.simulator.events import events
 from neutrams.simulator.rounds import program_rounds
 
 
@@ -94,6 +96,8 @@ class Resources:
     chip_area_mm2: float
     peak_power_w: float
     chip_peak_power_w: float
+    energy_j: float
+    """Of one inference in a full pipeline, static power included."""
     latency_s: float
     """Of one inference, or of a batch in rounds."""
     throughput_per_s: float
@@ -165,6 +169,7 @@ def resources(program: Program) -> Resources:
         chip_area_mm2=cost.chip.area_mm2,
         peak_power_w=mine.power_w,
         chip_peak_power_w=cost.chip.power_w,
+        energy_j=energy(program, facts),
         latency_s=facts.latency_s,
         throughput_per_s=facts.throughput_per_s,
         buffer_bytes=_fullest_buffer(program, facts),
@@ -186,6 +191,17 @@ def resources(program: Program) -> Resources:
         chosen=program.manifest.get("precision", {}),
         digits=in_digits(main, target),
     )
+
+
+def energy(program: Program, facts: ChipFacts) -> float:
+    """Return the energy of an inference, in J; no event depends on the data."""
+    batch = facts.rounds[0].batch if facts.rounds else 1
+    counts: Counter[str] = Counter()
+    for layer in events(program, batching(program.module["main"]), inferences=batch):
+        counts.update(layer.counts)
+    each = 1 / facts.throughput_per_s if facts.throughput_per_s else facts.latency_s
+    one = {event: round(number / batch) for event, number in counts.items()}
+    return charge(program.target, one, each, occupancy=facts.occupancy(program)).energy_j
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ def resources_json(found: Resources) -> dict[str, Any]:
         **found.bits,
         "precision": dict(found.chosen) or None,
         "digits": asdict(found.digits) if found.digits else None,
+        "energy_j": found.energy_j,
         "latency_s": found.latency_s,
         "throughput_per_s": found.throughput_per_s,
         "batch": found.batch,

@@ -46,7 +46,7 @@ def resources_text(found: Resources, *, width: int = 120) -> list[RenderableType
     return [
         layer_table(found.layers, (), (), width),
         Text(),
-        facts(_resource_rows(found)),
+        facts([_energy_row(found.energy_j), *_resource_rows(found)]),
         Text(),
     ]
 
@@ -167,9 +167,13 @@ def _quality(quality: Quality) -> Text:
 
 def _cost_rows(found: Simulation) -> list[Row]:
     return [
-        ("energy", Text.assemble((quantity(found.energy_j, "J"), "bold"), " an inference")),
+        _energy_row(found.energy_j),
         ("power", Text.assemble((quantity(found.power_w, "W"), "bold"), " with a full pipeline")),
     ]
+
+
+def _energy_row(energy_j: float) -> Row:
+    return ("energy", Text.assemble((quantity(energy_j, "J"), "bold"), " an inference"))
 
 
 def _resource_rows(found: Resources) -> list[Row]:

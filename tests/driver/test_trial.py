@@ -64,8 +64,13 @@ def test_it_is_what_a_compile_finds(options: dict[str, Any]) -> None:
 
 def test_a_real_network() -> None:
     model = EXAMPLES / "mnist8_cntk.onnx"
-    program = neutrams.compile(model, calibration=str(EXAMPLES / "digits_calibration.npz"))
-    assert dry_run(model) == resources(program)
+    data = EXAMPLES / "digits_calibration.npz"
+    program = neutrams.compile(model, calibration=str(data))
+    found = dry_run(model)
+    assert found == resources(program)
+    with np.load(data) as held:
+        ran = neutrams.simulate(program, held["x"][:4])
+    assert found.energy_j == pytest.approx(ran.energy_j)
 
 
 def test_training_is_left_out() -> None:
