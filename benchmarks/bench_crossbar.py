@@ -2,8 +2,8 @@
 
 Run: ``OMP_NUM_THREADS=1 python benchmarks/bench_crossbar.py``. Blocks have 128 rows and 32 neurons
 of 8-bit weights in 2-bit cells; 8-bit inputs come in 8 phases. Each case and the product run in
-turns on one thread, so that a busy machine hits both alike; times are medians. Dense inputs are
-uniform bytes, the worst case; the others look like those behind a ReLU.
+turns on one thread, so that a busy machine hits both alike; times are the least of the processor.
+Dense inputs are uniform bytes, the worst case; the others look like those behind a ReLU.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from statistics import median
 
 import numpy as np
 
@@ -32,16 +31,16 @@ CODINGS: dict[str, dict[str, int | bool | str]] = {
 }
 
 
-def medians(*runs: Callable[[], object], rounds: int = 15) -> list[float]:
-    """Return the median time of each, taken in turns."""
+def least(*runs: Callable[[], object], rounds: int = 15) -> list[float]:
+    """Return the least processor time of each, taken in turns."""
     times: list[list[float]] = [[] for _ in runs]
     for turn in range(rounds + 1):
         for taken, run in zip(times, runs, strict=True):
-            start = time.perf_counter()
+            start = time.process_time()
             run()
             if turn:
-                taken.append(time.perf_counter() - start)
-    return [median(taken) for taken in times]
+                taken.append(time.process_time() - start)
+    return [min(taken) for taken in times]
 
 
 def product(weights: Array, **encoding: int | bool | str) -> Product:
@@ -64,7 +63,7 @@ def compare(rows: int, neurons: int, rng: np.random.Generator) -> None:
         for adc_bits, adc_mode in ((8, "clip"), (7, "clip"), (6, "clip"), (6, "scale")):
             run = product(weights, adc_bits=adc_bits, adc_mode=adc_mode, **encoding)
             for kind, data in inputs.items():
-                sgemm, taken = medians(lambda: w @ x, partial(run, data))
+                sgemm, taken = least(lambda: w @ x, partial(run, data))
                 rate = WINDOWS * rows * neurons / sgemm / 1e9
                 print(
                     f"{rows:4} × {neurons:3}  {coding:15} {adc_bits} bits {adc_mode:5}  {kind:5}"
