@@ -1,6 +1,6 @@
 """Cost of scale: processor time and memory against cores, neurons, batch and clocks.
 
-Every point runs in a process of its own. A cost that grows as n to a power above ``LIMIT`` is named.
+Every point runs in a process of its own. Costs that grow as n to a power above ``LIMIT`` are named.
 
     python -m benchmarks.bench_scale                    # all, and docs/scale.svg
     python -m benchmarks.bench_scale --only tick batch  # one line
