@@ -114,7 +114,8 @@ class Program:
         except ValueError as fault:
             raise _damaged(Path(path), str(fault)) from None
         text = bytes(parts[_TEXT]).decode()
-        module = parse(text, file=f"{path}/{_TEXT}", weights=weights, trusted=True)
+        known = not check or _WEIGHTS in manifest.get("sha256", {})
+        module = parse(text, file=f"{path}/{_TEXT}", weights=weights, trusted=known)
         try:
             target = _target(json.loads(bytes(parts[_TARGET])))
         except (KeyError, TypeError, ValueError) as fault:

@@ -53,6 +53,21 @@ def test_any_flipped_byte_of_a_member_is_noticed(program: Program, tmp_path: Pat
         Program.load(tmp_path / "b.ntp")
 
 
+def test_weights_whose_hash_the_manifest_lacks_are_held_to_the_text(
+    program: Program, tmp_path: Path
+) -> None:
+    parts = program.members()
+    manifest = json.loads(parts["manifest.json"])
+    del manifest["sha256"]
+    parts["manifest.json"] = json.dumps(manifest).encode()
+    parts["weights.safetensors"] = parts["weights.safetensors"][:-1] + b"\x55"
+    with zipfile.ZipFile(tmp_path / "a.ntp", "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    with pytest.raises(NeutramsError, match="NT0007"):
+        Program.load(tmp_path / "a.ntp")
+
+
 @pytest.mark.parametrize("keep", [0, 10, 1000])
 def test_truncated_files_are_refused(program: Program, tmp_path: Path, keep: int) -> None:
     program.save(tmp_path / "a.ntp")
