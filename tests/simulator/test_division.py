@@ -26,15 +26,16 @@ def test_each_copy_reads_what_its_windows_see(data: st.DataObject) -> None:
     assume(height >= kernel[0] and width >= kernel[1])
     graph = Graph("main", "unit")
     x = graph.input("x", tensor(DType.U8, symbol("N"), 1, height, width))
-    first = graph.add(Mvm(x, graph.weight("a", np.ones((1, 1), np.int8)), kernel=(1, 1)))
-    summed = graph.add(Reduce(first))
+    first = Mvm(x, graph.weight("a", np.ones((1, 1), np.int8)), kernel=(1, 1))
+    reduce = Reduce(graph.add(first))
+    summed = graph.add(reduce)
     w = graph.weight("b", np.ones((1, kernel[0] * kernel[1]), np.int8))
     second = Mvm(summed, w, kernel=kernel, strides=strides, pads=pads)
     graph.output(graph.add(second))
     copies = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
     tiles = {
         op: np.arange(count, dtype=np.int32)[:, None]
-        for op, count in zip((first.op, second), copies, strict=True)
+        for op, count in zip((first, second), copies, strict=True)
     }
     division = Division(graph, {"N": 1}, tiles, {})
     places = np.arange(height * width).reshape(height, width)
@@ -49,7 +50,7 @@ def test_each_copy_reads_what_its_windows_see(data: st.DataObject) -> None:
         wanted.setdefault(owner, set()).update(seen)
         assert not seen or max(seen) < need.table[window, 0]
         assert not seen or min(seen) >= need.table[window, 1]
-    makers = division.ops[summed.op].owners
+    makers = division.ops[reduce].owners
     found: dict[int, set[int]] = {owner: set() for owner in wanted}
     for read in need.reads:
         assert (makers[read.windows] == read.source).all()
