@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from neutrams.ir.graph import Graph
+from neutrams.ir.op import Op
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import DType, symbol, tensor
@@ -33,7 +35,7 @@ def test_each_copy_reads_what_its_windows_see(data: st.DataObject) -> None:
     second = Mvm(summed, w, kernel=kernel, strides=strides, pads=pads)
     graph.output(graph.add(second))
     copies = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
-    tiles = {
+    tiles: dict[Op, NDArray[np.int32]] = {
         op: np.arange(count, dtype=np.int32)[:, None]
         for op, count in zip((first, second), copies, strict=True)
     }
