@@ -33,7 +33,7 @@ AHEAD = 2
 AT_ONCE = 2
 """Times what its reader needs at once that a buffer holds: while one part is worked on, the next
 comes."""
-SLACK = 3
+SLACK = 2
 """Items that a buffer holds beyond what its reader needs at once."""
 
 
@@ -275,7 +275,9 @@ class _Planner:
         if ahead:
             self.reached[node] = np.maximum.accumulate(np.max(ahead, axis=0))
         for join in joins:
-            held = room(join.need.table, self.reached[join.source], self.reached[node])
+            held = join.need.table[:, 0]
+            if len(ahead) > 1:  # else nothing but this operand keeps a window waiting
+                held = room(join.need.table, self.reached[join.source], self.reached[node])
             shelves: dict[tuple[int, int], _Shelf] = {}
             for read in join.need.reads:
                 self._edges(join, read, self._read(join, read, held), shelves)
