@@ -72,6 +72,7 @@ def main() -> None:
         print(line, flush=True)
     if flits:
         endure(flits)
+        endure_copies(flits // 2)
 
 
 def accepted(
@@ -137,6 +138,34 @@ def endure(flits: int) -> None:
         sent += found.sent
     taken = time.perf_counter() - start
     print(f"{sent:,} flits sent and delivered, none lost, no deadlock ({taken:.0f} s)")
+
+
+def endure_copies(flits: int) -> None:
+    """Deliver many flits, three of ten packets to several routers, likewise."""
+    random = np.random.default_rng(7)
+    sent = delivered = 0
+    while delivered < flits:
+        routers = Routers(
+            MESH,
+            virtual_channels=int(random.integers(1, 5)),
+            depth=int(random.integers(1, 9)),
+            pipeline=int(random.integers(1, 4)),
+            credit=int(random.integers(1, 3)),
+            routing=("xy", "yx")[random.integers(2)],
+        )
+        length, seed = int(random.integers(1, routers.depth + 4)), int(random.integers(1 << 30))
+        packets = synthetic(routers, Synthetic("uniform", 0.3, length, 3000, seed=seed))
+        goals = list[int]()
+        for index in np.flatnonzero(random.random(len(packets)) < 0.3):
+            there = random.choice(MESH.slots, random.integers(2, 20), replace=False)
+            packets[index]["target"] = len(goals)
+            packets[index]["copies"] = packets[index]["left"] = len(there)
+            packets[index]["length"] = min(length, routers.depth)
+            goals += there.tolist()
+        found = Network(routers, packets, goals=goals).run()
+        assert found.delivered == (packets["length"].astype(int) * packets["copies"]).sum()
+        sent, delivered = sent + found.sent, delivered + found.delivered
+    print(f"{sent:,} flits sent, {delivered:,} delivered by copying, none lost, no deadlock")
 
 
 if __name__ == "__main__":
