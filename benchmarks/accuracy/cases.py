@@ -142,7 +142,7 @@ DIGITAL: Mapping[Method, Mapping[str, tuple[Chip, ...]]] = {
         "Silero VAD": (NARROW,),
         "BraggNN": (WIDE_SUMS,),
     },
-    FINE: {"auto-encoder": (NARROW,)},
+    FINE: {"auto-encoder": (NARROW,), "Silero VAD": (NARROW,)},
 }
 """Networks and chips for which numbers are in digits, where 4 bits lose too much."""
 PRUNABLE = ("MLP 784-50-10-10", "MLP 784-300-10", "MLP 784-512-256-10", "LeNet-5")

@@ -26,6 +26,8 @@ LIKELY = 8
 """Of those, the scales that columns are rounded in sequence at, at the least."""
 WEIGHTS = 2**20
 """While there are no more weights, so many copies of all are rounded, each at its scale."""
+SCARCE = 16
+"""Windows for each input below which weights are held on to more, in proportion."""
 DAMP = 0.01
 """What is added to variances where rounding errors are made good, relative to their mean."""
 STEPPED = 2**18
@@ -44,6 +46,8 @@ class Moments:
     """``[G, K, K]`` covariance of inputs."""
     xy: Tensor
     """``[G, K, M]`` covariance of inputs and targets."""
+    count: int
+    """Windows they are taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +99,17 @@ def moments(x: Tensor, y: Tensor) -> Moments:
     b = (y - mean_y.float()).permute(1, 0, 2)
     xx = torch.matmul(a.transpose(1, 2), a).double() / len(x)
     xy = torch.matmul(a.transpose(1, 2), b).double() / len(x)
-    return Moments(mean_x, mean_y, xx, xy)
+    return Moments(mean_x, mean_y, xx, xy, len(x))
 
 
 def least_squares(w: Tensor, m: Moments, *, ridge: float) -> Tensor:
     """Return the weights ``[G, M, K]``, near ``w``, whose products are nearest to the targets.
 
-    ``ridge`` weighs the distance from ``w``, relative to the mean variance of an input.
+    ``ridge`` weighs the distance from ``w``, relative to the mean variance of an input; more where
+    there are few windows for each input, whose accidents would be learnt.
     """
     w = w.double()
+    ridge *= max(1.0, SCARCE * w.shape[2] / m.count)
     missed = m.xy - torch.matmul(m.xx, w.transpose(1, 2))
     lower: Tensor = torch.linalg.cholesky(_damped(m.xx, ridge))
     change: Tensor = torch.cholesky_solve(missed, lower)
