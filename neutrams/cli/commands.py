@@ -319,7 +319,7 @@ def demo(format: shared.Format = "text") -> None:
         say(f"$ neutrams compile {_short(model)} --calibrate {_short(calibration)} -o mnist8.ntp")
         compile_(str(model), calibrate=str(calibration), output="mnist8.ntp", format=format)
         say(f"\n$ neutrams simulate mnist8.ntp --inputs {_short(test)}")
-        simulate("mnist8.ntp", str(test), format=format)
+        simulate("mnist8.ntp", inputs=str(test), format=format)
 
 
 def _stem(program: str) -> str:

@@ -262,3 +262,10 @@ def test_two_networks_share_a_chip(neutrams: Command, folder: Path) -> None:
     assert "beside it, net-2" in neutrams(*run, "--beside", "both/net-2.ntp").out
     assert "neutrams map" in neutrams(*run, "--beside", "net.ntp").err
     assert neutrams("map", "net.ntp", "-o", "none/both").code == 1
+
+
+def test_the_demo_runs(neutrams: Command) -> None:
+    """It calls commands as functions, so that their parameters cannot be told apart by place."""
+    made = neutrams("demo")
+    assert made.code == 0, made.err
+    assert "98.70 %  on the chip" in made.out
