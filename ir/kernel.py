@@ -6,13 +6,19 @@ kernels run as plain Python.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import update_wrapper
 from importlib import import_module
-from typing import Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+LOCATORS = ",".join(
+    f"neutrams.ir.kernel_cache.{name}" for name in ("Provided", "InTree", "UserWide")
+)
+"""Numba imports them by name when it first compiles."""
 
 prange = range
 """A range whose rounds may run at once in a kernel with ``parallel=True``; else a plain range."""
@@ -21,16 +27,14 @@ prange = range
 class Kernel(Generic[P, R]):
     """A top-level function over arrays and numbers, compiled on its first call and kept on disk.
 
-    Kernels may call each other. One that calls those of another file must not be kept itself
-    (``cache=False``): a kernel's cache is renewed when its own file changes, not when another does.
+    Kernels may call each other, those of other files too: what is kept is renewed when any file
+    in their folders changes.
     """
 
-    def __init__(
-        self, function: Callable[P, R], *, parallel: bool, cache: bool, lean: bool = False
-    ) -> None:
+    def __init__(self, function: Callable[P, R], *, parallel: bool, lean: bool = False) -> None:
         self.py_func = function
         """The function itself, which means the same without being compiled."""
-        self._parallel, self._cache, self._lean = parallel, cache, lean
+        self._parallel, self._lean = parallel, lean
         self._compiled: Callable[P, R] | None = None
         update_wrapper(self, function)
 
@@ -56,10 +60,22 @@ class Kernel(Generic[P, R]):
         if self._parallel:
             _name_parallel_ranges(self.py_func, numba.prange)
         try:
-            compiled: Callable[P, R] = numba.njit(cache=self._cache, **options)(self.py_func)
+            with _kept_by(LOCATORS, numba.config):
+                compiled: Callable[P, R] = numba.njit(cache=True, **options)(self.py_func)
         except RuntimeError:  # no folder can hold the cache: compile in each process
             compiled = numba.njit(**options)(self.py_func)
         return compiled
+
+
+@contextmanager
+def _kept_by(locators: str, config: Any) -> Iterator[None]:
+    """Let Numba look up with these where a function's cache is, and with its own again after."""
+    before = config.CACHE_LOCATOR_CLASSES
+    config.CACHE_LOCATOR_CLASSES = locators
+    try:
+        yield
+    finally:
+        config.CACHE_LOCATOR_CLASSES = before
 
 
 def _name_parallel_ranges(function: Callable[..., object], parallel: object) -> None:
@@ -74,13 +90,11 @@ def kernel(function: Callable[P, R], /) -> Kernel[P, R]: ...
 
 
 @overload
-def kernel(
-    *, parallel: bool = ..., cache: bool = ...
-) -> Callable[[Callable[P, R]], Kernel[P, R]]: ...
+def kernel(*, parallel: bool = ...) -> Callable[[Callable[P, R]], Kernel[P, R]]: ...
 
 
 def kernel(
-    function: Callable[P, R] | None = None, /, *, parallel: bool = False, cache: bool = True
+    function: Callable[P, R] | None = None, /, *, parallel: bool = False
 ) -> Kernel[P, R] | Callable[[Callable[P, R]], Kernel[P, R]]:
     """Turn a top-level function into a kernel: cached, without fast math, free of the GIL.
 
@@ -88,18 +102,18 @@ def kernel(
     result uncompiled (``.py_func``), so it sums floats in a fixed order and lets no integer wrap.
     """
     if function is not None:
-        return Kernel(function, parallel=parallel, cache=cache)
+        return Kernel(function, parallel=parallel)
 
     def decorate(inner: Callable[P, R]) -> Kernel[P, R]:
-        return Kernel(inner, parallel=parallel, cache=cache)
+        return Kernel(inner, parallel=parallel)
 
     return decorate
 
 
-def lean_kernel(function: Callable[P, R], /, *, cache: bool = True) -> Kernel[P, R]:
+def lean_kernel(function: Callable[P, R], /) -> Kernel[P, R]:
     """Turn a function into a kernel that makes no arrays, nor calls one that does.
 
     Numba then need not count who uses which array, at the begin and end of every call: of small
     kernels that call each other with many arrays, that takes most of the time.
     """
-    return Kernel(function, parallel=False, cache=cache, lean=True)
+    return Kernel(function, parallel=False, lean=True)

@@ -17,7 +17,7 @@ from neutrams.ir.ops.chip import Round
 from neutrams.ir.program import Program
 from neutrams.simulator import schedule
 from neutrams.simulator.cycle import Job, Layout, Machine, lay_out_all
-from neutrams.simulator.network.kernel import NEVER
+from neutrams.simulator.network.mesh import NEVER
 from neutrams.simulator.recording import (
     DETAILS,
     Detail,

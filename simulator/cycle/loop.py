@@ -6,11 +6,13 @@ from neutrams.ir.kernel import lean_kernel
 from neutrams.simulator.cycle.kernel import Ways, handle, land
 from neutrams.simulator.cycle.state import PACKETS, SIZE, TRACED
 from neutrams.simulator.cycle.watch import Watch, is_full, observe
-from neutrams.simulator.network.kernel import NEVER, Shape, clock
+from neutrams.simulator.network.kernel import clock
+from neutrams.simulator.network.mesh import NEVER, Shape
 from neutrams.simulator.network.state import BORN, CREDITS, I32, I64, NOW, Records
 
 
-def _run_cycles(
+@lean_kernel
+def run_cycles(
     stations: Records, edges: Records, incoming: I32, needs: I64, ways: Ways, tiles: Records,
     line: I32, queue: I32, events: Records, counters: I64, trace: I64, scalars: I64,
     nodes: Records, ports: Records, queues: Records, flits: Records, sources: I32, active: I32,
@@ -55,6 +57,3 @@ def _run_cycles(
             return True
     scalars[NOW] = now
     return False
-
-
-run_cycles = lean_kernel(_run_cycles, cache=False)

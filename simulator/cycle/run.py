@@ -23,7 +23,7 @@ from neutrams.simulator.cycle.state import (
 )
 from neutrams.simulator.cycle.tally import deliveries_sent, packets_each
 from neutrams.simulator.cycle.watch import Watch, watch_nothing
-from neutrams.simulator.network.kernel import NEVER
+from neutrams.simulator.network.mesh import NEVER
 from neutrams.simulator.network.run import check_conserved, scratch, shape_of
 from neutrams.simulator.network.state import (
     BORN,

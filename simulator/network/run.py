@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.simulator.network.kernel import NEVER, Shape, run_clocks
+from neutrams.simulator.network.kernel import run_clocks
+from neutrams.simulator.network.mesh import NEVER, Shape
 from neutrams.simulator.network.state import (
     ARRIVED,
     DUE,

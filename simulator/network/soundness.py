@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neutrams.simulator.network.kernel import Shape
+from neutrams.simulator.network.mesh import Shape
 from neutrams.simulator.network.state import (
     BORN,
     EAST,

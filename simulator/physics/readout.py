@@ -36,7 +36,7 @@ def square(digits: Floats, out: Floats) -> None:
             out[n] += seen[n]
 
 
-@kernel(cache=False)
+@kernel
 def add_noise(currents: Floats, sigma: Floats, ids: Ids, keys: I64) -> None:
     """Add read noise to ``currents`` ``[columns, places]``.
 

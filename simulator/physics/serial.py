@@ -100,7 +100,7 @@ def driven_squares(drive: Counts, digit: int, out: Ints) -> None:
                 into[n] += held * held
 
 
-@kernel(cache=False)
+@kernel
 def read_columns(
     index: Bytes,
     first: int,

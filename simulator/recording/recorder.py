@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from neutrams.simulator.cycle import Machine
 from neutrams.simulator.cycle.watch import watch_nothing
-from neutrams.simulator.network.kernel import NEVER
+from neutrams.simulator.network.mesh import NEVER
 from neutrams.simulator.network.state import I64
 from neutrams.simulator.recording.trace import Trace
 from neutrams.simulator.recording.vcd import Waveform

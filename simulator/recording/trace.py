@@ -18,7 +18,7 @@ from typing import IO, Literal, get_args
 import numpy as np
 
 from neutrams.simulator.cycle import Machine
-from neutrams.simulator.network.kernel import NEVER
+from neutrams.simulator.network.mesh import NEVER
 from neutrams.simulator.network.state import I64
 from neutrams.simulator.recording.gauges import Gauges
 from neutrams.simulator.recording.places import Places

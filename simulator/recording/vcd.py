@@ -8,7 +8,7 @@ from typing import IO
 import numpy as np
 
 from neutrams.simulator.cycle.watch import Watch
-from neutrams.simulator.network.kernel import NEVER
+from neutrams.simulator.network.mesh import NEVER
 from neutrams.simulator.network.state import I64, Records
 from neutrams.simulator.recording.places import Places
 from neutrams.simulator.recording.signals import Signal, watch_of

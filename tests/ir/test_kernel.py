@@ -83,3 +83,38 @@ def test_decorating_loads_no_numba(tmp_path: Path, disabled: str) -> None:
         [sys.executable, module], env=environment, capture_output=True, text=True, check=True
     )
     assert run.stdout == "False 42 True\n"
+
+
+CALLED = """
+from neutrams.ir.kernel import kernel
+
+@kernel
+def {name}(value: int) -> int:
+    return {factor} * value
+"""
+CALLER = """
+from neutrams.ir.kernel import kernel
+from called import scaled
+
+@kernel
+def run(value: int) -> int:
+    return scaled(value)
+
+result = run(7)
+print(result, sum(run._resolve().stats.cache_hits.values()))
+"""
+
+
+def test_a_kept_kernel_is_renewed_when_one_it_calls_changes(tmp_path: Path) -> None:
+    """Numba alone would look at the file of the caller only."""
+    (tmp_path / "caller.py").write_text(CALLER, encoding="utf-8")
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "0", "PYTHONPATH": paths}
+    told = []
+    for factor in (3, 3, 5):
+        text = CALLED.format(name="scaled", factor=factor)
+        (tmp_path / "called.py").write_text(text, encoding="utf-8")
+        command = [sys.executable, str(tmp_path / "caller.py")]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        told.append(run.stdout.split())
+    assert told == [["21", "0"], ["21", "1"], ["35", "0"]]

@@ -159,7 +159,7 @@ def test_tables_mean_what_they_say() -> None:
     np.testing.assert_array_equal(sums, slow)
 
 
-@kernel(cache=False)
+@kernel
 def compiled_tables(
     cells: Words, first: int, sources: I64, tables: Words, index: Bytes, sums: Words
 ) -> None:
