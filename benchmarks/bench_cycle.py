@@ -10,24 +10,21 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import onnx
-from onnx import TensorProto, helper
 
 import neutrams
-from benchmarks.bench_resnet50 import Net
 from benchmarks.measure import data, peak_gb
+from benchmarks.networks import resnet18, vgg8
 from neutrams.driver.cycles import run_cycles
 from neutrams.ir.program import Program
 from neutrams.simulator import schedule
 from neutrams.simulator.cycle import Machine, lay_out, routers_of
 
 T = TypeVar("T")
-VGG8 = ((128, False), (128, True), (256, False), (256, True), (512, False), (512, True))
-"""Channels of the 3×3 convolutions, and whether a pool follows (NeuroSim's VGG8)."""
 
 
 def main() -> None:
@@ -64,52 +61,16 @@ def _timed(work: Callable[[], T]) -> tuple[float, T]:
     return time.process_time() - start, made
 
 
-def _made(folder: Path) -> list[tuple[str, Path]]:
-    found = []
-    for name, (ends, net) in {
-        "VGG8": _vgg8(),
-        "ResNet-18, 32x32": _resnet18(32, 10),
-        "ResNet-18, 224x224": _resnet18(224, 1000),
-    }.items():
-        infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in ends.items()]
-        graph = helper.make_graph(net.nodes, "net", infos[:1], infos[1:], net.weights)
-        opset = [helper.make_opsetid("", 13)]
-        path = folder / f"{len(found)}.onnx"
-        onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), str(path))
-        found.append((name, path))
-    return found
-
-
-def _vgg8() -> tuple[dict[str, list[object]], Net]:
-    net, x, channels = Net(0), "x", 3
-    for out, pools in VGG8:
-        x, channels = net.node("Relu", net.conv(x, channels, out, 3)), out
-        if pools:
-            x = net.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
-    x = net.node("Flatten", x)
-    x = net.node("Relu", net.node("MatMul", x, net.weight(8192, 1024, scale=0.01)))
-    x = net.node("MatMul", x, net.weight(1024, 10, scale=0.03))
-    return {"x": ["N", 3, 32, 32], x: ["N", 10]}, net
-
-
-def _resnet18(size: int, classes: int) -> tuple[dict[str, list[object]], Net]:
-    """With the stem for images of CIFAR where they are small (He et al. 2015, table 1)."""
-    net = Net(0)
-    stem = (3, 1) if size < 64 else (7, 2)
-    x, channels = net.node("Relu", net.conv("x", 3, 64, *stem)), 64
-    if size >= 64:
-        x = net.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
-    for out in (64, 128, 256, 512):
-        for block in range(2):
-            stride = 2 if out > 64 and block == 0 else 1
-            y = net.node("Relu", net.conv(x, channels, out, 3, stride))
-            y = net.conv(y, out, out, 3)
-            if channels != out:
-                x = net.conv(x, channels, out, 1, stride)
-            x, channels = net.node("Relu", net.node("Add", y, x)), out
-    x = net.node("Flatten", net.node("GlobalAveragePool", x))
-    x = net.node("MatMul", x, net.weight(512, classes, scale=0.04))
-    return {"x": ["N", 3, size, size], x: ["N", classes]}, net
+def _made(folder: Path) -> Iterator[tuple[str, Path]]:
+    models = {
+        "VGG8": vgg8(),
+        "ResNet-18, 32x32": resnet18(size=32, classes=10),
+        "ResNet-18, 224x224": resnet18(size=224, classes=1000),
+    }
+    for index, (name, model) in enumerate(models.items()):
+        path = folder / f"{index}.onnx"
+        onnx.save(model, str(path))
+        yield name, path
 
 
 if __name__ == "__main__":

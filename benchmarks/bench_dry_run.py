@@ -7,8 +7,8 @@ from pathlib import Path
 
 import onnx
 
-from benchmarks.bench_resnet50 import Net
 from benchmarks.measure import peak_gb, show, timed
+from benchmarks.networks import resnet50
 from neutrams.driver import dry_run
 from neutrams.ir.diagnostics import NeutramsError
 
@@ -22,7 +22,7 @@ def main() -> None:
     folder = Path(os.environ.get("NEUTRAMS_DATA", "")) / "models" / "onnx"
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "resnet50.onnx"
-        onnx.save(Net(seed=0).model(), str(made))
+        onnx.save(resnet50(), str(made))
         for path in (*sorted(folder.glob("*.onnx")), made):
             _one(path)
     show("  peak memory", peak_gb(), "GB", limit=1)
