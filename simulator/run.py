@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from neutrams.ir.interpreter import weights_of
 from neutrams.ir.op import Value, Weight
 from neutrams.ir.ops.time import Memory, Run
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.processors import processors
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array, bind
 from neutrams.simulator.batching import Batching, batch_size, batches, batching, checked, count
@@ -159,7 +159,7 @@ def run_batched(
         (real, partial(run, part, number * size) if numbered else partial(run, part))
         for number, (real, part) in work
     )
-    for real, found in _concurrently(tasks, threads or os.cpu_count() or 1, elsewhere):
+    for real, found in _concurrently(tasks, threads or processors(), elsewhere):
         parts.append({k: _kept(a, real, how) for k, a in found.items()})
         samples += real
         if progress is not None:

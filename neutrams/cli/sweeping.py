@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any
 
 import typer
 
 from neutrams.cli import options as shared
+from neutrams.ir.processors import processors
 
 MOST_JOBS = 4
 """Processes by default: each keeps a batch a core in memory, so that more seldom help."""
@@ -68,7 +68,7 @@ def sweep(
             samples=samples,
             output=output or None,
             fresh=fresh,
-            jobs=jobs or min(os.cpu_count() or 1, MOST_JOBS),
+            jobs=jobs or min(processors(), MOST_JOBS),
             progress=bar,
             **lowering,
         )

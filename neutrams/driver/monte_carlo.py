@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from itertools import repeat
 from math import sqrt
 from statistics import fmean, stdev
 from typing import TypeVar
+
+from neutrams.ir.processors import processors
 
 CONFIDENCE = 0.95
 T = TypeVar("T")
@@ -50,8 +51,8 @@ def each_run(work: Callable[[int, int], T], runs: int, *, jobs: int = 0) -> list
     It is told how many threads a run may take besides. Kernels and BLAS free the interpreter, so
     threads share the program and its samples.
     """
-    processors = os.cpu_count() or 1
-    jobs = min(jobs or processors, runs)
-    threads = max(1, processors // jobs)
+    most = processors()
+    jobs = min(jobs or most, runs)
+    threads = max(1, most // jobs)
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(work, range(runs), repeat(threads)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -13,6 +12,7 @@ from multiprocessing import active_children, get_context
 from threadpoolctl import threadpool_limits
 
 from neutrams.ir.diagnostics import NeutramsError, error
+from neutrams.ir.processors import processors
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
         NeutramsError: NT0546, a process was ended from outside.
     """
     others = set(active_children())
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, processors() // jobs)
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (threads,))
     done = False
     try:
