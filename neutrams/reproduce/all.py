@@ -8,6 +8,7 @@ from pathlib import Path
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.files import atomic_write
 from neutrams.reproduce.adc import ADC
+from neutrams.reproduce.cimloop import CIMLOOP
 from neutrams.reproduce.circuits import CIRCUITS
 from neutrams.reproduce.elements import ELEMENTS
 from neutrams.reproduce.isaac import ACTIONS, ISAAC
@@ -36,6 +37,7 @@ RECIPES: tuple[Recipe, ...] = (
     NEURRAM,
     JIA,
     WANG,
+    CIMLOOP,
     ADC,
     IR_DROP,
     CELLS,

@@ -78,8 +78,8 @@ NEURRAM = Recipe(
         "are charged. The bits of an input are integrated, each as often as it is worth, before "
         "the neurons convert; the sign is apart. Of two phases, the second converts as many bits "
         "less as the first one had. Three constants of time and six of energy are least squares "
-        "over the first four points; the other six points follow. CiMLoop states 4 to 8 % in "
-        "energy and 2 to 5 % in throughput for its macros; AccelForge is 1 to 9 % off in the "
+        "over the first four points; the other six points follow. The bound of a point is ours; "
+        "what CiMLoop states are means, which `cimloop` holds. AccelForge is 1 to 9 % off in the "
         "throughput of these points, 1 to 12 % in their energy."
     ),
     rows=lambda: tuple(_rows()),

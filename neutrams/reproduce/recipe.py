@@ -26,11 +26,13 @@ class Row:
     """What else there is to say."""
     given: str = ""
     """Where constants of the target come from this very number: from what of it."""
+    most: bool = False
+    """The published number is itself a bound: ours is to be no larger."""
 
     @property
     def error(self) -> float | None:
         """Ours over the published number, less 1; ``None`` where there is no such number."""
-        if not isinstance(self.ours, int | float):
+        if self.most or not isinstance(self.ours, int | float):
             return None
         return self.ours / float(self.published.replace(",", "")) - 1
 
@@ -38,6 +40,8 @@ class Row:
     def holds(self) -> bool:
         if self.ours is None:
             return False
+        if self.most and not isinstance(self.ours, tuple):
+            return self.ours <= float(self.published)
         if isinstance(self.ours, tuple):
             return ", ".join(map(str, self.ours)) == self.published
         if self.within is not None:

@@ -86,6 +86,7 @@ def as_json(results: Sequence[Result]) -> list[dict[str, object]]:
                     "ours": row.ours,
                     "error": row.error,
                     "bound": row.within,
+                    "most": row.most,
                     "holds": row.holds,
                     "why": row.why,
                     "given": row.given,
@@ -117,6 +118,7 @@ def _cells(row: Row, notes: Sequence[str], *, miss: str) -> list[str]:
     unit = f" {row.unit}" if row.unit else ""
     error = "-" if row.error is None else f"{100 * row.error:+.2f} %"
     bound = "all digits" if row.within is None else f"{100 * row.within:g} %"
+    bound = "at most" if row.most else bound
     marks = "".join(f" ({notes.index(text) + 1})" for text in _of(row))
     return [
         row.quantity,
@@ -135,4 +137,5 @@ def _ours(row: Row) -> str:
     if isinstance(row.ours, tuple):
         return ", ".join(map(str, row.ours))
     digits = len(row.published.partition(".")[2])
-    return f"{row.ours:,.{digits + (row.within is not None and digits < 4)}f}"
+    finer = row.most or (row.within is not None and digits < 4)
+    return f"{row.ours:,.{digits + finer}f}"
