@@ -72,8 +72,8 @@ CIMLOOP = Recipe(
         "macros: 7 and 2 % over supplies, 6 and 5 % over bits of input, 4 % over parts of the "
         "energy, 8 % over those of the area. It calibrates its parts to published values, and "
         "counts those. Here are the means of our errors in `neurram`, `jia-sram` and `wang-sram`, "
-        "over macros and for each. CiMLoop has a fourth macro (Sinangil), which we have not, and not "
-        "every macro in every figure. Numbers that constants of ours are from are counted, as "
+        "over macros and for each. CiMLoop has a fourth macro (Sinangil), which we have not, and "
+        "not every macro in every figure. Numbers that constants of ours are from are counted, as "
         "there; the notes say what the means are without them. Splits that a target only repeats "
         "(of areas, and of Wang's energy) are not."
     ),
