@@ -55,12 +55,18 @@ _PLAIN = Unit(16, 4, 1, "")
 
 
 @cache
-def unit() -> Unit:
-    """Return how the processor that Numba compiles for looks up bytes."""
+def processor() -> frozenset[str]:
+    """Return the features, named as LLVM does, of the processor that Numba compiles for."""
     registry: Any = import_module("numba.core.registry")
     triple, _, features = registry.cpu_target.target_context.codegen().magic_tuple()
-    known = {"+neon"} if triple.startswith(("aarch64", "arm64")) else set(features.split(","))
-    return next((found for name, found in _BY_FEATURE.items() if name in known), _PLAIN)
+    arm = triple.startswith(("aarch64", "arm64"))
+    return frozenset({"+neon"} if arm else features.split(","))
+
+
+@cache
+def unit() -> Unit:
+    """Return how that processor looks up bytes."""
+    return next((found for name, found in _BY_FEATURE.items() if name in processor()), _PLAIN)
 
 
 def add_looked_up(

@@ -23,6 +23,8 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.ir.windows import filled, out_sizes, windows
 from neutrams.simulator.converters import Block, direct, plan
+from neutrams.simulator.dots import PLACES, unit
+from neutrams.simulator.joined import Seen, Taps, add_products, rows_seen, seen
 from neutrams.simulator.layout import samples_last
 from neutrams.simulator.products import THIN, largest_sum, thin_products
 
@@ -64,11 +66,12 @@ class Matrix:
         self.op = op
         self.weights = weights.reshape(op.groups, -1, op.fan_in)
         self._flat = weights
+        self._some_taps: dict[tuple[int, int], Taps] = {}
 
     @cached_property
     def ready(self) -> bool:
         """Whether floats hold this op's sums; else ``evaluate`` must do."""
-        return self._reach(self.op.fan_in) < 2**53
+        return self.within(2**53)
 
     @cached_property
     def lossy(self) -> tuple[tuple[Placed, ...], ...]:
@@ -94,11 +97,32 @@ class Matrix:
 
         ``merged`` adds the splits up, and then there is one. Exact sums are the same at any moment.
         """
+        joined = self.joined(x) if merged or self.op.splits == 1 else None
+        if joined is not None:
+            found = self._dots(joined, self.taps)
+            yield slice(0, found.shape[-1]), found[None]
+            return
         direct: list[bool] | None = None
         for part, columns in self.unfolded(x):
             if direct is None:
                 direct = [self._direct(split, columns) for split in range(self.op.splits)]
             yield part, self._converted(columns, direct, merged=merged)
+
+    def joined(self, x: Array) -> Seen | None:
+        """Return what :attr:`taps` meet, where nothing is lost and bytes can be multiplied."""
+        return seen(self.op, x) if self._bytes and not any(self.lossy) else None
+
+    def within(self, limit: int) -> bool:
+        """Say whether all sums of a neuron stay below a limit."""
+        return self._whole_reach < limit
+
+    @cached_property
+    def _whole_reach(self) -> int:
+        return self._reach(self.op.fan_in)
+
+    @cached_property
+    def taps(self) -> Taps:
+        return Taps.of(self.weights, self.op.kernel)
 
     def places(self, x: Array) -> tuple[int, ...]:
         """Return how often the matrix is applied along each axis, the samples' one last.
@@ -185,6 +209,8 @@ class Matrix:
         """Multiply some rows, in pieces so short that floats hold every sum exactly."""
         op = self.op
         grouped = columns.reshape(op.groups, op.fan_in, -1)
+        if self._bytes and columns.shape[1] >= PLACES:
+            return self._dots(rows_seen(grouped[:, rows]), self._rows_taps(rows))
         if op.outputs // op.groups <= THIN:
             return self._thin(grouped, rows)
         total: Array | None = None
@@ -203,6 +229,27 @@ class Matrix:
         found = np.zeros((*self.weights.shape[:2], grouped.shape[2]), self._integer)
         thin_products(self._integers, grouped, rows.start, rows.stop, found)
         return found.reshape(self.op.outputs, -1)
+
+    def _dots(self, joined: Seen, taps: Taps) -> Array:
+        shape = (self.op.groups, self.weights.shape[1], len(joined.starts) * joined.run)
+        found = np.zeros(shape, self._integer)
+        add_products(taps.weights, joined.drive, joined.taps, joined.starts, joined.run, found)
+        return found.reshape(self.op.outputs, -1)
+
+    def _rows_taps(self, rows: slice) -> Taps:
+        key = rows.start, rows.stop
+        if key not in self._some_taps:
+            self._some_taps[key] = Taps.of(self.weights[:, :, rows], ())
+        return self._some_taps[key]
+
+    @cached_property
+    def _bytes(self) -> bool:
+        """Whether dot products of bytes give the sums, and are the fastest way to them."""
+        op = self.op
+        wide = op.groups == 1 or op.outputs // op.groups > THIN
+        if not wide or unit() is None or max(op.input_bits, op.weight_bits) > 8:
+            return False
+        return self.within(2**31)
 
     @cached_property
     def _integer(self) -> np.dtype[Any]:

@@ -12,6 +12,7 @@ from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
+from neutrams.simulator.joined import rescaled_products
 from neutrams.simulator.matrix import Matrix, Moment
 from neutrams.simulator.physics.matrix import AnalogMatrix, Chance
 from neutrams.simulator.rescale import rescale
@@ -67,6 +68,8 @@ class Product:
         op, places = self._mvm, self._matrix.places(x)
         splits = 1 if self._reduce is not None else op.splits
         out = np.empty((splits, op.outputs, prod(places)), self._result.type.dtype.numpy)
+        if self._joined(x, out[0]):
+            return self._shaped(out, places)
         for part, sums in self._matrix.sums(x, moment, merged=self._reduce is not None):
             if self._rescale is not None:
                 self._rescaled(sums[0], self._rescale, part.start, out[0])
@@ -74,19 +77,46 @@ class Product:
             out[:, :, part] = sums
             if self._reduce is not None and self._reduce.bias is not None:
                 out[0, :, part] += _vector(self._reduce.bias, op.outputs).astype(out.dtype)[:, None]
-        apart = out.reshape(splits, op.outputs, *places)
-        apart = np.moveaxis(apart, -1, 1) if op.kernel else np.moveaxis(apart, 1, -1)
+        return self._shaped(out, places)
+
+    def _shaped(self, out: Array, places: tuple[int, ...]) -> Array:
+        apart = out.reshape(*out.shape[:2], *places)
+        apart = np.moveaxis(apart, -1, 1) if self._mvm.kernel else np.moveaxis(apart, 1, -1)
         return apart if self._reduce is None else apart[0]
+
+    def _joined(self, x: Array, out: Array) -> bool:
+        """Write rescaled products of bytes, if it can be done; see :mod:`.joined`."""
+        op, matrix = self._rescale, self._matrix
+        if op is None or out.itemsize > 2 or not isinstance(matrix, Matrix):
+            return False
+        assert self._reduce is not None
+        bias, groups = _vector(self._reduce.bias, len(out)), self._mvm.groups
+        if abs(bias).max(initial=0) >= 2**30 or not matrix.within(2**30):
+            return False
+        seen = matrix.joined(x)
+        if seen is None:
+            return False
+        rescaled_products(
+            matrix.taps.weights, seen.drive, seen.taps, seen.starts, seen.run,
+            bias.astype(np.int32).reshape(groups, -1), self._scale(op).reshape(groups, -1),
+            np.float32(op.zero), np.float32(op.low), np.float32(op.high),
+            out.reshape(groups, -1, out.shape[1]),
+        )  # fmt: skip
+        return True
+
+    def _scale(self, op: Rescale) -> Array:
+        """Return a scale for each neuron."""
+        assert isinstance(op.scale, Weight)
+        assert op.scale.data is not None
+        scale = op.scale.data.astype(np.float32)
+        return np.ascontiguousarray(np.broadcast_to(scale, self._mvm.outputs))
 
     def _rescaled(self, sums: Array, op: Rescale, first: int, out: Array) -> None:
         assert self._reduce is not None
-        assert isinstance(op.scale, Weight)
-        assert op.scale.data is not None
-        neurons = self._mvm.outputs
         rescale(
             sums,
-            _vector(self._reduce.bias, neurons),
-            np.ascontiguousarray(np.broadcast_to(op.scale.data.astype(np.float32), neurons)),
+            _vector(self._reduce.bias, self._mvm.outputs),
+            self._scale(op),
             np.float32(op.zero),
             np.float32(op.low),
             np.float32(op.high),
