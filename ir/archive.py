@@ -40,8 +40,8 @@ def map_member(file: IO[bytes], info: zipfile.ZipInfo) -> memoryview:
     """
     whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     low = info.header_offset
-    if low + _HEADER > len(whole):
-        raise zipfile.BadZipFile(f"{info.filename} begins after the end")
+    if not 0 <= low <= len(whole) - _HEADER:
+        raise zipfile.BadZipFile(f"{info.filename} begins outside the file")
     name, extra = struct.unpack("<HH", whole[low + 26 : low + _HEADER])
     start = low + _HEADER + name + extra
     if start + info.file_size > len(whole):

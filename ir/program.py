@@ -6,7 +6,8 @@ The file is a ZIP archive, uncompressed, without pickles:
     weights.safetensors   its larger arrays, by the keys the text names; where a map of the file
                           may be used as it is
     target.json           the resolved target
-    manifest.json         format, versions, options, and the SHA-256 of the other members
+    manifest.json         format, versions, options, and the SHA-256 of each member (its own is
+                          that of what is left of it without them)
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ _TEXT, _WEIGHTS, _TARGET, _MANIFEST = (
     "manifest.json",
 )
 _LIMIT = 64 << 30
+_UNREADABLE = (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, ValueError)
+"""What reading an archive may raise: RuntimeError where a bit says that a member is encrypted."""
 
 
 @dataclass(slots=True)
@@ -88,9 +91,10 @@ class Program:
             _WEIGHTS: list(pack(store)),
             _TARGET: [_json(chip)],
         }
-        hashes = {name: _sha256(pieces) for name, pieces in parts.items()}
-        manifest = {"format": FORMAT, **self.manifest, "sha256": hashes}
-        return {**parts, _MANIFEST: [_json(manifest)]}
+        manifest = {"format": FORMAT, **self.manifest}
+        signed = {**parts, _MANIFEST: [_json(manifest)]}
+        hashes = {name: _sha256(pieces) for name, pieces in signed.items()}
+        return {**parts, _MANIFEST: [_json({**manifest, "sha256": hashes})]}
 
     @staticmethod
     def load(path: str | Path, *, check: bool = True) -> Program:
@@ -111,14 +115,14 @@ class Program:
             _check(Path(path), manifest, parts)
         try:
             weights = unpack(parts[_WEIGHTS])
-        except ValueError as fault:
+            text = bytes(parts[_TEXT]).decode()
+        except (ValueError, RecursionError) as fault:
             raise _damaged(Path(path), str(fault)) from None
-        text = bytes(parts[_TEXT]).decode()
         known = not check or _WEIGHTS in manifest.get("sha256", {})
         module = parse(text, file=f"{path}/{_TEXT}", weights=weights, trusted=known)
         try:
             target = _target(json.loads(bytes(parts[_TARGET])))
-        except (KeyError, TypeError, ValueError) as fault:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as fault:
             why = f"its chip is not spelt as in this version: {fault}"
             raise _damaged(Path(path), why) from None
         kept = {key: value for key, value in manifest.items() if key not in ("format", "sha256")}
@@ -135,8 +139,8 @@ def _read(path: Path) -> dict[str, memoryview]:
             weights = map_member(file, archive.getinfo(_WEIGHTS))
             small = {name: archive.read(name) for name in (_TEXT, _TARGET, _MANIFEST)}
             return {_WEIGHTS: weights, **{name: memoryview(data) for name, data in small.items()}}
-    except (zipfile.BadZipFile, KeyError) as fault:
-        raise _damaged(path, str(fault)) from None
+    except _UNREADABLE as fault:
+        raise _damaged(path, str(fault) or "it is cut short") from None
     except OSError as fault:
         diagnostic = error("NT0021", f"cannot read program `{path}`").at(Place(str(path)))
         raise NeutramsError(diagnostic.note(fault.strerror or str(fault))) from None
@@ -145,10 +149,12 @@ def _read(path: Path) -> dict[str, memoryview]:
 def _manifest(path: Path, data: bytes) -> dict[str, Any]:
     try:
         manifest = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _damaged(path, "the manifest is not JSON") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
         raise _damaged(path, "the manifest names no format")
+    if not isinstance(manifest.get("sha256", {}), dict):
+        raise _damaged(path, "the manifest lists no hashes")
     return manifest
 
 
@@ -159,8 +165,10 @@ def _check(path: Path, manifest: dict[str, Any], parts: dict[str, memoryview]) -
             .at(Place(str(path)))
             .help("use the version of neutrams that wrote it, or compile again")
         )
+    rest = _json({key: value for key, value in manifest.items() if key != "sha256"})
+    signed = {**parts, _MANIFEST: rest}
     for name, wanted in manifest.get("sha256", {}).items():
-        if name in parts and hashlib.sha256(parts[name]).hexdigest() != wanted:
+        if name in signed and _sha256([signed[name]]) != wanted:
             raise _damaged(path, f"member {name} does not match its SHA-256")
 
 

@@ -58,7 +58,7 @@ def read_elements(texts: list[str], type: TensorType) -> Array:
     shape = type.static_shape()
     array = np.empty(len(texts), type.dtype.numpy)
     for index, text in enumerate(texts):
-        if text.startswith("nan(0x"):
+        if type.dtype.is_float and text.startswith("nan(0x"):
             bits = _BITS[array.itemsize]
             array.view(bits)[index] = bits(int(text[4:-1], 16))
         else:

@@ -328,9 +328,7 @@ class _Reader:
 
 def _texts(contents: Node) -> list[str]:
     """The numbers of a weight, as spelt."""
-    found = contents.children[0]
-    numbers = [found] if found.data == "number" else found.children
-    return [str(number.children[0]) for number in numbers]
+    return [str(number.children[0]) for number in contents.children]
 
 
 def _key(token: Token) -> str:

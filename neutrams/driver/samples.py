@@ -89,6 +89,12 @@ def load_arrays(source: SampleSource) -> dict[str, Array]:
     return {"x": np.asarray(source)}
 
 
+_UNREADABLE = (
+    OSError, ValueError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+"""What reading an archive may raise: RuntimeError where a bit says that a member is encrypted."""
+
+
 def read_npz(path: Path) -> dict[str, Array]:
     """Return every array of an ``.npz``; nothing in it is ever unpickled.
 
@@ -108,7 +114,7 @@ def read_npz(path: Path) -> dict[str, Array]:
             return {name: stored[name] for name in stored.files}
     except FileNotFoundError as fault:
         raise NeutramsError(error("NT0520", "there is no such sample file").at(place)) from fault
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as fault:
+    except _UNREADABLE as fault:
         raise NeutramsError(
             error("NT0520", "the sample file cannot be read as an `.npz`")
             .at(place)

@@ -105,6 +105,17 @@ def test_python_objects_are_not_loaded(tmp_path: Path) -> None:
     assert codes(fault) == ["NT0520"]
 
 
+@pytest.mark.parametrize("place", [6, 8, 10])
+def test_a_flipped_bit_in_the_directory_is_told(tmp_path: Path, place: int) -> None:
+    """One that asks for a later version, says that a member is encrypted, or otherwise packed."""
+    path = saved(tmp_path, x=np.zeros((1, 3, 4, 4), np.float32))
+    content = bytearray(path.read_bytes())
+    content[content.find(b"PK\1\2") + place] ^= 0x40 if place == 6 else 1
+    path.write_bytes(content)
+    with pytest.raises(NeutramsError, match="NT0520"):
+        load_samples(path, one_input())
+
+
 def test_a_missing_file_and_a_bare_array(tmp_path: Path) -> None:
     with pytest.raises(NeutramsError, match="no such sample file"):
         load_samples(tmp_path / "none.npz", one_input())

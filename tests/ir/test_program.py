@@ -46,11 +46,45 @@ def test_any_flipped_byte_of_a_member_is_noticed(program: Program, tmp_path: Pat
     with zipfile.ZipFile(tmp_path / "a.ntp") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     members["weights.safetensors"] = members["weights.safetensors"][:-1] + b"\x55"
-    with zipfile.ZipFile(tmp_path / "b.ntp", "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
+    write(members, tmp_path / "b.ntp")
     with pytest.raises(NeutramsError, match="SHA-256"):
         Program.load(tmp_path / "b.ntp")
+
+
+def test_any_changed_letter_of_the_manifest_is_noticed(program: Program, tmp_path: Path) -> None:
+    parts = program.members()
+    parts["manifest.json"] = parts["manifest.json"].replace(b'"seed": 3', b'"seed": 2')
+    write(parts, tmp_path / "a.ntp")
+    with pytest.raises(NeutramsError, match=r"manifest.json does not match its SHA-256"):
+        Program.load(tmp_path / "a.ntp")
+
+
+def write(parts: dict[str, bytes], path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+
+
+@pytest.mark.parametrize("place", [6, 8, 10, 20, 24, 28, 30, 32, 42, 45])
+@pytest.mark.parametrize("member", [0, 1, -1])
+def test_any_flipped_bit_of_the_directory_is_noticed_or_harmless(
+    program: Program, tmp_path: Path, member: int, place: int
+) -> None:
+    """Sizes, offsets, and bits that say that a member is encrypted, or of a later version."""
+    program.save(tmp_path / "a.ntp")
+    content, starts = (tmp_path / "a.ntp").read_bytes(), list[int]()
+    while (start := content.find(b"PK\1\2", starts[-1] + 1 if starts else 0)) >= 0:
+        starts.append(start)
+    for bit in range(16):
+        flipped = bytearray(content)
+        flipped[starts[member] + place + bit // 8] ^= 1 << bit % 8
+        (tmp_path / "b.ntp").write_bytes(flipped)
+        try:
+            found = Program.load(tmp_path / "b.ntp")
+        except NeutramsError as fault:
+            assert fault.diagnostics[0].code == "NT0021"
+        else:
+            assert found.members() == program.members()
 
 
 def test_weights_whose_hash_the_manifest_lacks_are_held_to_the_text(
@@ -61,9 +95,7 @@ def test_weights_whose_hash_the_manifest_lacks_are_held_to_the_text(
     del manifest["sha256"]
     parts["manifest.json"] = json.dumps(manifest).encode()
     parts["weights.safetensors"] = parts["weights.safetensors"][:-1] + b"\x55"
-    with zipfile.ZipFile(tmp_path / "a.ntp", "w") as archive:
-        for name, data in parts.items():
-            archive.writestr(name, data)
+    write(parts, tmp_path / "a.ntp")
     with pytest.raises(NeutramsError, match="NT0007"):
         Program.load(tmp_path / "a.ntp")
 
@@ -106,9 +138,7 @@ def test_a_chip_of_another_version_is_refused(
     manifest = json.loads(parts["manifest.json"])
     manifest["sha256"]["target.json"] = hashlib.sha256(parts["target.json"]).hexdigest()
     parts["manifest.json"] = json.dumps(manifest).encode()
-    with zipfile.ZipFile(tmp_path / "a.ntp", "w") as archive:
-        for name, data in parts.items():
-            archive.writestr(name, data)
+    write(parts, tmp_path / "a.ntp")
     with pytest.raises(NeutramsError, match="NT0021") as fault:
         Program.load(tmp_path / "a.ntp")
     assert "compile it again" in str(fault.value)

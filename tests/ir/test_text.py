@@ -69,6 +69,18 @@ def test_any_weight_survives(array: Array) -> None:
     assert again.tobytes() == array.tobytes()
 
 
+@pytest.mark.parametrize("numbers", ["[nan(0x1)]", "splat nan(0x7fc00000)", "[1.5]", "[300]"])
+def test_what_no_integer_is_does_not_fit(numbers: str) -> None:
+    with pytest.raises(NeutramsError, match="NT0006"):
+        parse_graph(f"graph @net() {{ weight @w : i8[1] = {numbers} return @w }}")
+
+
+@pytest.mark.parametrize("list_", ["[[]]", "[[1], 2]", "[true]", '["1"]', "[N*2]"])
+def test_a_weight_lists_numbers_alone(list_: str) -> None:
+    with pytest.raises(NeutramsError, match="NT0001"):
+        parse_graph(f"graph @net() {{ weight @w : f32[1] = {list_} return @w }}")
+
+
 def test_large_weights_live_beside_the_text() -> None:
     data = np.arange(100, dtype=np.float32)
     graph = Graph("net")
