@@ -79,12 +79,15 @@ def test_any_flipped_bit_of_the_directory_is_noticed_or_harmless(
         flipped = bytearray(content)
         flipped[starts[member] + place + bit // 8] ^= 1 << bit % 8
         (tmp_path / "b.ntp").write_bytes(flipped)
-        try:
-            found = Program.load(tmp_path / "b.ntp")
-        except NeutramsError as fault:
-            assert fault.diagnostics[0].code == "NT0021"
-        else:
-            assert found.members() == program.members()
+        assert outcome(tmp_path / "b.ntp") in ("NT0021", program.members())
+
+
+def outcome(path: Path) -> object:
+    """Return what a file holds, or the code of why it is refused."""
+    try:
+        return Program.load(path).members()
+    except NeutramsError as fault:
+        return fault.diagnostics[0].code
 
 
 def test_weights_whose_hash_the_manifest_lacks_are_held_to_the_text(
