@@ -92,8 +92,8 @@ class Program:
             _TARGET: [_json(chip)],
         }
         manifest = {"format": FORMAT, **self.manifest}
-        signed = {**parts, _MANIFEST: [_json(manifest)]}
-        hashes = {name: _sha256(pieces) for name, pieces in signed.items()}
+        hashes = {name: _sha256(pieces) for name, pieces in parts.items()}
+        hashes[_MANIFEST] = _sha256([_json(manifest)])
         return {**parts, _MANIFEST: [_json({**manifest, "sha256": hashes})]}
 
     @staticmethod
@@ -166,7 +166,7 @@ def _check(path: Path, manifest: dict[str, Any], parts: dict[str, memoryview]) -
             .help("use the version of neutrams that wrote it, or compile again")
         )
     rest = _json({key: value for key, value in manifest.items() if key != "sha256"})
-    signed = {**parts, _MANIFEST: rest}
+    signed = {**parts, _MANIFEST: memoryview(rest)}
     for name, wanted in manifest.get("sha256", {}).items():
         if name in signed and _sha256([signed[name]]) != wanted:
             raise _damaged(path, f"member {name} does not match its SHA-256")
