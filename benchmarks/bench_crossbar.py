@@ -28,6 +28,7 @@ CODINGS: dict[str, dict[str, int | bool | str]] = {
     "offset, flipped": {"column_flip": True},
     "offset": {},
     "differential": {"coding": "differential"},
+    "pairs, one converter": {"coding": "analog-differential"},
 }
 
 
@@ -66,7 +67,7 @@ def compare(rows: int, neurons: int, rng: np.random.Generator) -> None:
                 sgemm, taken = least(lambda: w @ x, partial(run, data))
                 rate = WINDOWS * rows * neurons / sgemm / 1e9
                 print(
-                    f"{rows:4} × {neurons:3}  {coding:15} {adc_bits} bits {adc_mode:5}  {kind:5}"
+                    f"{rows:4} × {neurons:3}  {coding:20} {adc_bits} bits {adc_mode:5}  {kind:5}"
                     f" {taken * 1e3:7.2f} ms = {taken / sgemm:5.2f} products of"
                     f" {sgemm * 1e3:.2f} ms ({rate:.0f} GMAC/s)"
                 )

@@ -48,8 +48,25 @@ class Encoding:
         return self.slices * polarities_of(self.coding)
 
     @property
+    def subtracts(self) -> bool:
+        """Whether a converter, which is signed then, reads the difference of a pair of columns."""
+        return self.coding == "analog-differential"
+
+    @property
+    def reads(self) -> int:
+        """Converters' sums of one slice of a neuron; its columns but where pairs are subtracted."""
+        return 1 if self.subtracts else polarities_of(self.coding)
+
+    @property
+    def reads_per_neuron(self) -> int:
+        return self.slices * self.reads
+
+    @property
     def worth(self) -> Ints:
-        """``[polarities, slices]`` what a level in each column of a neuron adds to a weight."""
+        """``[polarities, slices]`` what a level in each column of a neuron adds to a weight.
+
+        The first ``reads`` say what the sums of converters are worth.
+        """
         each = 1 << np.arange(self.slices) * self.cell_bits
         if self.coding == "twos-complement":
             each[-1] = -(1 << self.weight_bits - 1)
@@ -71,7 +88,12 @@ class Encoding:
     @property
     def code_max(self) -> int:
         """Largest code a converter gives out; -1 where it is ideal."""
-        return int(2**self.adc_bits - 1) if self.adc_bits else -1
+        return int(2 ** (self.adc_bits - self.subtracts) - 1) if self.adc_bits else -1
+
+    @property
+    def code_min(self) -> int:
+        """Least code: signed converters have one more below 0 than above, as two's complement."""
+        return -int(2 ** (self.adc_bits - 1)) if self.adc_bits and self.subtracts else 0
 
     @property
     def shift(self) -> int:
@@ -86,7 +108,7 @@ class Encoding:
 
     def _shift(self, largest: int) -> int:
         scales = self.adc_bits and self.adc_mode == "scale"
-        return max(0, largest.bit_length() - self.adc_bits) if scales else 0
+        return max(0, largest.bit_length() - self.adc_bits + self.subtracts) if scales else 0
 
 
 class Cells(NamedTuple):
@@ -115,12 +137,17 @@ def program(weights: Array, e: Encoding) -> Cells:
     return Cells(codes, flipped)
 
 
+def read(cells: Cells, e: Encoding) -> Ints:
+    """Return ``[reads, slices, rows, neurons]``: levels whose sums over rows converters see."""
+    return cells.codes[:1] - cells.codes[1:] if e.subtracts else cells.codes
+
+
 def convert(sums: Ints, e: Encoding, shift: int) -> Ints:
     """Return column sums as a converter reports them, ``shift`` low bits rounded away."""
     if not e.adc_bits:
         return sums
     rounded = sums + (1 << shift >> 1) >> shift
-    return np.asarray(np.minimum(rounded, e.code_max) << shift)
+    return np.asarray(np.clip(rounded, e.code_min, e.code_max) << shift)
 
 
 def multiply(x: Array, weights: Array, e: Encoding) -> Ints:
@@ -129,16 +156,17 @@ def multiply(x: Array, weights: Array, e: Encoding) -> Ints:
     Elements of ``x`` lie in ``[0, 2^input_bits)``; the result is ``[..., neurons]``.
     """
     cells = program(weights, e)
+    levels = read(cells, e)
     x = x.astype(np.int64)
     total = np.zeros((*x.shape[:-1], weights.shape[1]), np.int64)
     for phase in range(e.phases):
         digits = x >> phase * e.dac_bits & e.digit_max
         unit = convert(digits.sum(axis=-1, keepdims=True), e, e.unit_shift)
         product = -e.bias * unit
-        for polarity, slice_ in np.ndindex(cells.flipped.shape[:2]):
-            sums = convert(digits @ cells.codes[polarity, slice_], e, e.shift)
-            true = np.where(cells.flipped[polarity, slice_], e.cell_max * unit - sums, sums)
-            product = product + e.worth[polarity, slice_] * true
+        for place in np.ndindex(levels.shape[:2]):
+            sums = convert(digits @ levels[place], e, e.shift)
+            true = np.where(cells.flipped[place], e.cell_max * unit - sums, sums)
+            product = product + e.worth[place] * true
         total += product << phase * e.dac_bits
     return total
 
@@ -165,14 +193,17 @@ def lossless(weights: Array, e: Encoding) -> NDArray[np.bool_]:
 
 
 def safe(cells: Cells, e: Encoding) -> NDArray[np.bool_]:
-    """Return ``[polarities, slices, neurons]``: the columns whose converter never errs.
+    """Return ``[reads, slices, neurons]``: the columns, or pairs, whose converter never errs.
 
-    The largest possible sum, all rows driven full, is a code and no low bits are dropped.
+    The largest possible sum, all rows of either sign driven full, is a code and no low bits are
+    dropped.
     """
     if not e.adc_bits:
-        return np.ones_like(cells.flipped)
-    worst = cells.codes.sum(axis=2) * e.digit_max
-    return np.asarray(worst <= (0 if e.shift else e.code_max))
+        return np.ones_like(cells.flipped[: e.reads])
+    levels = read(cells, e)
+    above, below = (each.clip(0).sum(axis=2) * e.digit_max for each in (levels, -levels))
+    most, least = (0, 0) if e.shift else (e.code_max, e.code_min)
+    return np.asarray((above <= most) & (-below >= least))
 
 
 def unit_safe(rows: int, e: Encoding) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Coding = Literal["offset", "differential", "twos-complement"]
+Coding = Literal["offset", "differential", "analog-differential", "twos-complement"]
 """How columns hold signed weights: biased by half the range; as a pair of columns for the positive
-and the negative magnitude; or with the top bit in a column of its own, which counts as negative."""
+and the negative magnitude, each with a converter or with one for the difference of their currents;
+or with the top bit in a column of its own, which counts as negative."""
 
 
 def slices_of(weight_bits: int, cell_bits: int, coding: Coding) -> int:
@@ -22,12 +23,17 @@ def slices_of(weight_bits: int, cell_bits: int, coding: Coding) -> int:
 
 def polarities_of(coding: Coding) -> int:
     """Return how many columns each slice of a weight takes."""
-    return 2 if coding == "differential" else 1
+    return 2 if paired(coding) else 1
+
+
+def paired(coding: str) -> bool:
+    """Say whether a weight is the difference of two, each 0 or more."""
+    return coding in ("differential", "analog-differential")
 
 
 def least_of(weight_bits: int, coding: str) -> int:
-    """Return the least weight of so many bits; differential coding has as many above 0 as below."""
-    return -int(2 ** (weight_bits - 1)) + (coding == "differential")
+    """Return the least weight of so many bits; pairs of columns have as many above 0 as below."""
+    return -int(2 ** (weight_bits - 1)) + paired(coding)
 
 
 AdcMode = Literal["clip", "scale"]

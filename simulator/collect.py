@@ -31,34 +31,40 @@ _WORD = ir.IntType(64)
 
 
 def collect(
-    sums: Counts, half: int, keep: int, most: int, errors: bool, worth: int, held: Counts
-) -> None:
+    sums: Counts, half: int, keep: int, least: int, most: int, errors: bool, worth: int,
+    held: Counts,
+) -> None:  # fmt: skip
     """Add to ``held`` ``[COLUMNS, LANES]`` what the converters make of ``sums`` in one phase.
 
-    That is ``worth`` times ``min((sum + half) & keep, most)``, or with ``errors`` times what the
-    sum has more. The type of ``sums`` holds ``sum + half``, that of ``held`` the result.
+    That is ``worth`` times ``(sum + half) & keep`` held within ``least`` and ``most``, or with
+    ``errors`` times what the sum has more. The type of ``sums`` holds ``sum + half``, up to a
+    multiple of its range, that of ``held`` the result.
     """
     seen = sums.astype(np.int64)
-    code = np.minimum((seen + half) & keep, most)
+    rounded = (seen + half).astype(sums.dtype).astype(np.int64) & keep
+    code = np.clip(rounded, least, most)
     held += ((seen - code if errors else code) * worth).astype(held.dtype)
 
 
 @overload(collect)
 def _collect(
-    sums: Any, half: Any, keep: Any, most: Any, errors: Any, worth: Any, held: Any
+    sums: Any, half: Any, keep: Any, least: Any, most: Any, errors: Any, worth: Any, held: Any
 ) -> Callable[..., None]:
-    def run(sums: Any, half: Any, keep: Any, most: Any, errors: Any, worth: Any, held: Any) -> None:
-        _vectors(sums, half, keep, most, errors, worth, held)
+    def run(
+        sums: Any, half: Any, keep: Any, least: Any, most: Any, errors: Any, worth: Any, held: Any
+    ) -> None:
+        _vectors(sums, half, keep, least, most, errors, worth, held)
 
     return run
 
 
 def _typed(
-    _: Any, sums: Any, half: Any, keep: Any, most: Any, errors: Any, worth: Any, held: Any
-) -> Any:
+    _: Any, sums: Any, half: Any, keep: Any, least: Any, most: Any, errors: Any, worth: Any,
+    held: Any,
+) -> Any:  # fmt: skip
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        whole, into = (pointer(context, builder, signature, args, at) for at in (0, 6))
-        converter = Converter(builder, args[1:4], args[4], args[5])
+        whole, into = (pointer(context, builder, signature, args, at) for at in (0, 7))
+        converter = Converter(builder, args[1:5], args[5], args[6])
         places = (_WORD(0), _WORD(COLUMNS * LANES), _WORD(_AT_ONCE))
         with cgutils.for_range_slice(builder, *places, intp=_WORD) as (place, _):
             kind = ir.VectorType(whole.type.pointee, _AT_ONCE)
@@ -66,7 +72,7 @@ def _typed(
             converter.emit(builder.load(at, align=1), builder.gep(into, [place]))
         return context.get_dummy_value()
 
-    return types.void(sums, half, keep, most, errors, worth, held), generate
+    return types.void(sums, half, keep, least, most, errors, worth, held), generate
 
 
 _vectors: Any = intrinsic(_typed)
@@ -90,9 +96,10 @@ class Converter:
 
     def emit(self, seen: Any, held: Any) -> None:
         b = self._builder
-        half, keep, most = (everywhere(b, limit, seen.type) for limit in self._limits)
+        half, keep, least, most = (everywhere(b, limit, seen.type) for limit in self._limits)
         rounded = b.and_(b.add(seen, half), keep)
-        code = b.select(b.icmp_unsigned("<", rounded, most), rounded, most)
+        above = b.select(b.icmp_unsigned(">", rounded, least), rounded, least)
+        code = b.select(b.icmp_unsigned("<", above, most), above, most)
         given = b.select(self._errors, b.sub(seen, code), code)
         wide = ir.VectorType(held.type.pointee, seen.type.count)
         if wide != seen.type:

@@ -82,6 +82,7 @@ def add_in_parts(
     tile: int,
     half: int,
     keep: int,
+    least: int,
     most: int,
     errors: bool,
     digit: int,
@@ -93,6 +94,9 @@ def add_in_parts(
     held: Counts,
 ) -> None:
     """Do what :func:`add_converted` does where sums have parts; chunk 0 finds ``driven``."""
+    base = 0
+    for part in range(parts.shape[0]):
+        base += parts[part, 4] << parts[part, 3]
     for phase in range(index.shape[1]):
         if chunk and driven[phase] <= reach:
             continue
@@ -102,10 +106,10 @@ def add_in_parts(
                 tables, chunk, parts[part, 2], index, tile, phase, parts[part, 0],
                 parts[part, 1], sums,
             )  # fmt: skip
-            collect(sums, 0, -1, 255, False, 1 << parts[part, 3], total)
-        collect(total, half, keep, most, errors, 1 << phase * digit, held)
+            collect(sums, parts[part, 4], -1, 0, 255, False, 1 << parts[part, 3], total)
+        collect(total, half - base, keep, least, most, errors, 1 << phase * digit, held)
         if not chunk:
-            driven[phase] = total[0].max()
+            driven[phase] = np.int64(total[0].max()) - base
 
 
 @kernel
@@ -117,6 +121,18 @@ def add_up(held: Counts, columns: I64, neurons: I64, gains: I64, whole: Sums) ->
         if gain:
             for n in range(LANES):
                 whole[row, n] += wide(wide(held[column, n]) * gain)
+
+
+@kernel
+def take_off(zeros: I64, driven: I64, digit: int, whole: Sums) -> None:
+    """Take ``zeros`` off neurons ``[neurons, LANES]`` in each phase that drives any row."""
+    worth = 0
+    for phase in range(driven.shape[0]):
+        if driven[phase] > 0:
+            worth += 1 << phase * digit
+    for neuron in range(zeros.shape[0]):
+        if zeros[neuron]:
+            whole[neuron] -= whole.dtype.type(zeros[neuron] * worth)
 
 
 @kernel
@@ -140,6 +156,7 @@ def convert(
     neurons: I64,
     gains: I64,
     unit_gains: I64,
+    zeros: I64,
     scratch: Counts,
     first: int,
     out: Sums,
@@ -150,15 +167,18 @@ def convert(
         index: ``[tiles, phases, groups, LANES]`` from :func:`cut`.
         tables: ``[chunks, groups, COLUMNS, entries]`` from :func:`fill`; the unit column is the
             first of chunk 0, which holds no other.
-        parts: ``[parts, 4]`` a column's sum is the sum of its parts: first group in ``index``,
-            number of groups, first group in ``tables``, and by how many bits to shift up.
-        limits: ``[2, 3]`` half, keep and most of the unit column's converter and the columns'.
+        parts: ``[parts, 5]`` a column's sum is the sum of its parts: first group in ``index``,
+            number of groups, first group in ``tables``, by how many bits to shift up, and what
+            makes it 0 or more.
+        limits: ``[chunks, 4]`` half, keep, least and most of converters; where sums have a sign,
+            half makes them 0 or more.
         errors: whether to add what converters cut off, not what they give.
         digit: bits of a phase.
         reach: ``[chunks]`` sum of driven digits up to which a chunk contributes nothing.
         neurons: ``[columns]`` that the columns from chunk 1 on belong to.
         gains: ``[columns]`` what a column's sum is worth to its neuron.
         unit_gains: ``[neurons]`` what the unit column's sum is worth to each neuron.
+        zeros: ``[neurons]`` what each has in a phase where nothing is driven.
         scratch: ``[2, COLUMNS, LANES]`` of a type that holds what a column gives in all phases.
         first: window with which ``index`` starts.
         out: result, added to.
@@ -173,20 +193,21 @@ def convert(
         whole[:] = 0
         for chunk in range(tables.shape[0]):
             held[:] = 0
-            kind = min(chunk, 1)
-            half, keep, most = limits[kind, 0], limits[kind, 1], limits[kind, 2]
+            half, keep = limits[chunk, 0], limits[chunk, 1]
+            least, most = limits[chunk, 2], limits[chunk, 3]
             if chunk and parts.shape[0] == 1:
                 add_converted(
-                    tables, chunk, index, tile, half, keep, most, errors, digit, driven,
+                    tables, chunk, index, tile, half, keep, least, most, errors, digit, driven,
                     reach[chunk], held,
                 )  # fmt: skip
             else:
                 add_in_parts(
-                    tables, chunk, index, tile, half, keep, most, errors, digit, driven,
+                    tables, chunk, index, tile, half, keep, least, most, errors, digit, driven,
                     reach[chunk], parts, sums, total, held,
                 )  # fmt: skip
             if not chunk:
                 add_up(held, alone, every, unit_gains, whole)
+                take_off(zeros, driven, digit, whole)
                 continue
             these = slice((chunk - 1) * COLUMNS, chunk * COLUMNS)
             add_up(held, each, neurons[these], gains[these], whole)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.ir.crossbar import Cells, Encoding, never_errs, program, safe, unit_safe
+from neutrams.ir.crossbar import Cells, Encoding, never_errs, program, read, safe, unit_safe
 from neutrams.ir.types import Array
 from neutrams.simulator.collect import COLUMNS, LANES, Bytes
 from neutrams.simulator.columns import busiest, convert, cut, fill
@@ -47,12 +47,14 @@ class Layout:
     def weights(self, codes: Array, e: Encoding) -> Bytes:
         """Return ``[columns, table groups, bits]`` for cells ``[rows, columns]``."""
         group, low = self.levels.T
-        cells = codes[self.sources[group, :, 0]].transpose(2, 0, 1) >> low[:, None] & _level(e)
-        return np.asarray(cells * self.worth[group], np.uint8)
+        cells = _part(codes[self.sources[group, :, 0]].transpose(2, 0, 1), low[:, None], e)
+        return np.asarray(cells * self.worth[group], np.uint8)  # of signed levels, the low bits
 
 
-def _level(e: Encoding) -> int:
-    return int(2 ** min(e.cell_bits, _LEVEL) - 1)
+def _part(codes: Ints, low: int | Ints, e: Encoding) -> Ints:
+    """Return so many bits of levels as one table serves, with the sign of the level."""
+    most = 2 ** min(e.cell_bits, _LEVEL) - 1
+    return np.asarray(np.sign(codes) * (np.abs(codes) >> low & most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Block:
     neurons: Ints
     gains: Ints
     unit_gains: Ints
+    zeros: Ints
     kind: type[np.unsignedinteger[Any]]
     _kept: list[Bytes] = field(default_factory=list, repr=False, compare=False)
 
@@ -91,7 +94,8 @@ class Block:
             cut(seen, first, self.layout.sources, e.dac_bits, index)
             convert(
                 index, tables, self.layout.parts, self.limits, errors, e.dac_bits, reach,
-                self.neurons, sign * self.gains, sign * self.unit_gains, scratch, low, out,
+                self.neurons, sign * self.gains, sign * self.unit_gains, self.zeros, scratch, low,
+                out,
             )  # fmt: skip
 
     def spared(self, drive: Array) -> int:
@@ -118,7 +122,7 @@ def direct(blocks: list[Block], drives: list[Array], neurons: int, fan_in: int) 
     """
     if not all(block.whole for block in blocks):
         return False
-    if any(_drops(block.encoding) for block in blocks):
+    if any(_summed(block.encoding) for block in blocks):
         return True
     pairs = zip(blocks, drives, strict=True)
     return sum(block.spared(drive) for block, drive in pairs) < _worth(neurons, fan_in)
@@ -129,30 +133,35 @@ def _worth(neurons: int, fan_in: int) -> int:
     return _PRODUCT * fan_in * (neurons + _FLOATS)
 
 
-def plan(weights: Array, e: Encoding, fan_in: int, *, keep: bool) -> Block | None:
+def plan(
+    weights: Array, e: Encoding, fan_in: int, *, keep: bool, always: bool = False
+) -> Block | None:
     """Prepare a block of ``weights`` ``[rows, neurons]``; ``None`` where nothing can go wrong.
 
     Each neuron has ``fan_in`` of the rows; the others hold zeros. Where converters drop bits, all
-    blocks are prepared, for then their values are summed.
+    blocks are prepared, for then their values are summed; so they are with ``always``.
     """
     rows, neurons = weights.shape
-    if never_errs(rows, e):
+    if never_errs(rows, e) and not always:
         return None
     cells = program(weights, e)
     lossy = ~safe(cells, e)
-    if not (_drops(e) or lossy.any() or (e.bias and not unit_safe(rows, e))):
+    if not (always or _drops(e) or lossy.any() or (e.bias and not unit_safe(rows, e))):
         return None
     spared = int((~lossy).sum()) * e.phases * rows
-    whole = _drops(e) or spared < _worth(neurons, fan_in)
+    whole = _summed(e) or spared < _worth(neurons, fan_in)
     codes, belongs, gains = _columns(cells, e, np.ones_like(lossy) if whole else lossy)
-    reach = _reach(codes, e)
-    order = np.arange(len(reach)) if whole else np.argsort(reach, kind="stable")
+    reach = np.zeros(len(gains), np.int64) if e.subtracts else _reach(codes, e)
+    alike = (-codes).clip(0).sum(axis=0) if e.subtracts else reach
+    order = np.argsort(alike, kind="stable") if e.subtracts or not whole else np.arange(len(reach))
     chunks = -(-len(order) // COLUMNS)
     padded = np.zeros((rows, (1 + chunks) * COLUMNS), np.int64)
     padded[:, 0] = 1
     padded[:, COLUMNS : COLUMNS + len(order)] = codes[:, order]
-    layout = _layout(padded, e)
-    kind, limits = _limits(padded, e)
+    zeros = _zeros(padded, e)
+    layout = _layout(padded, zeros, e)
+    kind, limits = _limits(padded, zeros, layout.parts, e)
+    moved = zeros[1:].repeat(COLUMNS)[: len(order)] * gains[order]
     return Block(
         encoding=e,
         whole=whole,
@@ -164,6 +173,7 @@ def plan(weights: Array, e: Encoding, fan_in: int, *, keep: bool) -> Block | Non
         neurons=_filled(belongs[order], chunks),
         gains=_filled(gains[order], chunks),
         unit_gains=_unit_gains(cells, e, neurons),
+        zeros=np.bincount(belongs[order], moved, neurons).astype(np.int64),
         kind=kind,
     )
 
@@ -171,6 +181,11 @@ def plan(weights: Array, e: Encoding, fan_in: int, *, keep: bool) -> Block | Non
 def _drops(e: Encoding) -> bool:
     """Say whether converters drop low bits, so that what they get wrong is no mere excess."""
     return e.shift > 0 or e.unit_shift > 0
+
+
+def _summed(e: Encoding) -> bool:
+    """Say whether what converters give is always summed: what signed ones cut off has a sign."""
+    return _drops(e) or e.subtracts
 
 
 def aligned(shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> Array:
@@ -185,7 +200,8 @@ def _columns(cells: Cells, e: Encoding, held: NDArray[np.bool_]) -> tuple[Ints, 
     """Return codes ``[rows, columns]``, neurons and worth of the columns held, by neuron."""
     neuron, polarity, slice_ = np.nonzero(held.transpose(2, 0, 1))
     sign = np.where(cells.flipped[polarity, slice_, neuron], -1, 1)
-    return cells.codes[polarity, slice_, :, neuron].T, neuron, sign * e.worth[polarity, slice_]
+    levels = read(cells, e)[polarity, slice_, :, neuron]
+    return levels.T, neuron, sign * e.worth[polarity, slice_]
 
 
 def _unit_gains(cells: Cells, e: Encoding, neurons: int) -> Ints:
@@ -228,34 +244,63 @@ def _filled(values: Ints, chunks: int) -> Ints:
     return filled
 
 
-def _limits(codes: Ints, e: Encoding) -> tuple[type[np.unsignedinteger[Any]], Ints]:
+def _zeros(codes: Ints, e: Encoding) -> Ints:
+    """Return for each chunk by how much its sums are moved up, to be 0 or more when rounded.
+
+    Only sums with a sign are, by whole steps of their converter.
+    """
+    below = _by_chunk(-codes) * e.digit_max - (1 << e.shift >> 1)
+    return -(-below.clip(0) >> e.shift) << e.shift
+
+
+def _by_chunk(codes: Ints) -> Ints:
+    """Return the largest sum of positive levels of a column of each chunk."""
+    return np.asarray(codes.clip(0).sum(axis=0).reshape(-1, COLUMNS).max(axis=1))
+
+
+def _limits(
+    codes: Ints, zeros: Ints, parts: Ints, e: Encoding
+) -> tuple[type[np.unsignedinteger[Any]], Ints]:
     """Return the type in which a column's phases add up, and the limits of converters in it."""
-    largest = int(codes.sum(axis=0).max()) * e.digit_max
+    largest = int((zeros + _by_chunk(codes) * e.digit_max).max())
+    base = int((parts[:, 4] << parts[:, 3]).sum())
     every = sum(1 << phase * e.dac_bits for phase in range(e.phases))
-    limits = [_limits_of(largest, shift, e) for shift in (e.unit_shift, e.shift)]
-    needed = [max(largest + half, max(most, largest - most) * every) for half, _, most in limits]
+    limits = [
+        _limits_of(largest, zero, e.shift if chunk else e.unit_shift, e)
+        for chunk, zero in enumerate(map(int, zeros))
+    ]
+    needed = [
+        max(largest + max(base, half), max(most, largest - most) * every)
+        for half, _, _, most in limits
+    ]
     kind = next(k for k in (np.uint16, np.uint32, np.uint64) if max(needed) <= np.iinfo(k).max)
     return kind, np.array(limits)
 
 
-def _limits_of(largest: int, shift: int, e: Encoding) -> tuple[int, int, int]:
+def _limits_of(largest: int, zero: int, shift: int, e: Encoding) -> tuple[int, int, int, int]:
     half = 1 << shift >> 1
-    return half, _ALWAYS - 1 >> shift << shift, min(e.code_max << shift, largest + half)
+    least, most = (zero + (code << shift) for code in (e.code_min, e.code_max))
+    return zero + half, _ALWAYS - 1 >> shift << shift, max(least, 0), min(most, largest + half)
 
 
-def _layout(codes: Ints, e: Encoding) -> Layout:
+def _layout(codes: Ints, zeros: Ints, e: Encoding) -> Layout:
     """Cut the rows so that no part of a column's sum passes a byte."""
     rows, rounding = len(codes), 1 << e.shift >> 1
     widest = min(_DIGIT, e.dac_bits)
 
+    def alone(step: int, width: int) -> bool:
+        return step == rows and width == e.dac_bits and e.cell_bits <= _LEVEL
+
     def fits(step: int, width: int) -> bool:
-        alone = step == rows and width == e.dac_bits and e.cell_bits <= _LEVEL
-        return _largest(codes, step, width, e) <= _BYTE_MAX - (rounding if alone else 0)
+        if not alone(step, width):
+            return sum(_largest(codes, step, width, e)) <= _BYTE_MAX
+        return bool((zeros + _by_chunk(codes) * e.digit_max).max() + rounding <= _BYTE_MAX)
 
     widths = range(widest, 0, -1)  # fewer bits only where a single row is too much
     step, width = next((s, w) for w in widths for s in _steps(rows) if fits(s, w))
+    below = 0 if alone(step, width) else _largest(codes, step, width, e)[1]
     groups: list[list[Place]] = []
-    parts: list[tuple[int, int, int, int]] = []
+    parts: list[tuple[int, int, int, int, int]] = []
     levels: list[tuple[int, int]] = []
     for low in range(0, rows, step):
         for digit in range(0, e.dac_bits, width):
@@ -263,7 +308,7 @@ def _layout(codes: Ints, e: Encoding) -> Layout:
             here = range(low, min(low + step, rows))
             found = list(_groups([(r, 1 << digit + b, 1 << b) for r in here for b in bits]))
             for level in range(0, e.cell_bits, _LEVEL):
-                parts.append((len(groups), len(found), len(levels), digit + level))
+                parts.append((len(groups), len(found), len(levels), digit + level, below))
                 levels += [(len(groups) + i, level) for i in range(len(found))]
             groups += found
     places = np.array(groups)
@@ -276,12 +321,17 @@ def _steps(rows: int) -> Iterator[int]:
     return (-(-rows // parts) for parts in range(1, rows + 1))
 
 
-def _largest(codes: Ints, step: int, width: int, e: Encoding) -> int:
-    """Return the largest sum of a part of so many rows and bits of input."""
+def _largest(codes: Ints, step: int, width: int, e: Encoding) -> tuple[int, int]:
+    """Return how far above and below 0 the sum of a part of so many rows and bits of input goes."""
     digit: int = 2**width - 1
-    levels = [codes >> low & _level(e) for low in range(0, e.cell_bits, _LEVEL)]
     starts = np.arange(0, len(codes), step)
-    return digit * max(int(np.add.reduceat(level, starts, axis=0).max()) for level in levels)
+    found = [0, 0]
+    for low in range(0, e.cell_bits, _LEVEL):
+        level = _part(codes, low, e)
+        for sign, each in enumerate((level, -level)):
+            most = np.add.reduceat(each.clip(0), starts, axis=0).max()
+            found[sign] = max(found[sign], digit * int(most))
+    return found[0], found[1]
 
 
 def _groups(places: list[Place]) -> Iterator[list[Place]]:

@@ -77,16 +77,17 @@ def programming_events(rounds: Sequence[Round], *, inferences: int) -> Counts:
 def crossbar_events(op: Mvm, target: Target, sizes: Sizes, group: Group | None) -> Counts:
     """Return the events of one inference of a ``unit.mvm``.
 
-    Conversions follow ISAAC's law: windows × neurons × ceil(fan-in / rows) × slices × phases,
-    and one for the unit column of each block, window and phase. Copies share the windows and
-    change no count. A tile sends each input once over its bus to all cores that hold the row.
+    Conversions follow ISAAC's law: windows × neurons × ceil(fan-in / rows) × slices × phases
+    (twice as many where pairs of columns are subtracted after them), and one for the unit column
+    of each block, window and phase. Copies share the windows and change no count. A tile sends
+    each input once over its bus to all cores that hold the row.
     """
     e, table = op.encoding, op.table()
     windows = bind(op.windows, dict(sizes))
     rows, neurons = used(table)
     columns = neurons * e.columns_per_neuron + (e.bias != 0)
     reads = windows * e.phases
-    sums = int(columns.sum())
+    sums = int((neurons * e.reads_per_neuron + (e.bias != 0)).sum())
     core = target.machine.core
     per_tile = core.crossbars * target.machine.cores_per_tile
     inputs = -(-e.input_bits // 8) * windows

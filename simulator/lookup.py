@@ -97,6 +97,7 @@ def add_converted(
     tile: int,
     half: int,
     keep: int,
+    least: int,
     most: int,
     errors: bool,
     digit: int,
@@ -112,7 +113,7 @@ def add_converted(
     for phase in range(index.shape[1]):
         if driven[phase] > reach:
             add_looked_up(tables, chunk, 0, index, tile, phase, 0, index.shape[2], sums)
-            collect(sums, half, keep, most, errors, 1 << phase * digit, held)
+            collect(sums, half, keep, least, most, errors, 1 << phase * digit, held)
 
 
 @overload(add_looked_up)
@@ -133,18 +134,18 @@ def _add_looked_up(
 
 @overload(add_converted)
 def _add_converted(
-    tables: Any, chunk: Any, index: Any, tile: Any, half: Any, keep: Any, most: Any, errors: Any,
-    digit: Any, driven: Any, reach: Any, held: Any,
+    tables: Any, chunk: Any, index: Any, tile: Any, half: Any, keep: Any, least: Any, most: Any,
+    errors: Any, digit: Any, driven: Any, reach: Any, held: Any,
 ) -> Callable[..., None]:  # fmt: skip
     def run(
-        tables: Any, chunk: Any, index: Any, tile: Any, half: Any, keep: Any, most: Any,
-        errors: Any, digit: Any, driven: Any, reach: Any, held: Any,
+        tables: Any, chunk: Any, index: Any, tile: Any, half: Any, keep: Any, least: Any,
+        most: Any, errors: Any, digit: Any, driven: Any, reach: Any, held: Any,
     ) -> None:  # fmt: skip
         table = chunk * tables.shape[1] * tables.shape[2] * tables.shape[3]
         place = tile * index.shape[1] * index.shape[2] * index.shape[3]
         _collected(
-            tables, table, index, place, index.shape[1], index.shape[2], half, keep, most, errors,
-            digit, driven, reach, held,
+            tables, table, index, place, index.shape[1], index.shape[2], half, keep, least, most,
+            errors, digit, driven, reach, held,
         )  # fmt: skip
 
     return run
@@ -171,20 +172,21 @@ def _into_sums(
 
 def _into_held(
     _: Any, tables: Any, table: Any, index: Any, place: Any, phases: Any, count: Any,
-    half: Any, keep: Any, most: Any, errors: Any, digit: Any, driven: Any, reach: Any, held: Any,
+    half: Any, keep: Any, least: Any, most: Any, errors: Any, digit: Any, driven: Any, reach: Any,
+    held: Any,
 ) -> Any:  # fmt: skip
     assert all(array.dtype == types.uint8 for array in (tables, index))
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         tables, row, sums, into = (
-            pointer(context, builder, signature, args, at) for at in (0, 2, 11, 13)
+            pointer(context, builder, signature, args, at) for at in (0, 2, 12, 14)
         )
         tables, row = builder.gep(tables, [args[1]]), builder.gep(row, [args[3]])
         with cgutils.for_range(builder, args[4], intp=_WORD) as loop:
             driven = builder.load(builder.gep(sums, [loop.index]))
-            with builder.if_then(builder.icmp_signed(">", driven, args[12])):
-                worth = builder.shl(_WORD(1), builder.mul(loop.index, args[10]))
-                converter = Converter(builder, args[6:9], args[9], worth)
+            with builder.if_then(builder.icmp_signed(">", driven, args[13])):
+                worth = builder.shl(_WORD(1), builder.mul(loop.index, args[11]))
+                converter = Converter(builder, args[6:10], args[10], worth)
 
                 def convert(total: Any, place: int) -> None:
                     converter.emit(total, builder.gep(into, [_WORD(place)]))
@@ -195,8 +197,8 @@ def _into_held(
         return context.get_dummy_value()
 
     every = (
-        tables, table, index, place, phases, count, half, keep, most, errors, digit, driven, reach,
-        held,
+        tables, table, index, place, phases, count, half, keep, least, most, errors, digit, driven,
+        reach, held,
     )  # fmt: skip
     return types.void(*every), generate
 

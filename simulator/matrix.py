@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from neutrams.ir.blocks import Table
+from neutrams.ir.crossbar import lossless
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.ir.windows import filled, out_sizes, windows
@@ -77,20 +78,31 @@ class Matrix:
     def lossy(self) -> tuple[tuple[Placed, ...], ...]:
         """For each split: blocks with columns that can err, those that read the same rows as one.
 
-        A split whose blocks are not all here is never summed from what converters give.
+        A split whose blocks are not all here is never summed from what converters give; where
+        these are signed all are here, or none.
         """
         op, e = self.op, self.op.encoding
         found: list[list[Placed]] = [[] for _ in range(op.splits)]
-        most = max(1, _COLUMNS // e.columns_per_neuron)
+        most, signed = max(1, _COLUMNS // e.reads_per_neuron), self._signed()
         for entry in _joined(op.table(), op.outputs // op.groups, most) if e.adc_bits else ():
             group_lo, group_hi, row_lo, row_hi = map(int, entry[:4])
             keep = self._flat.size <= _KEPT_WEIGHTS
-            block = plan(op.block_weights(self._flat, entry), e, row_hi - row_lo, keep=keep)
+            split = row_lo // op.rows if op.rows else 0
+            held = op.block_weights(self._flat, entry)
+            block = plan(held, e, row_hi - row_lo, keep=keep, always=split in signed)
             if block is not None:
                 inputs = slice(group_lo * op.fan_in + row_lo, (group_hi - 1) * op.fan_in + row_hi)
-                split = row_lo // op.rows if op.rows else 0
                 found[split].append(Placed(inputs, op.columns_of(entry), split, block))
         return tuple(map(tuple, found))
+
+    def _signed(self) -> set[int]:
+        """Return the splits that have signed converters of which any can err."""
+        op, e = self.op, self.op.encoding
+        return {
+            int(entry[2]) // op.rows if op.rows else 0
+            for entry in (op.table() if e.adc_bits and e.subtracts else ())
+            if not lossless(op.block_weights(self._flat, entry), e).all()
+        }
 
     def sums(self, x: Array, moment: Moment, *, merged: bool) -> Iterator[tuple[slice, Array]]:
         """Yield ``[splits, neurons, places]`` for a few of the :meth:`places` at a time.

@@ -12,7 +12,7 @@ import numpy as np
 
 from neutrams.driver.exporter import FORMAT, describe
 from neutrams.driver.samples import read_npz
-from neutrams.ir.crossbar import Cells, Encoding, convert, safe, unit_safe
+from neutrams.ir.crossbar import Cells, Encoding, convert, read, safe, unit_safe
 from neutrams.ir.diagnostics import NeutramsError, Place, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.program import Program
@@ -41,16 +41,15 @@ class Block:
         """Return ``[windows, neurons]``: what the columns give for a drive ``[windows, rows]``."""
         if not (e.bias and not unit_safe(drive.shape[1], e)) and safe(self.cells, e).all():
             return _product(drive, self.integers(e))
+        levels = read(self.cells, e)
         total = np.zeros((len(drive), self.weights.shape[1]), np.int64)
         for phase in range(e.phases):
             digits = drive >> phase * e.dac_bits & e.digit_max
             unit = convert(digits.sum(axis=1, keepdims=True), e, e.unit_shift)
-            for polarity, columns in enumerate(self.cells.codes):
-                for place, codes in enumerate(columns):
-                    read = convert(_product(digits, codes), e, e.shift)
-                    inverted = self.cells.flipped[polarity, place]
-                    read = np.where(inverted, e.cell_max * unit - read, read)
-                    total += e.worth[polarity, place] * read << phase * e.dac_bits
+            for place in np.ndindex(levels.shape[:2]):
+                sums = convert(_product(digits, levels[place]), e, e.shift)
+                sums = np.where(self.cells.flipped[place], e.cell_max * unit - sums, sums)
+                total += e.worth[place] * sums << phase * e.dac_bits
             total -= e.bias * unit << phase * e.dac_bits
         return total
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from neutrams.ir.target import Target
+from neutrams.ir.target import Target, paired
 from neutrams.ir.types import Array
 
 DigitsOf = Literal["none", "named", "inputs", "all"]
@@ -27,7 +27,7 @@ class WeightDigits:
 
     @staticmethod
     def of(bits: int, *, coding: str) -> WeightDigits:
-        return WeightDigits(bits, bits - 1 if coding == "differential" else bits)
+        return WeightDigits(bits, bits - paired(coding))
 
     @staticmethod
     def for_target(target: Target) -> WeightDigits | None:

@@ -230,7 +230,8 @@ def _extremes(w: Array, low: Ints, high: Ints, starts: Ints) -> tuple[Ints, Ints
 
 def most_of(e: Encoding, rows: int) -> int:
     """Return the largest magnitude that converters make of a block of so many rows."""
-    column = e.code_max << e.shift if e.shift else rows * e.cell_max * e.digit_max
+    code = max(e.code_max, -e.code_min)
+    column = code << e.shift if e.shift else rows * e.cell_max * e.digit_max
     unit = e.code_max << e.unit_shift if e.unit_shift else rows * e.digit_max
     levels = max(int(np.maximum(sign * e.worth, 0).sum()) for sign in (1, -1))
     each = max(column, e.cell_max * unit) * levels + e.bias * unit

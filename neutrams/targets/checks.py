@@ -53,8 +53,10 @@ def core_faults(core: CoreSection, stack: Stack) -> Iterator[Diagnostic]:
     if by_widths(core.read_ns, core) <= 0:
         fault = error("NT0305", "`core.read_ns` must be above 0 for the widths of the converters")
         yield fault.at(stack.where(("core", "read_ns")), "is 0")
-    if core.adcs > core.columns:
-        yield _above(stack, ("core", "adcs"), core.adcs, ("core", "columns"), core.columns)
+    sums = core.columns // (2 if core.coding == "analog-differential" else 1)
+    if core.adcs > sums:
+        fault = _above(stack, ("core", "adcs"), core.adcs, ("core", "columns"), core.columns)
+        yield fault if sums == core.columns else fault.note("two columns have one converter")
 
 
 def limit_faults(limits: LimitsSection, core: CoreSection, stack: Stack) -> Iterator[Diagnostic]:

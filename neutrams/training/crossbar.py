@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from neutrams.ir.blocks import packed
-from neutrams.ir.crossbar import Encoding, lossless, program
+from neutrams.ir.crossbar import Encoding, lossless, program, read
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.ir.windows import filled, out_sizes
@@ -85,17 +85,17 @@ def converted(op: Mvm, x: Tensor, w: Tensor) -> Tensor:
 def _multiply(x: Tensor, weights: Array, e: Encoding) -> Tensor:
     """Return ``[windows, neurons]`` for a drive ``[windows, rows]`` of one block."""
     cells = program(weights, e)
-    codes = torch.from_numpy(cells.codes).to(x)
+    levels = torch.from_numpy(read(cells, e)).to(x)
     flipped = torch.from_numpy(cells.flipped).to(x.device)
     total = x.new_zeros((len(x), weights.shape[1]))
     for phase in range(e.phases):
         digits = torch.floor(x / 2 ** (phase * e.dac_bits)) % (e.digit_max + 1)
         unit = _convert(digits.sum(dim=1, keepdim=True), e, e.unit_shift)
         product = -e.bias * unit
-        for polarity, slice_ in np.ndindex(cells.flipped.shape[:2]):
-            sums = _convert(digits @ codes[polarity, slice_], e, e.shift)
-            true = torch.where(flipped[polarity, slice_], e.cell_max * unit - sums, sums)
-            product = product + float(e.worth[polarity, slice_]) * true
+        for place in np.ndindex(*levels.shape[:2]):
+            sums = _convert(digits @ levels[place], e, e.shift)
+            true = torch.where(flipped[place], e.cell_max * unit - sums, sums)
+            product = product + float(e.worth[place]) * true
         total += product * 2 ** (phase * e.dac_bits)
     return total
 
@@ -105,5 +105,5 @@ def _convert(sums: Tensor, e: Encoding, shift: int) -> Tensor:
     if not e.adc_bits:
         return sums
     codes = torch.floor((sums + (1 << shift >> 1)) / 2**shift)
-    held: Tensor = torch.clamp(codes, max=e.code_max) * 2**shift
+    held: Tensor = torch.clamp(codes, e.code_min, e.code_max) * 2**shift
     return held

@@ -47,7 +47,8 @@ class Noise:
         added = product(self._normal(op, "program", w) * (self.program * cells))
         shape = (1, -1, *(1,) * (added.ndim - 3)) if op.kernel else (-1,)
         if self.offset:
-            size = self.offset * spread * sqrt(op.splits) * 2**op.encoding.shift * _phases(op)
+            steps = sqrt(op.splits) * 2**op.encoding.shift * _phases(op)
+            size = self.offset * _spread(op, op.encoding.reads) * steps
             added = added + self._normal(op, "offset", w[:, 0]).reshape(shape) * size
         if self.read:
             deviation = crossbar.scatter(op, _driven(op, x).sqrt(), tuple(x.shape)).to(added)
@@ -61,9 +62,9 @@ class Noise:
         return torch.from_numpy(drawn).to(like)
 
 
-def _spread(op: Mvm) -> float:
+def _spread(op: Mvm, polarities: int = 2) -> float:
     """Return how far errors of one step in every slice of a weight spread its sum."""
-    return float(np.sqrt(np.square(op.encoding.worth.astype(np.float64)).sum()))
+    return float(np.sqrt(np.square(op.encoding.worth[:polarities].astype(np.float64)).sum()))
 
 
 def _phases(op: Mvm) -> int:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from neutrams.ir.ops.reductions import Softmax
 from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
+from neutrams.ir.target import Coding
 from neutrams.ir.types import Array, DType, TensorType, symbol
 from neutrams.simulator import simulate
 from neutrams.simulator.lookup import processor
@@ -38,7 +39,7 @@ def encodings(draw: st.DrawFn) -> dict[str, Any]:
         "cell_bits": draw(st.integers(1, 4)),
         "dac_bits": draw(st.integers(1, 3)),
         "adc_bits": draw(st.integers(0, 9)),
-        "coding": draw(st.sampled_from(["offset", "differential", "twos-complement"])),
+        "coding": draw(st.sampled_from(sorted(get_args(Coding)))),
         "column_flip": draw(st.booleans()),
         "adc_mode": draw(st.sampled_from(["clip", "scale"])),
         "rows": draw(st.sampled_from([0, 3, 20, 150])),

@@ -16,7 +16,7 @@ from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
-from neutrams.ir.target import Target
+from neutrams.ir.target import Target, paired
 from neutrams.ir.types import Array, DType
 from neutrams.passes.affine import Affine, Real, insert, integer_range, real
 from neutrams.passes.digits import WeightDigits
@@ -110,12 +110,12 @@ class Encoding:
         return -most, most
 
     @property
-    def differential(self) -> bool:
-        return self.crossbar.get("coding") == "differential"
+    def paired(self) -> bool:
+        return paired(str(self.crossbar.get("coding")))
 
     def weight_limits(self, bits: int) -> tuple[int, int]:
         high = 2 ** (bits - 1) - 1
-        return -high - (not self.differential), high
+        return -high - (not self.paired), high
 
 
 def match(graph: Graph, op: Conv | Matmul, encoding: Encoding) -> Product | str:
@@ -279,5 +279,5 @@ def _geometry(op: Conv | Matmul, zero: int) -> dict[str, Any]:
 def _weight_bits(found: Product, encoding: Encoding) -> int:
     """Return the fewest bits that hold all weights."""
     low, high = int(found.weights.min(initial=0)), int(found.weights.max(initial=0))
-    bits = max(2, high.bit_length() + 1, (-low - (not encoding.differential)).bit_length() + 1)
+    bits = max(2, high.bit_length() + 1, (-low - (not encoding.paired)).bit_length() + 1)
     return min(bits, encoding.weight_bits)

@@ -14,6 +14,7 @@ from neutrams.ir.ops.quantization import Dequantize
 from neutrams.ir.ops.tensors import Concat, Pad, Slice
 from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.target import paired
 from neutrams.ir.types import Array, DType
 from neutrams.ir.windows import filled, out_sizes
 from neutrams.passes.affine import narrowest
@@ -305,7 +306,7 @@ def _channels(x: Value, axis: int) -> int:
 def _bits(weights: Ints, coding: str) -> int:
     """Return the fewest bits that hold all weights."""
     low, high = int(weights.min(initial=0)), int(weights.max(initial=0))
-    return max(2, high.bit_length() + 1, (-low - (coding != "differential")).bit_length() + 1)
+    return max(2, high.bit_length() + 1, (-low - (not paired(coding))).bit_length() + 1)
 
 
 def _narrowest(weights: Array) -> type[np.signedinteger]:
