@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from neutrams.ir.interpreter import interpret
 from neutrams.ir.ops.digits import Digits
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.target import Coding
 from neutrams.ir.types import Array
 from neutrams.passes import PassContext, PassManager
 from neutrams.passes.digits import WeightDigits
@@ -50,7 +53,7 @@ def test_digits_change_no_bit(
 @given(
     weights=st.lists(st.integers(-32768, 32767), min_size=1),
     bits=st.integers(2, 8),
-    coding=st.sampled_from(["offset", "differential", "twos-complement"]),
+    coding=st.sampled_from(get_args(Coding)),
 )
 @settings(deadline=None)
 def test_weights_in_digits_are_the_weights(weights: list[int], bits: int, coding: str) -> None:
@@ -63,6 +66,6 @@ def test_weights_in_digits_are_the_weights(weights: list[int], bits: int, coding
     )
     high = 2 ** (bits - 1) - 1
     for part in parts:
-        assert part.min() >= -high - (coding != "differential")
+        assert part.min() >= -high - ("differential" not in coding)
         assert part.max() <= high
     assert count == 1 or kind.most(count - 1) < np.abs(held).max()

@@ -33,7 +33,7 @@ MEASURED = 'inherits = "cim"\n[costs.cells]\nenergy_pj.cell_steps = 0.001\n'
 @settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 2**31),
-    coding=st.sampled_from(["offset", "differential"]),
+    coding=st.sampled_from(["offset", "differential", "analog-differential"]),
     dac_bits=st.sampled_from([1, 3]),
     flip=st.booleans(),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.ops.chip import Flow, Group, Place
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
-from neutrams.ir.target import Target
+from neutrams.ir.target import Coding, Target
 from neutrams.ir.types import DType, symbol, tensor
 from neutrams.simulator import simulate, usage
 from neutrams.simulator.events import crossbar_events, network_events
@@ -27,17 +27,17 @@ def convolution(outputs: int, channels: int, **attributes: Any) -> Mvm:
 
 
 @pytest.mark.parametrize(("fan_in_channels", "splits"), [(3, 1), (20, 2), (64, 5)])
-@pytest.mark.parametrize("coding", ["offset", "differential", "twos-complement"])
+@pytest.mark.parametrize("coding", get_args(Coding))
 def test_conversions_follow_the_law(
     isaac: Target, fan_in_channels: int, splits: int, coding: str
 ) -> None:
     """Conversions = windows × neurons × ceil(fan-in / rows) × slices × phases + unit columns."""
     op = convolution(40, fan_in_channels, rows=128, neurons=16, coding=coding)
     counts = crossbar_events(op, isaac, {"N": 1}, None)
-    columns = {"offset": 4, "differential": 2 * 4, "twos-complement": 1 + 4}[coding]
+    sums = {"offset": 4, "differential": 2 * 4, "analog-differential": 4, "twos-complement": 1 + 4}
     blocks = splits * 3
     unit = blocks if coding == "offset" else 0
-    assert counts["adc_conversions"] == 64 * 8 * (40 * splits * columns + unit)
+    assert counts["adc_conversions"] == 64 * 8 * (40 * splits * sums[coding] + unit)
     assert counts["crossbar_reads"] == 64 * 8 * blocks
     assert counts["dac_drives"] == 64 * 8 * fan_in_channels * 9 * 3
     assert set(counts) <= set(EVENTS)

@@ -49,6 +49,8 @@ def layer(graph: Graph, x: Value, w: Array, **attributes: Any) -> Value:
         {"adc_bits": 3, "cell_bits": 4, "adc_mode": "scale"},
         {"adc_bits": 24, "cell_bits": 16, "dac_bits": 16, "input_bits": 16, "weight_bits": 16},
         {"adc_bits": 1, "adc_mode": "scale", "coding": "differential"},
+        {"adc_bits": 8, "coding": "analog-differential"},
+        {"adc_bits": 9, "cell_bits": 5, "dac_bits": 8, "coding": "analog-differential"},
     ],
 )
 @pytest.mark.parametrize("sign", [1, -1])
@@ -80,14 +82,16 @@ def test_groups_that_hold_only_zeros() -> None:
 
 @pytest.mark.parametrize("density", [0.02, 0.3, 1.0])
 @pytest.mark.parametrize("adc_bits", [5, 7])
-def test_sparse_and_dense_inputs(density: float, adc_bits: int) -> None:
+@pytest.mark.parametrize("coding", ["offset", "analog-differential"])
+def test_sparse_and_dense_inputs(density: float, adc_bits: int, coding: str) -> None:
     """What can err decides whether products are corrected; the result does not show it."""
     rng = np.random.default_rng(2)
     w = rng.normal(0, 40, (40, 256)).round().clip(-127, 127).astype(np.int8)
     graph = Graph("main", "unit")
     x = graph.input("x", tensor(DType.U8, symbol("N"), 256))
     data = rng.integers(0, 256, (304, 256)) * (rng.random((304, 256)) < density)
-    sums = graph.add(Mvm(x, graph.weight("w", w), rows=128, adc_bits=adc_bits, column_flip=True))
+    cells: dict[str, Any] = {"adc_bits": adc_bits, "coding": coding, "column_flip": True}
+    sums = graph.add(Mvm(x, graph.weight("w", w), rows=128, **cells))
     graph.output(graph.add(Reduce(sums)), "y")
     agree(graph, data.astype(np.uint8))
 

@@ -62,7 +62,7 @@ def test_codes_are_explained(name: str) -> None:
         ("core.rows", "many", "NT0304", "must be an integer, not a string"),
         ("core.rows", "64.5", "NT0304", "not a fraction"),
         ("core.rows", "0", "NT0305", "at least 1"),
-        ("core.coding", "diferential", "NT0305", "did you mean `differential`?"),
+        ("core.coding", "diferential", "NT0305", "did you mean `differential`"),
         ("core", "3", "NT0310", "set one of its keys: `crossbars`, `rows`"),
         ("core.rows.big", "3", "NT0310", "`core.rows` is a value"),
         ("inherits", "isaac", "NT0310", "cannot be chosen on the command line"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from neutrams.ir.op import Value
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.recurrent import DIRECTIONS, Gru, Lstm, Recurrent, Rnn
 from neutrams.ir.ops.tensors import Reshape, Transpose
+from neutrams.ir.target import Coding
 from neutrams.ir.types import Array, Dim, DType, symbol, tensor
 from neutrams.ir.verifier import verify
 from neutrams.passes import default_pipeline
@@ -148,7 +149,7 @@ def weights(found: Compiled) -> dict[str, bytes]:
     bits=st.tuples(st.integers(2, 8), st.integers(3, 8)),
     rows=st.sampled_from([8, 32, 128]),
     time_major=st.booleans(),
-    coding=st.sampled_from(["offset", "differential", "twos-complement"]),
+    coding=st.sampled_from(get_args(Coding)),
 )
 def test_any_limits(
     kind: str,

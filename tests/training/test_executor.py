@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from neutrams.ir.ops.pooling import MaxPool
 from neutrams.ir.ops.unary import Sqrt
 from neutrams.ir.ops.unit import Add, AveragePool, Lut, Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.target import Coding
 from neutrams.ir.types import Array, DType, symbol, tensor
 from neutrams.training.executor import execute, run_graph
 from neutrams.training.rules import RULES, without_rule
@@ -88,7 +89,7 @@ def test_convolutions(geometry: dict[str, Any], rows: int) -> None:
 @quick
 @given(
     seed=st.integers(0, 99),
-    coding=st.sampled_from(["offset", "differential", "twos-complement"]),
+    coding=st.sampled_from(get_args(Coding)),
     mode=st.sampled_from(["clip", "scale"]),
     adc_bits=st.sampled_from([0, 3, 5, 8]),
     flip=st.booleans(),
