@@ -43,7 +43,8 @@ class Analog:
     Currents are in level units: 1 is what one more level adds at a drive of 1. A cell of level k
     gives ``k + pedestal``; the digital side takes the pedestals off by the unit column's count of
     the drive (offset coding) or by its own (two's complement); in pairs of columns they cancel.
-    Columns stand in this order: the unit column, then those of each neuron side by side.
+    Columns stand in this order: the unit column, then those of each neuron side by side. A pair
+    with one converter is one column of differences once its cells and wires are what they are.
 
     Where a converter's steps are coarse beside it, conductances are rounded to 16 bits a column's
     current. Then currents are exact sums, and look-ups and products give the same.
@@ -68,12 +69,12 @@ class Analog:
         levels = np.concatenate([np.ones((self._unit, len(weights))), columns])
         low = lowest(physics)
         self._scale = e.cell_max / (1.0 - low)
-        self._pedestal = low * self._scale
+        self._pedestal = 0.0 if e.subtracts else low * self._scale
         made = program(levels / e.cell_max, physics, draws)
         self._gain = made.gain
         self._hold(self._through_wires(made.g) * self._scale)
-        flipped = cells.flipped.transpose(2, 0, 1)
-        worth = e.worth.astype(np.float64)
+        flipped = cells.flipped[: e.reads].transpose(2, 0, 1)
+        worth = e.worth[: e.reads].astype(np.float64)
         self._worth = np.where(flipped, -worth, worth).reshape(-1)
         self.neurons = weights.shape[1]
         self._neurons = np.arange(self.neurons).repeat(flipped[0].size)
@@ -81,19 +82,30 @@ class Analog:
         held = self._worth.reshape(len(flipped), -1).sum(axis=1)
         self._unit_worth = (whole - self._pedestal * held) / (1.0 + self._pedestal)
         self._left = np.zeros_like(held) if self._unit else -self._pedestal * held
-        self._adc = self._converters(len(levels), adcs)
+        self._adc = self._converters(self._columns, adcs)
 
     def _hold(self, cells: Array) -> None:
         """Keep conductances ``[columns, rows]``, and what a read adds to their variance."""
         variance = np.square(cells * self._physics.read_proportional)
+        if self._e.subtracts:
+            plus, minus = self._pairs(cells)
+            cells, variance = plus - minus, np.add(*self._pairs(variance))
         if not self._physics.read_proportional:
             variance = variance[:0]
         self._columns, self._rows = cells.shape
         self._rounded: tuple[Rounded, Rounded] | None = None
         if self._takes_rounding(cells):
-            self._rounded = rounded(cells, self._e.digit_max), rounded(variance, 1)
+            signed = self._e.subtracts
+            self._rounded = (
+                rounded(cells, self._e.digit_max, signed=signed), rounded(variance, 1)
+            )  # fmt: skip
         else:
             self._held = cells.astype(np.float32), variance.astype(np.float32)
+
+    def _pairs(self, cells: Array) -> Array:
+        """Return ``[2, pairs, rows]`` of ``[columns, rows]``, neuron by neuron."""
+        apart = cells.reshape(-1, 2, self._e.slices, cells.shape[1])
+        return apart.swapaxes(0, 1).reshape(2, -1, cells.shape[1])
 
     def _takes_rounding(self, cells: Array) -> bool:
         e, p = self._e, self._physics
@@ -102,8 +114,9 @@ class Analog:
         if p.read_proportional and e.dac_bits > 1:
             return False
         steps = self._steps()
-        whole = e.code_max * steps.max() * 2.0**e.input_bits < 2**24
-        return bool(whole and sigma_of(cells, e.digit_max) <= _ROUNDING * steps.min())
+        whole = max(e.code_max, -e.code_min) * steps.max() * 2.0**e.input_bits < 2**24
+        off = sigma_of(cells, e.digit_max, signed=e.subtracts)
+        return bool(whole and off <= _ROUNDING * steps.min())
 
     def _through_wires(self, g: Array) -> Array:
         p = self._physics
@@ -139,8 +152,8 @@ class Analog:
             if not self._physics.read_proportional:
                 noise = np.sqrt(noise)
         made = serial.Serial(
-            *self._rounded, e.dac_bits, self._unit, self._steps(), e.code_max, self._adc,
-            self._neurons, self._worth, self._unit_worth,
+            *self._rounded, e.dac_bits, self._unit, self._steps(), e.code_min, e.code_max,
+            self._adc, self._neurons, self._worth, self._unit_worth,
         )  # fmt: skip
         return made.read(drive, noise, ids, self._keys)
 
@@ -200,7 +213,8 @@ class Analog:
         Cells are independent, so it is a sum over the rows driven, and that of its converter.
         """
         p = self._physics
-        cells = np.float32((p.read_additive * self._scale) ** 2)
+        columns = 2 if self._e.subtracts else 1
+        cells = np.float32(columns * (p.read_additive * self._scale) ** 2)
         return np.asarray(
             squares.astype(np.float32) * cells + np.float32((p.adc_noise * step) ** 2)
         )
@@ -241,4 +255,4 @@ class Analog:
         e = self._e
         if e.adc_bits:
             gain, offset, bow = (part[which] for part in self._adc)
-            convert(currents, step, e.code_max, gain, offset, bow)
+            convert(currents, step, e.code_min, e.code_max, gain, offset, bow)

@@ -58,33 +58,40 @@ def add_noise(currents: Floats, sigma: Floats, ids: Ids, keys: I64) -> None:
 
 @kernel
 def convert(
-    currents: Floats, step: float, top: int, gain: Floats, offset: Floats, bow: Floats
+    currents: Floats, step: float, bottom: int, top: int, gain: Floats, offset: Floats, bow: Floats
 ) -> None:
     """Replace ``currents`` ``[columns, places]`` by what converters give for them.
 
     Args:
         currents: in level units.
         step: of the converter, in level units.
+        bottom: the least code.
         top: the largest code.
         gain: ``[columns]`` of the converter of each column, 1 for a perfect one.
         offset: ``[columns]`` in steps.
         bow: ``[columns]`` in steps, in the middle of the range.
     """
-    full, half, down = np.float32(top), np.float32(0.5), np.float32(1.0 / step)
+    low, full, half, down = (
+        np.float32(bottom),
+        np.float32(top),
+        np.float32(0.5),
+        np.float32(1 / step),
+    )
     zero, one, four, up = np.float32(0), np.float32(1), np.float32(4), np.float32(step)
+    span = full - low
     for column in range(currents.shape[0]):
         values = currents[column]
         slope, add, arch = gain[column] * down, offset[column], four * bow[column]
         if arch == zero:
             for n in range(values.shape[0]):
                 code = np.floor(values[n] * slope + add + half)
-                values[n] = min(max(code, zero), full) * up
+                values[n] = min(max(code, low), full) * up
             continue
         for n in range(values.shape[0]):
             code = values[n] * slope + add
-            at = min(max(code / full, zero), one)
+            at = min(max((code - low) / span, zero), one)
             code = np.floor(code + arch * at * (one - at) + half)
-            values[n] = min(max(code, zero), full) * up
+            values[n] = min(max(code, low), full) * up
 
 
 @kernel

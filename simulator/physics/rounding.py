@@ -23,21 +23,24 @@ class Rounded(NamedTuple):
         return np.asarray(self.cells * self.fine[:, None], np.float32)
 
 
-def rounded(cells: Array, drive: int) -> Rounded:
-    """Round cells ``[columns, rows]``, 0 or more, as finely as 16 bits hold a column's current.
+def rounded(cells: Array, drive: int, *, signed: bool = False) -> Rounded:
+    """Round cells ``[columns, rows]`` as finely as 16 bits hold a column's current.
 
     Args:
-        cells: conductances.
+        cells: conductances, 0 or more where they are not ``signed``.
         drive: the largest, on every row at once.
+        signed: whether cells are differences of two.
     """
-    largest = np.maximum(cells.sum(axis=1) * drive, 2.0**-40)
-    room = MOST - 0.5 * cells.shape[1] * drive  # each cell may be rounded up
+    most, kind = (MOST // 2, np.int16) if signed else (MOST, np.uint16)
+    reach = np.maximum(cells.clip(0).sum(axis=1), -cells.clip(None, 0).sum(axis=1))
+    largest = np.maximum(reach * drive, 2.0**-40)
+    room = most - 0.5 * cells.shape[1] * drive  # each cell may be rounded up
     up = 2.0 ** np.floor(np.log2(max(room, 1.0) / largest))
     whole = np.rint(cells * up[:, None])
-    return Rounded(np.ascontiguousarray(whole, np.uint16), (1.0 / up).astype(np.float32))
+    return Rounded(np.ascontiguousarray(whole, kind), (1.0 / up).astype(np.float32))
 
 
-def sigma_of(cells: Array, drive: int) -> float:
+def sigma_of(cells: Array, drive: int, *, signed: bool = False) -> float:
     """Return σ of the current that rounding changes, at most, all rows driven."""
-    fine = rounded(cells, drive).fine.max(initial=0.0)
+    fine = rounded(cells, drive, signed=signed).fine.max(initial=0.0)
     return float(fine * drive * np.sqrt(cells.shape[1] / 12.0))

@@ -37,6 +37,7 @@ class Serial:
     """Unit columns: 0 or 1."""
     steps: Doubles
     """``[2]`` of the converters of unit columns and the others."""
+    bottom: int
     top: int
     adc: tuple[Floats, Floats, Floats]
     neurons: I64
@@ -70,8 +71,8 @@ class Serial:
             cut(drive, first * LANES, sources, self.digit, now)
             read_columns(
                 now, first * LANES, *self.cells, *self.squares, sources, tables, self.digit,
-                self.unit, noise, ids, keys, self.steps, self.top, *self.adc, self.neurons,
-                self.worth, self.unit_worth, total,
+                self.unit, noise, ids, keys, self.steps, self.bottom, self.top, *self.adc,
+                self.neurons, self.worth, self.unit_worth, total,
             )  # fmt: skip
         return total[:, :places]
 
@@ -116,6 +117,7 @@ def read_columns(
     ids: Ids,
     keys: I64,
     steps: Doubles,
+    bottom: int,
     top: int,
     gain: Floats,
     offset: Floats,
@@ -131,6 +133,7 @@ def read_columns(
     ``[2, groups, COLUMNS, ENTRIES]`` is scratch.
     """
     looked_up = np.empty((COLUMNS, LANES), np.uint16)
+    current = looked_up.view(cells.dtype)
     sigma, z = np.zeros((COLUMNS, LANES), np.float32), np.zeros((COLUMNS, LANES), np.float32)
     held = np.empty((COLUMNS, LANES), np.float32)
     for group in range(keys.shape[1]):
@@ -151,8 +154,8 @@ def read_columns(
                     deviate(noise, kind, phase, place, looked_up, fine_squares, low, count, sigma)
                 look_up(tables[0], index, tile, phase, looked_up)
                 add_codes(
-                    looked_up, fine, sigma, z, steps[kind], top, gain, offset, bow, low, count,
-                    np.float32(1 << phase * digit), held,
+                    current, fine, sigma, z, steps[kind], bottom, top, gain, offset, bow, low,
+                    count, np.float32(1 << phase * digit), held,
                 )  # fmt: skip
             if group < unit:
                 for neuron in range(unit_worth.shape[0]):
@@ -183,28 +186,36 @@ def deviate(
 
 @kernel
 def add_codes(
-    sums: Words, fine: Floats, sigma: Floats, z: Floats, step: float, top: int, gain: Floats,
-    offset: Floats, bow: Floats, low: int, count: int, worth: np.float32, held: Floats,
+    sums: Words, fine: Floats, sigma: Floats, z: Floats, step: float, bottom: int, top: int,
+    gain: Floats, offset: Floats, bow: Floats, first: int, count: int, worth: np.float32,
+    held: Floats,
 ) -> None:  # fmt: skip
     """Add to ``held`` ``[COLUMNS, LANES]`` what converters give: see :func:`.readout.convert`."""
-    full, half, down = np.float32(top), np.float32(0.5), np.float32(1.0 / step)
+    low, full, half, down = (
+        np.float32(bottom),
+        np.float32(top),
+        np.float32(0.5),
+        np.float32(1 / step),
+    )
     zero, one, four, up = np.float32(0), np.float32(1), np.float32(4), np.float32(step)
+    span = full - low
     for column in range(count):
-        slope, add, arch = gain[low + column] * down, offset[low + column], four * bow[low + column]
-        unit, seen, into = fine[low + column], sums[column], held[column]
+        at_column = first + column
+        slope, add, arch = gain[at_column] * down, offset[at_column], four * bow[at_column]
+        unit, seen, into = fine[at_column], sums[column], held[column]
         deviation, drawn = sigma[column], z[column]
         if arch == zero:
             for n in range(LANES):
                 current = np.float32(seen[n]) * unit + deviation[n] * drawn[n]
                 code = np.floor(current * slope + add + half)
-                into[n] += min(max(code, zero), full) * up * worth
+                into[n] += min(max(code, low), full) * up * worth
             continue
         for n in range(LANES):
             current = np.float32(seen[n]) * unit + deviation[n] * drawn[n]
             code = current * slope + add
-            at = min(max(code / full, zero), one)
+            at = min(max((code - low) / span, zero), one)
             code = np.floor(code + arch * at * (one - at) + half)
-            into[n] += min(max(code, zero), full) * up * worth
+            into[n] += min(max(code, low), full) * up * worth
 
 
 @kernel

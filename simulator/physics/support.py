@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from math import isfinite
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
@@ -15,6 +15,7 @@ from neutrams.simulator.physics.devices import DEVICES
 from neutrams.simulator.physics.physics import Physics
 
 PROBABILITIES = ("stuck_on", "stuck_off")
+CONVERTERS = ("adc_offset", "adc_gain", "adc_inl", "adc_noise")
 
 
 def check_physics(physics: Physics, program: Program | None = None) -> None:
@@ -98,13 +99,16 @@ def _unit(p: Physics, op: Mvm) -> list[Diagnostic]:
     found = []
     if not isinstance(op.w, Weight):
         found.append((op, "its matrix is not programmed but computed", ""))
-    errors = ("adc_offset", "adc_gain", "adc_inl", "adc_noise")
-    given = [name for name in errors if getattr(p, name)]
+    given = [name for name in CONVERTERS if getattr(p, name)]
     if given and not op.adc_bits:
         found.append((op, f"its converters are ideal, and `{given[0]}` is given", ""))
     if p.dac_inl and op.dac_bits == 1:
         help = "a DAC of 1 bit has no level between its ends: set core.dac_bits to 2 or more"
         found.append((op, "its DACs have 1 bit, and `dac_inl` is given", help))
+    cells = replace(p, on_off=0.0, dac_inl=0.0, **dict.fromkeys(CONVERTERS, 0.0))
+    if op.encoding.subtracts and p.on_off and cells == Physics():
+        why = "`on_off` is given alone, and what the lowest level conducts cancels in its pairs"
+        found.append((op, why, "state what else is not ideal about cells or wires"))
     return [_located(op, why, help) for op, why, help in found]
 
 

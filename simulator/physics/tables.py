@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes, cgutils, everywhere, pointer
 from neutrams.simulator.lookup import unit
 
-Words = NDArray[np.uint16]
+Words = NDArray[np.uint16] | NDArray[np.int16]
 
 ENTRIES, BITS = 64, 6
 MOST = 2**16 - 1
-"""The largest current."""
+"""The largest current; those with a sign are numbers modulo twice as much as they reach."""
 _LOOK_UP = "llvm.x86.avx512.vpermi2var.hi.512"
 _AT_ONCE = 32
 _SHORT, _WORD = ir.IntType(16), ir.IntType(64)
@@ -82,7 +82,7 @@ def _look_up(tables: Any, index: Any, tile: Any, phase: Any, currents: Any) -> C
 def _fill_typed(
     _: Any, cells: Any, row: Any, sources: Any, count: Any, tables: Any, at: Any
 ) -> Any:
-    assert all(array.dtype == types.uint16 for array in (cells, tables))
+    assert (cells.dtype.bitwidth, tables.dtype) == (16, types.uint16)
     assert sources.dtype == types.int64
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:

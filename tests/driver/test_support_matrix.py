@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -15,11 +16,12 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.ops.activations import Relu
 from neutrams.ir.ops.products import Matmul
 from neutrams.ir.program import Program
+from neutrams.ir.target import Coding
 from neutrams.ir.types import Array, DType, symbol, tensor
 from neutrams.simulator.physics import Physics
 
 PAGE = Path(__file__).parents[2] / "docs" / "support-matrix.md"
-CODINGS = ("offset", "differential", "twos-complement")
+CODINGS = get_args(Coding)
 CASES = {
     "programming noise, state-independent": Physics(programming_additive=0.1),
     "programming noise, state-proportional": Physics(programming_proportional=0.2),

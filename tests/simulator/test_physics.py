@@ -94,6 +94,20 @@ def test_a_pedestal_costs_nothing_where_converters_are_ideal() -> None:
         np.testing.assert_allclose(found, drive @ weights, atol=1)
 
 
+@pytest.mark.parametrize("dac_bits", [1, 4])
+def test_ideal_converters_do_not_tell_where_pairs_are_subtracted(dac_bits: int) -> None:
+    rng = np.random.default_rng(1)
+    weights, drive = rng.integers(-127, 128, (64, 6)), rng.integers(0, 256, (40, 64))
+    stays = replace(ALL, read_additive=0, read_proportional=0, adc_gain=0)
+    stays = replace(stays, adc_offset=0, adc_inl=0, adc_noise=0)
+    after, before = (
+        read(weights, drive, encoding(adc_bits=0, coding=coding, dac_bits=dac_bits), stays)
+        for coding in ("differential", "analog-differential")
+    )
+    np.testing.assert_allclose(before, after, atol=1)
+    assert np.abs(before - drive @ weights).max() > 50
+
+
 def test_normals_are_normal_and_apart() -> None:
     ids = mixed(np.arange(200_000, dtype=np.uint64))
     z = np.empty((2, TOGETHER, len(ids)), np.float32)
@@ -220,6 +234,7 @@ def test_read_noise_has_its_variance() -> None:
     """Of independent cells, at every read: Σ (x σ)² of a column, over codings without slices."""
     drive = np.random.default_rng(0).integers(0, 2, (1, 64)).repeat(20_000, axis=0)
     ideal = encoding(input_bits=1, weight_bits=3, cell_bits=2, coding="differential", adc_bits=0)
+    one = replace(ideal, coding="analog-differential")
     # a column of level 3, less twice the unit column, each with a converter
     real = encoding(input_bits=1, weight_bits=2, cell_bits=2, column_flip=False)
     for e, physics, sigma in (
@@ -227,6 +242,8 @@ def test_read_noise_has_its_variance() -> None:
         (real, Physics(read_proportional=0.5), 0.5 * np.sqrt(3**2 + 2**2)),
         (ideal, Physics(read_additive=2.0), 2.0 * 3 * np.sqrt(2)),  # both columns of the pair
         (ideal, Physics(read_proportional=3.0), 3.0 * 3),  # the other column's cells are off
+        (one, Physics(read_additive=2.0), 2.0 * 3 * np.sqrt(2)),
+        (one, Physics(read_proportional=3.0, on_off=4), np.hypot(3.0 * 4, 3.0)),
     ):
         weight = 1 if e is real else 3
         found = read(np.full((64, 1), weight), drive, e, physics)
@@ -242,26 +259,31 @@ def test_stuck_cells() -> None:
     assert (made.g[(made.g > 0) & (made.g < 1)] == 0.5).all()
 
 
-def test_converters_err_as_stated() -> None:
+@pytest.mark.parametrize("bottom", [0, -256])
+def test_converters_err_as_stated(bottom: int) -> None:
     """Gain, offset and bow of the transfer curve, in steps of 4, of three columns."""
-    at = np.arange(0.0, 1100.0, 0.5, dtype=np.float32)
+    at = np.arange(4.0 * bottom - 80, 1100.0, 0.5, dtype=np.float32)
     currents = np.stack([at] * 3)
     errors = np.array([[1, 1.02, 1], [0, 0, -1.5], [0.75, 0, 0]], np.float32)
-    convert(currents, 4.0, 255, *errors)
+    convert(currents, 4.0, bottom, 255, *errors)
     x = at.astype(np.float64) / 4
     for found, (gain, offset, bow) in zip(currents, errors.T.astype(np.float64), strict=True):
         code = x * gain + offset
-        part = np.clip(code / 255, 0, 1)
-        wanted = np.clip(code + 4 * bow * part * (1 - part), 0, 255)
+        part = np.clip((code - bottom) / (255 - bottom), 0, 1)
+        wanted = np.clip(code + 4 * bow * part * (1 - part), bottom, 255)
         assert np.abs(found / 4 - wanted).max() <= 0.501  # the step of the converter
-        assert set(np.unique(found / 4)) <= set(range(256))
+        assert set(np.unique(found / 4)) <= set(range(bottom, 256))
 
 
 def test_offsets_vary_from_converter_to_converter() -> None:
-    """Pairs of columns with a converter each differ by √2 σ; on one converter they do not."""
-    e = encoding(weight_bits=2, cell_bits=1, coding="differential", input_bits=1, rows=1000)
+    """Pairs of columns with a converter each differ by √2 σ; on one converter they do not.
+
+    A pair with one converter has its offset once.
+    """
+    pair = encoding(weight_bits=2, cell_bits=1, coding="differential", input_bits=1, rows=1000)
+    one = replace(pair, coding="analog-differential")
     weights, drive = np.tile([[1], [-1]], (60, 3000)), np.ones((1, 120), int)
-    for adcs, sigma in ((6000, 4 * np.sqrt(2)), (1, 0.0)):
+    for e, adcs, sigma in ((pair, 6000, 4 * np.sqrt(2)), (pair, 1, 0.0), (one, 3000, 4.0)):
         array = Analog(weights, e, Physics(adc_offset=4.0), Draws(0, 0, "a"), adcs=adcs)
         found = read_array(array, drive.T, 0)
         assert found.std() == pytest.approx(np.hypot(sigma, 2**-0.5 / 3**0.5 * (sigma > 0)), 0.04)
