@@ -31,13 +31,14 @@ def rounded(cells: Array, drive: int, *, signed: bool = False) -> Rounded:
         drive: the largest, on every row at once.
         signed: whether cells are differences of two.
     """
-    most, kind = (MOST // 2, np.int16) if signed else (MOST, np.uint16)
+    most = MOST // 2 if signed else MOST
     reach = np.maximum(cells.clip(0).sum(axis=1), -cells.clip(None, 0).sum(axis=1))
     largest = np.maximum(reach * drive, 2.0**-40)
     room = most - 0.5 * cells.shape[1] * drive  # each cell may be rounded up
     up = 2.0 ** np.floor(np.log2(max(room, 1.0) / largest))
     whole = np.rint(cells * up[:, None])
-    return Rounded(np.ascontiguousarray(whole, kind), (1.0 / up).astype(np.float32))
+    held = np.ascontiguousarray(whole, np.int16 if signed else np.uint16)
+    return Rounded(held, (1.0 / up).astype(np.float32))
 
 
 def sigma_of(cells: Array, drive: int, *, signed: bool = False) -> float:

@@ -15,7 +15,6 @@ from neutrams.simulator.physics.devices import DEVICES
 from neutrams.simulator.physics.physics import Physics
 
 PROBABILITIES = ("stuck_on", "stuck_off")
-CONVERTERS = ("adc_offset", "adc_gain", "adc_inl", "adc_noise")
 
 
 def check_physics(physics: Physics, program: Program | None = None) -> None:
@@ -99,14 +98,17 @@ def _unit(p: Physics, op: Mvm) -> list[Diagnostic]:
     found = []
     if not isinstance(op.w, Weight):
         found.append((op, "its matrix is not programmed but computed", ""))
-    given = [name for name in CONVERTERS if getattr(p, name)]
+    errors = ("adc_offset", "adc_gain", "adc_inl", "adc_noise")
+    given = [name for name in errors if getattr(p, name)]
     if given and not op.adc_bits:
         found.append((op, f"its converters are ideal, and `{given[0]}` is given", ""))
     if p.dac_inl and op.dac_bits == 1:
         help = "a DAC of 1 bit has no level between its ends: set core.dac_bits to 2 or more"
         found.append((op, "its DACs have 1 bit, and `dac_inl` is given", help))
-    cells = replace(p, on_off=0.0, dac_inl=0.0, **dict.fromkeys(CONVERTERS, 0.0))
-    if op.encoding.subtracts and p.on_off and cells == Physics():
+    rest = replace(
+        p, on_off=0.0, dac_inl=0.0, adc_offset=0.0, adc_gain=0.0, adc_inl=0.0, adc_noise=0.0
+    )
+    if op.encoding.subtracts and p.on_off and rest == Physics():
         why = "`on_off` is given alone, and what the lowest level conducts cancels in its pairs"
         found.append((op, why, "state what else is not ideal about cells or wires"))
     return [_located(op, why, help) for op, why, help in found]

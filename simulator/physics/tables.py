@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes, cgutils, everywhere, pointer
 from neutrams.simulator.lookup import unit
 
-Words = NDArray[np.uint16] | NDArray[np.int16]
+Words = NDArray[np.integer[Any]]
+"""Of 16 bits."""
 
 ENTRIES, BITS = 64, 6
 MOST = 2**16 - 1
