@@ -40,7 +40,7 @@ from neutrams.ir.target import (
 from neutrams.ir.tensor_file import pack, unpack
 from neutrams.ir.types import Array
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file format; a reader refuses a newer one."""
 
 _TEXT, _WEIGHTS, _TARGET, _MANIFEST = (

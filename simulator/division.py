@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,62 +17,21 @@ from numpy.typing import NDArray
 from neutrams.ir.graph import Graph
 from neutrams.ir.links import Links
 from neutrams.ir.op import Op, Value
+from neutrams.ir.ops.chip import Group, Vector
 from neutrams.ir.ops.time import SAME, Run, State, working_ops
-from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.ir.program import Program
 from neutrams.ir.stripes import shape_of, stripes
 from neutrams.ir.types import bind
+from neutrams.simulator.batching import batching
+from neutrams.simulator.channels import UNKNOWN, Ranges, count, covers, first_axis, keeps, unit_axis
+from neutrams.simulator.constants import constant
 from neutrams.simulator.digital import Sizes, elements
-from neutrams.simulator.parts import Part, crossbar_parts, partial_sums, sum_parts
+from neutrams.simulator.divided import Divided, Read, reads_of
+from neutrams.simulator.parts import ELSEWHERE, Part, crossbar_parts, sum_parts
 from neutrams.simulator.windows import block, rectangles, windows_of
 
 I64 = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Divided:
-    """One op: its parts, and who does which windows."""
-
-    parts: list[Part]
-    windows: int
-    """Of one step."""
-    times: int
-    """Steps of an inference."""
-    owners: I64
-    """``[windows]`` copy that does each window of a step."""
-    heir_of: Op | None
-    """The op in whose tiles it works, copy by copy; ``None`` where it gathers its input."""
-
-    @property
-    def whole(self) -> int:
-        """Windows of an inference."""
-        return self.windows * self.times
-
-    @cached_property
-    def of_copy(self) -> dict[int, list[tuple[int, Part]]]:
-        """The parts of each copy, with their places among all parts."""
-        found: dict[int, list[tuple[int, Part]]] = {}
-        for place, part in enumerate(self.parts):
-            found.setdefault(part.copy, []).append((place, part))
-        return found
-
-    @cached_property
-    def makes(self) -> dict[int, I64]:
-        """The windows of an inference that each copy does, in their order."""
-        owners = np.tile(self.owners, self.times)
-        order = np.argsort(owners, kind="stable")
-        copies, begin = np.unique(owners[order], return_index=True)
-        return dict(zip(copies.tolist(), np.split(order, begin[1:]), strict=True))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Read:
-    """What one copy of an op reads of one copy of another."""
-
-    source: int
-    target: int
-    windows: I64
-    """Windows of the source, in an inference, in their order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,10 +83,9 @@ class Division:
         return Need(table, reads_of(a, b, table, seen), delay > 0)
 
     def all_of(self, op: Op, value: Value) -> list[Read]:
-        """Return what an op reads of one of its operands if a first step has one before it."""
-        need = self.need(op, value)
-        if not need.delayed:
-            return need.reads
+        """Return what an op reads of a state if a step is before its first: a single step may
+        stand for many.
+        """
         a, b = self.ops[self.makers(op)[value]], self.ops[op]
         return reads_of(a, b, np.tile([[a.whole, 0]], (b.whole, 1)), None)
 
@@ -139,16 +96,6 @@ class Division:
         split = maker.splits if isinstance(maker, Mvm) else 1
         return whole / max(self.ops[maker].windows, 1) / split
 
-    def share(self, op: Op, maker: Op, source: Part, target: Part) -> float | None:
-        """Return which part of a window's results goes from one part to another; ``None`` where
-        they have nothing to do with each other.
-        """
-        if isinstance(op, Reduce) and isinstance(maker, Mvm):
-            return partial_sums(maker, source, target)
-        if self.ops[op].heir_of is maker and source.copy == target.copy:
-            return source.share if source.tile == target.tile else None
-        return source.share * target.reads
-
     def _divide(self, op: Op, times: int) -> Divided:
         made = {v: self.ops[m] for v, m in self.makers(op).items() if m in self.ops}
         windows = windows_of(op, self.sizes, {v: p.windows for v, p in made.items()})
@@ -156,10 +103,14 @@ class Division:
             parts = crossbar_parts(op, self.tiles[op])
             self.placed.add(op)
             owners = stripes(shape_of(op, self.sizes), len(self.tiles[op])).owners()
-            return Divided(_busy(parts, owners), windows, times, owners, None)
+            axis = unit_axis(op)
+            return Divided(_busy(parts, owners), windows, times, owners, None, axis, op.outputs)
         if not made:
-            one = [Part(self.first_tile.get(op, 0), 0, 1.0, 1.0)]
-            return Divided(one, windows, times, np.zeros(windows, np.int64), None)
+            axis = first_axis(op.result)
+            channels = count(op.result, axis)
+            one = [Part(self.first_tile.get(op, 0), 0, 1.0, 1.0, makes=((0, channels),))]
+            owners = np.zeros(windows, np.int64)
+            return Divided(one, windows, times, owners, None, axis if channels else 0, channels)
         follows = [v for v in made if self.makers(op)[v] in self.placed]
         self.placed.update([op] if follows else [])
         largest = max(follows or made, key=lambda v: elements(v, self.sizes))
@@ -167,7 +118,10 @@ class Division:
         last = block(op, largest, source.windows, windows, self.sizes)[:, 0] - 1
         owners = source.owners[np.maximum(last, 0)]
         parts = sum_parts(maker, source.parts) if isinstance(maker, Mvm) else source.parts
-        return Divided(_busy(parts, owners), windows, times, owners, maker)
+        axis, channels = source.axis, source.channels
+        if not (keeps(op, largest, axis, channels) and _whole(parts, channels)):
+            axis = UNKNOWN
+        return Divided(_busy(parts, owners), windows, times, owners, maker, axis, channels)
 
     def _table(self, op: Op, value: Value, maker: Op, runs: list[int], delay: int) -> I64:
         """Return what each window of an inference needs of the windows that make an operand."""
@@ -229,47 +183,31 @@ def _busy(parts: list[Part], owners: I64) -> list[Part]:
     return [part for part in parts if part.copy in held]
 
 
-def reads_of(a: Divided, b: Divided, table: I64, seen: I64 | None) -> list[Read]:
-    """Return which windows of ``a`` each copy of ``b`` reads, by the copy of ``a`` that does them.
-
-    ``seen`` holds for windows of a step that look at a rectangle of an image: first row, last row,
-    first column, last column; elsewhere each reads what lies between the columns of the table.
-    """
-    makes = np.tile(a.owners, a.times)
-    found = []
-    for copy, mine in b.makes.items():
-        if seen is None:
-            read = _within(table[mine, 1], table[mine, 0], a.whole)
-        else:
-            here = np.flatnonzero(b.owners == copy)
-            read = np.tile(_inside(seen[here], a.windows), b.times)
-        windows = np.flatnonzero(read)
-        if not len(windows):
-            continue
-        order = np.argsort(makes[windows], kind="stable")
-        ordered = windows[order]
-        sources, begin = np.unique(makes[ordered], return_index=True)
-        for source, part in zip(sources.tolist(), np.split(ordered, begin[1:]), strict=True):
-            found.append(Read(source, copy, part))
-    return found
+def divide(program: Program, round: int | None = None) -> Division:
+    """Return who does what of a program; of a matrix in several rounds, of what one holds."""
+    graph, chip = program.module["main"], program.module["chip"]
+    machine = program.target.machine
+    per_tile = machine.cores_per_tile * machine.core.crossbars
+    groups = {op.unit: op for op in chip.ops if isinstance(op, Group)}
+    homes = {op.unit: op for op in chip.ops if isinstance(op, Vector)}
+    tiles: dict[Op, NDArray[np.int32]] = {}
+    first: dict[Op, int] = {}
+    for op, _ in working_ops(graph):
+        name = op.results[0].name
+        if name in groups:
+            held = constant(groups[name].crossbars) // per_tile
+            turns = groups[name].rounds
+            if turns is not None and (here := constant(turns) == round).any():
+                held = np.where(here, held, ELSEWHERE)
+            tiles[op] = held.reshape(groups[name].copies, -1).astype(np.int32)
+        elif name in homes:
+            first[op] = int(constant(homes[name].tiles)[0])
+    return Division(graph, batching(graph).one(), tiles, first)
 
 
-def _within(low: I64, high: I64, count: int) -> NDArray[np.bool_]:
-    """Return which of so many places lie in any of some ranges."""
-    change = np.zeros(count + 1, np.int64)
-    np.add.at(change, np.minimum(low, high), 1)
-    np.add.at(change, high, -1)
-    return np.cumsum(change[:-1]) > 0
-
-
-def _inside(seen: I64, windows: int) -> NDArray[np.bool_]:
-    """Return which places of an image lie in any of some rectangles."""
-    top, bottom, left, right, width = seen.T
-    width = int(width[0])
-    change = np.zeros((windows // width + 1, width + 1), np.int64)
-    np.add.at(change, (top, left), 1)
-    np.add.at(change, (bottom + 1, right + 1), 1)
-    np.add.at(change, (top, right + 1), -1)
-    np.add.at(change, (bottom + 1, left), -1)
-    inside = change.cumsum(axis=0).cumsum(axis=1)[:-1, :-1] > 0
-    return inside.reshape(-1)
+def _whole(parts: list[Part], channels: int) -> bool:
+    """Say whether the parts of every copy make each channel once."""
+    copies: dict[int, list[Ranges]] = {}
+    for part in parts:
+        copies.setdefault(part.copy, []).append(part.makes)
+    return all(covers(made, channels) for made in copies.values())

@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 
 from neutrams.ir.blocks import used
 from neutrams.ir.graph import Graph
-from neutrams.ir.op import Value
 from neutrams.ir.ops.chip import Flow, Group, Place, Round
-from neutrams.ir.ops.quantization import Quantize
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
+from neutrams.ir.traffic import Mesh
 from neutrams.ir.types import Array, bind
 from neutrams.simulator.batching import Batching
+from neutrams.simulator.border import sent_form
 from neutrams.simulator.constants import constant
 from neutrams.simulator.digital import Sizes, elements, traffic, work
+from neutrams.simulator.flows import Flows
+from neutrams.simulator.network.state import LOCAL
+from neutrams.simulator.network.trees import NODE, tree_loads
 
 Counts = dict[str, int]
 
@@ -107,21 +110,29 @@ def crossbar_events(op: Mvm, target: Target, sizes: Sizes, group: Group | None) 
 
 
 def network_events(chip: Graph, target: Target) -> Counts:
-    """Return the flits of one inference: each flow goes along its row, then its column."""
+    """Return the flits of one inference: over links, and out of routers, to tiles or links."""
+    load = network_loads(chip, target)
+    if load is None:
+        return {}
+    return {"router_flits": int(load[..., :NODE].sum()), "link_flits": int(load[..., :LOCAL].sum())}
+
+
+def network_loads(chip: Graph, target: Target) -> NDArray[np.int64] | None:
+    """Return what :func:`tree_loads` says of one inference; ``None`` where nothing is placed."""
     place = next((op for op in chip.ops if isinstance(op, Place)), None)
     if place is None:
-        return {}
-    x, y = constant(place.x), constant(place.y)
-    routers = links = 0
+        return None
+    network = target.machine.network
+    mesh = Mesh(network.columns, network.rows)
+    router = constant(place.y) * mesh.columns + constant(place.x)
+    load = np.zeros((mesh.rows, mesh.columns, NODE + 1), np.int64)
     for op in chip.ops:
-        if not isinstance(op, Flow):
-            continue
-        source, end = constant(op.source), constant(op.target)
-        flits = -(-constant(op.bits) // target.machine.network.flit_bits)
-        hops = np.abs(x[source] - x[end]) + np.abs(y[source] - y[end])
-        links += int((flits * hops).sum())
-        routers += int((flits * (hops + 1))[source != end].sum())
-    return {"router_flits": routers, "link_flits": links}
+        if isinstance(op, Flow):
+            sent = Flows.of(op, network.flit_bits)
+            apart = sent.source != sent.target
+            ends = router[sent.source[apart]], router[sent.target[apart]]
+            load += tree_loads(mesh, *ends, sent.packet[apart], sent.flits[apart])
+    return load
 
 
 def _distinct_rows(
@@ -152,12 +163,6 @@ def _io_bytes(graph: Graph, sizes: Sizes) -> int:
     """Count what crosses the chip's edge: an input as the integers it is rounded to at once."""
     values = [sent_form(value) for value in graph.inputs] + graph.outputs
     return sum(elements(v, sizes) * v.type.dtype.numpy.itemsize for v in values)
-
-
-def sent_form(value: Value) -> Value:
-    """Return what stands for an input on its way in: its rounded form, if only that is read."""
-    op = value.users[0] if len(value.users) == 1 else None
-    return op.result if isinstance(op, Quantize) else value
 
 
 def _times(counts: Mapping[str, int], inferences: int) -> Counts:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.ir.ops.unit_mvm import Mvm
+from neutrams.simulator.channels import Ranges, made_by, taken_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,10 @@ class Part:
     rows: tuple[int, ...] = ()
     """Of a matrix: which chunks of rows it reads, if not all. Parts that read the same are served
     by the same packet."""
+    makes: Ranges = ()
+    """Which channels of each result, where the op keeps them apart."""
+    takes: Ranges = ()
+    """Of a matrix: which channels of its operand."""
 
 
 ELSEWHERE = -1
@@ -40,6 +45,7 @@ def crossbar_parts(op: Mvm, tiles: NDArray[np.int32]) -> list[Part]:
     neurons = _neurons(table)
     chunk = table[:, 0] * op.fan_in + table[:, 2]
     parts = []
+    ends: dict[tuple[int, ...], tuple[Ranges, Ranges]] = {}
     for copy, homes in enumerate(tiles):
         for tile in np.unique(homes[homes != ELSEWHERE]):
             held = np.flatnonzero(homes == tile)
@@ -47,7 +53,10 @@ def crossbar_parts(op: Mvm, tiles: NDArray[np.int32]) -> list[Part]:
             reads = rows[held][once].sum() / (op.groups * op.fan_in)
             share = neurons[held].sum() / op.outputs
             rows_read = tuple(np.unique(chunk[held]).tolist()) if reads < 1 - 1e-9 else ()
-            parts.append(Part(int(tile), copy, share, reads, tuple(held.tolist()), rows_read))
+            blocks = tuple(held.tolist())
+            if blocks not in ends:
+                ends[blocks] = made_by(op, blocks), taken_by(op, blocks)
+            parts.append(Part(int(tile), copy, share, reads, blocks, rows_read, *ends[blocks]))
     return parts
 
 
@@ -71,7 +80,8 @@ def sum_parts(op: Mvm, parts: list[Part]) -> list[Part]:
         share = float(neurons[mine].sum() / op.outputs)
         rest[part.copy] = rest.get(part.copy, 1.0) - share
         if mine:
-            found.append(Part(part.tile, part.copy, share, share, tuple(mine)))
+            makes = made_by(op, mine)
+            found.append(Part(part.tile, part.copy, share, share, tuple(mine), makes=makes))
     for copy, share in rest.items():
         if share > 1e-9:
             place = next(i for i, part in enumerate(found) if part.copy == copy)

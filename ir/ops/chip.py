@@ -104,7 +104,10 @@ class Place(Op):
 
 @op("chip.flow")
 class Flow(Op):
-    """What one inference sends from tile to tile, first along its row, then its column."""
+    """What one inference sends from tile to tile, first along its row, then its column.
+
+    It leaves item by item; so there may be more flits than its bits would fill.
+    """
 
     source: Value = operand()
     """i32 ``[E]`` tiles."""
@@ -112,9 +115,15 @@ class Flow(Op):
     """i32 ``[E]`` tiles."""
     bits: Value = operand()
     """i64 ``[E]``."""
+    packet: Value | None = operand(default=None)
+    """i32 ``[E]``: edges of one number leave as one packet, which routers copy where their paths
+    part; each by itself if not said."""
+    flits: Value | None = operand(default=None)
+    """i64 ``[E]``: of all edges of a packet the same; those that hold its bits if not said."""
 
     def infer(self) -> tuple[TensorType, ...]:
-        _same_length(self, self.source, self.target, self.bits)
+        others = [value for value in (self.packet, self.flits) if value is not None]
+        _same_length(self, self.source, self.target, self.bits, *others)
         return ()
 
 

@@ -24,8 +24,9 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.text import print_graph
 from neutrams.ir.types import Array
+from neutrams.simulator.flows import Flows
 
-FORMAT = 2
+FORMAT = 3
 
 KINDS = ("image", "onnx", "qdq")
 """What a program can be exported to."""
@@ -99,6 +100,10 @@ def describe(program: Program, arrays: dict[str, Array]) -> dict[str, Any]:
             {"value": name, "tiles": numbers(op.tiles).tolist()}
             for name, op in facts.vectors.items()
         ],
+        "network": {
+            "flit_bits": machine.network.flit_bits,
+            "multicast": machine.network.multicast,
+        },
         "tiles": _tiles(facts),
         "routes": _routes(program, facts),
         "schedule": [op.attributes() for op in program.module["chip"].ops if isinstance(op, Stage)],
@@ -154,10 +159,10 @@ def _routes(program: Program, facts: ChipFacts) -> list[dict[str, Any]]:
     for op in program.module["chip"].ops:
         if not isinstance(op, Flow):
             continue
-        ends = (numbers(op.source).tolist(), numbers(op.target).tolist())
-        for source, target, bits in zip(*ends, numbers(op.bits).tolist(), strict=True):
-            path = _xy((int(xs[source]), int(ys[source])), (int(xs[target]), int(ys[target])))
-            found.append({"source": source, "target": target, "bits": bits, "routers": path})
+        for row in Flows.of(op, program.target.machine.network.flit_bits).rows():
+            start, end = row["source"], row["target"]
+            path = _xy((int(xs[start]), int(ys[start])), (int(xs[end]), int(ys[end])))
+            found.append({**row, "routers": path})
     return found
 
 

@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from neutrams.driver.packing import kinds_of_units, pack_blocks
 from neutrams.driver.replication import Wanted
 from neutrams.driver.rounds import Plan, plan_rounds, round_facts
-from neutrams.driver.traffic import Homes, find_homes, flows
+from neutrams.driver.traffic import Homes, find_homes, joined, pairs
 from neutrams.ir.cores import crossbars_by_kind
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.chip import Flow, Group, Place, Round, Vector
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
-from neutrams.ir.traffic import Mesh, Placement, Traffic
+from neutrams.ir.traffic import Mesh, Placement
 from neutrams.ir.types import Dim, Symbol, bind
 from neutrams.mapper.place import place
+from neutrams.simulator.flows import Flows, flows
 
 Ints = NDArray[np.int64]
 
@@ -37,7 +38,8 @@ class Mapping:
     copies: dict[Mvm, int]
     """Times each unit's matrix is held."""
     homes: Homes
-    traffic: Traffic
+    flows: Flows
+    """What tiles send each other."""
     placement: Placement
     plan: Plan | None
     """The round of every block, where one does not hold the network."""
@@ -80,12 +82,17 @@ def map_units(
     tiles_of = {unit: (held // per_tile).astype(np.int32) for unit, held in crossbars.items()}
     homes = find_homes(graph, tiles_of, np.array([copies[unit] for unit in crossbars], np.int64))
     nodes = 1 + max((int(tiles.max(initial=0)) for tiles in tiles_of.values()), default=0)
-    traffic = flows(graph, homes, nodes=nodes)
+    wires = machine.network
+    sent = flows(joined(graph, homes), flit_bits=wires.flit_bits, multicast=wires.multicast)
     placement = place(
-        traffic, _mesh(target), seed=seed, moves=moves, per_router=machine.network.tiles_per_router
+        pairs([sent], nodes=nodes),
+        _mesh(target),
+        seed=seed,
+        moves=moves,
+        per_router=wires.tiles_per_router,
     )
     facts = round_facts(plan, target, crossbars, copies, batch) if plan else ()
-    return Mapping(crossbars, copies, homes, traffic, placement, plan, tuple(facts))
+    return Mapping(crossbars, copies, homes, sent, placement, plan, tuple(facts))
 
 
 def _hold(
@@ -158,11 +165,21 @@ def chip_graph(graph: Graph, mapping: Mapping) -> Graph:
     x = chip.weight("place.x", mapping.placement.x)
     y = chip.weight("place.y", mapping.placement.y)
     chip.insert(Place(x, y))
-    source = chip.weight("flow.source", mapping.traffic.source)
-    target = chip.weight("flow.target", mapping.traffic.target)
-    bits = chip.weight("flow.bits", mapping.traffic.bits)
-    chip.insert(Flow(source, target, bits))
+    chip.insert(flow(chip, mapping.flows))
     return chip
+
+
+def flow(chip: Graph, sent: Flows) -> Flow:
+    """Return the op that states what is sent."""
+    ends = (sent.source, sent.target, sent.packet)
+    source, target, packet = (each.astype(np.int32) for each in ends)
+    return Flow(
+        chip.weight("flow.source", source),
+        chip.weight("flow.target", target),
+        chip.weight("flow.bits", sent.bits),
+        packet=chip.weight("flow.packet", packet),
+        flits=chip.weight("flow.flits", sent.flits),
+    )
 
 
 def one_inference(dim: Dim) -> int:

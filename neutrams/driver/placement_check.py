@@ -10,13 +10,14 @@ import numpy as np
 from neutrams.driver.image import Image, Unit
 from neutrams.driver.image_run import matrix
 from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link
-from neutrams.driver.traffic import find_homes, flows
+from neutrams.driver.traffic import find_homes, joined
 from neutrams.ir.graph import Graph
-from neutrams.ir.links import Links
 from neutrams.ir.op import Op
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
+from neutrams.simulator.flows import flows
+from neutrams.simulator.joins import Joins
 
 NAME = "unit graph → placement"
 
@@ -118,36 +119,47 @@ def _flows(
         name = op.result.name
         if name in stated and stated[name] != set(spread.tiles.tolist()):
             yield name, f"works on tiles {sorted(stated[name])}, its operands lie elsewhere"
-    wanted = flows(network, homes, nodes=len(image.facts["tiles"]))
-    ends = (wanted.source.tolist(), wanted.target.tolist(), wanted.bits.tolist())
-    bits = {(source, target): sent for source, target, sent in zip(*ends, strict=True)}
-    sent = {(each["source"], each["target"]): each["bits"] for each in image.facts["routes"]}
-    why = _ends(network, at, stated)
-    for pair in [*bits, *(pair for pair in sent if pair not in bits)]:
-        value = why.get(pair, "")
-        path = f"from tile {pair[0]} to tile {pair[1]}"
-        if pair not in sent:
-            yield value, f"nothing is sent {path}, {bits[pair]} bits are wanted"
+    joins = joined(network, homes)
+    wanted = _packets(flows(joins, **image.facts["network"]).rows())
+    sent, why = _packets(image.facts["routes"]), _ends(joins)
+    for way in [*wanted, *(way for way in sent if way not in wanted)]:
+        source, target, others = way
+        value, path = why.get((source, target), ""), f"from tile {source} to tile {target}"
+        if len(others) > 1:
+            path += f", in one packet to {len(others)} tiles"
+        bits, flits = wanted.get(way, (0, 0))
+        if way not in sent:
+            yield value, f"nothing is sent {path}, {bits} bits are wanted"
         elif not value:
-            yield "", f"{sent[pair]} bits go {path}, which are no homes of who makes and reads"
-        elif sent[pair] != bits.get(pair):
-            yield value, f"{sent[pair]} bits are sent {path}, {bits.get(pair, 0)} are wanted"
+            yield "", f"{sent[way][0]} bits go {path}, which are no homes of who makes and reads"
+        elif sent[way] != (bits, flits):
+            held = "{} bits in {} flits".format
+            yield value, f"{held(*sent[way])} are sent {path}, {held(bits, flits)} are wanted"
 
 
-def _ends(
-    network: Graph, at: Mapping[str, Array], homes: Mapping[str, set[int]]
-) -> dict[tuple[int, int], str]:
+def _packets(rows: list[dict[str, int]]) -> dict[tuple[int, int, tuple[int, ...]], tuple[int, int]]:
+    """Return bits and flits of each row by its ends, and by all ends of its packet."""
+    ends: dict[int, list[int]] = {}
+    for row in rows:
+        ends.setdefault(row["packet"], []).append(row["target"])
+    return {
+        (row["source"], row["target"], tuple(sorted(ends[row["packet"]]))): (
+            row["bits"],
+            row["flits"],
+        )
+        for row in rows
+    }
+
+
+def _ends(joins: Joins) -> dict[tuple[int, int], str]:
     """Return for every pair of tiles the first value made in one and read in the other."""
-    links, found = Links.of(network), dict[tuple[int, int], str]()
-    for op, _ in working_ops(network):
-        name = op.result.name
-        here = set(at[name].tolist()) if name in at else homes[name]
-        makers = [(value.name, links.maker(value)) for value in op.present]
-        edges = [(value, maker.result.name) for value, maker in makers if maker is not None]
-        for value, maker in [*edges, *([(name, name)] if name in at else [])]:
-            there = set(at[maker].tolist()) if maker in at else homes[maker]
+    found: dict[tuple[int, int], str] = {}
+    for node, reads in joins.of.items():
+        here = {part.tile for part in joins.divided[node].parts}
+        for join in reads:
+            there = {part.tile for part in joins.divided[join.source].parts}
             for pair in ((source, target) for source in there for target in here):
-                found.setdefault(pair, value)
+                found.setdefault(pair, join.value.name)
     return found
 
 

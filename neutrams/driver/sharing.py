@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from neutrams.driver.resources import ChipFacts, numbers
 from neutrams.driver.sources import clone
+from neutrams.driver.traffic import pairs
 from neutrams.ir.cores import crossbars_by_kind, kinds_of_crossbars
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph, Module
@@ -20,6 +21,7 @@ from neutrams.ir.target import Machine
 from neutrams.ir.traffic import Mesh, Placement, Traffic
 from neutrams.ir.types import Array
 from neutrams.mapper.place import place
+from neutrams.simulator.flows import Flows
 
 Ints = NDArray[np.int64]
 
@@ -153,16 +155,15 @@ def _lacking(what: str, taken: Mapping[str, int], available: int) -> Diagnostic:
 
 
 def _traffic(programs: Mapping[str, Program], shifts: Mapping[str, int], nodes: int) -> Traffic:
-    source, target, bits = list[Array](), list[Array](), list[Array]()
+    """Return what the programs send, each between tiles of its own."""
+    parts = []
     for name, program in programs.items():
         for op in program.module["chip"].ops:
             if isinstance(op, Flow):
-                source.append(numbers(op.source) + shifts[name])
-                target.append(numbers(op.target) + shifts[name])
-                bits.append(numbers(op.bits))
-    joined = (np.concatenate(part) if part else np.zeros(0) for part in (source, target, bits))
-    a, b, weight = joined
-    return Traffic(nodes, a.astype(np.int32), b.astype(np.int32), weight.astype(np.int64))
+                sent = Flows.of(op, program.target.machine.network.flit_bits)
+                ahead = shifts[name]
+                parts.append(replace(sent, source=sent.source + ahead, target=sent.target + ahead))
+    return pairs(parts, nodes=nodes)
 
 
 def _moved(program: Program, shift: int, placement: Placement, names: list[str]) -> Program:

@@ -6,7 +6,7 @@ An element-wise op works where its largest operand lies. Anything else that lies
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from neutrams.ir.traffic import Traffic
 from neutrams.ir.types import Symbol, bind
 from neutrams.simulator.batching import batching
 from neutrams.simulator.division import Division
+from neutrams.simulator.flows import Flows
+from neutrams.simulator.joins import Joins
 
 Floats = NDArray[np.floating[Any]]
 
@@ -83,53 +85,29 @@ def find_homes(
     return Homes(units, {op: spreads[op] for op in ops})
 
 
-def divided(graph: Graph, homes: Homes) -> Division:
-    """Return which part of which op each tile does."""
+def joined(graph: Graph, homes: Homes) -> Joins:
+    """Return who reads what of whom: between ops, and to and from the link of the chip."""
     tiles: dict[Op, NDArray[np.int32]] = {
         op: hold.tiles.reshape(hold.copies, -1) for op, hold in homes.units.items()
     }
     first = {op: int(spread.tiles[0]) for op, spread in homes.spreads.items()}
-    return Division(graph, batching(graph).one(), tiles, first)
+    division = Division(graph, batching(graph).one(), tiles, first)
+    return Joins.among(division, division.ops)
 
 
-def flows(graph: Graph, homes: Homes, *, nodes: int) -> Traffic:
-    """Return what one inference sends from tile to tile; chip inputs and outputs come on top.
-
-    A value goes to each tile that reads it; of an image, only what the windows there see.
-    """
-    division = divided(graph, homes)
-    bits: dict[tuple[int, int], float] = {}
-    for op in division.ops:
-        for value, maker in division.makers(op).items():
-            for pair, sent in _sent(division, op, value, maker):
-                bits[pair] = bits.get(pair, 0.0) + sent
-    total = {pair: round(bits[pair]) for pair in sorted(bits)}
-    rows = np.array([(*pair, sent) for pair, sent in total.items() if sent], np.int64)
-    source, target, amount = rows.reshape(-1, 3).T
-    return Traffic(nodes, source.astype(np.int32), target.astype(np.int32), amount.copy())
-
-
-def _sent(
-    division: Division, op: Op, value: Value, maker: Op
-) -> Iterator[tuple[tuple[int, int], float]]:
-    """Yield what parts of one op send to parts of another: tiles, and bits of one inference.
-
-    Parts in one tile that read the same rows are sent them once.
-    """
-    a, b, whole = division.ops[maker], division.ops[op], division.bits(op, value)
-    reads: dict[tuple[int, int, tuple[int, ...]], list[NDArray[np.int64]]] = {}
-    shares: dict[tuple[int, int, tuple[int, ...]], float] = {}
-    for read in division.all_of(op, value):
-        for place, source in a.of_copy[read.source]:
-            for _, target in b.of_copy[read.target]:
-                share = division.share(op, maker, source, target)
-                if share is not None and source.tile != target.tile:
-                    key = (place, target.tile, target.rows)
-                    reads.setdefault(key, []).append(read.windows)
-                    shares[key] = share
-    for key, windows in reads.items():
-        count = len(windows[0]) if len(windows) == 1 else len(np.unique(np.concatenate(windows)))
-        yield (a.parts[key[0]].tile, key[1]), whole * shares[key] * count
+def pairs(sent: Iterable[Flows], *, nodes: int) -> Traffic:
+    """Return the bits that flow between two tiles, whatever packet they are in."""
+    empty = np.zeros((2, 0), np.int64)
+    ends, amount = np.concatenate(
+        [empty, *(np.stack([each.source * nodes + each.target, each.bits]) for each in sent)],
+        axis=1,
+    )
+    both, index = np.unique(ends, return_inverse=True)
+    bits = np.zeros(len(both), np.int64)
+    np.add.at(bits, index, amount)
+    return Traffic(
+        nodes, *((both // nodes).astype(np.int32), (both % nodes).astype(np.int32)), bits
+    )
 
 
 def _merged(op: Mvm, hold: Hold) -> Spread:

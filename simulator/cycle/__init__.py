@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from neutrams.simulator.cycle.plan import Job, Layout, lay_out, lay_out_all
+from neutrams.simulator.cycle.layout import Job, Layout
+from neutrams.simulator.cycle.plan import lay_out, lay_out_all
 from neutrams.simulator.cycle.run import CycleResult, Machine, Stuck, routers_of
 
 __all__ = [

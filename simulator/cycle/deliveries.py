@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.simulator.cycle.state import DELIVERY, LEG, Plan
 from neutrams.simulator.network.state import I32, I64, Records
-
-Portion = tuple[str | int, ...]
-"""Which part of an item: a value, and what tells its parts apart; a value alone is all of it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sent:
-    """What a station sends over one edge."""
-
-    edge: int
-    tile: int
-    """Where it ends."""
-    portion: Portion
-    bits: float
-    """Of one item."""
-    items: I64
-    """Items of an inference that go over it, in their order."""
+from neutrams.simulator.packets import Sent, Targets, classes, deliveries, flits
 
 
 @dataclass(slots=True)
 class Deliveries:
-    """Gathers the deliveries of all stations.
-
-    Edges of one station that end in one tile are served by one packet an item. Where routers copy
-    packets, so are tiles that want the same portion of it.
-    """
+    """Gathers the deliveries of all stations."""
 
     routers: I32
     flit_bits: int
@@ -49,22 +29,15 @@ class Deliveries:
     landing: list[int] = field(default_factory=list)
     known: dict[tuple[int, ...], int] = field(default_factory=dict)
 
-    def add(self, here: int, each: int, sent: list[Sent]) -> int:
+    def add(self, here: int, each: int, sent: Sequence[Sent]) -> int:
         """Add what a station in tile ``here`` sends of each item; return the first place of its
         items in the table of classes.
         """
         begin, self.items = self.items, self.items + each
-        over = np.zeros((each, len(sent)), bool)
-        for column, one in enumerate(sent):
-            over[one.items, column] = True
-        packed = np.ascontiguousarray(np.packbits(over, axis=1))
-        if not sent:
-            packed = np.zeros((each, 1), np.uint8)
-        rows = packed.view(np.dtype((np.void, packed.shape[1]))).reshape(-1)
-        _, first, kind = np.unique(rows, return_index=True, return_inverse=True)
+        edges, kind = classes(each, sent)
         self.known.clear()
-        numbers = [self._list(here, [sent[i] for i in np.flatnonzero(over[n])]) for n in first]
-        self.classes.append(np.array(numbers, np.int32)[kind.reshape(-1)])
+        numbers = [self._list(here, ones) for ones in edges]
+        self.classes.append(np.array(numbers, np.int32)[kind])
         return begin
 
     def plan(
@@ -85,22 +58,15 @@ class Deliveries:
             landing=np.array(self.landing, np.int32),
         )
 
-    def _list(self, here: int, sent: list[Sent]) -> int:
+    def _list(self, here: int, sent: Sequence[Sent]) -> int:
         """Add the deliveries of an item that goes over some edges; return their list."""
-        at: dict[int, list[Sent]] = {}
-        for one in sent:
-            at.setdefault(one.tile, []).append(one)
-        groups: dict[tuple[object, ...], dict[int, list[Sent]]] = {}
-        for tile, ones in at.items():
-            together = self.multicast and tile != here
-            key: tuple[object, ...] = tuple(sorted(_portions(ones))) if together else (tile,)
-            groups.setdefault(key, {})[tile] = ones
         begin = len(self.chosen)
-        self.chosen += [self._delivery(here, tiles) for tiles in groups.values()]
+        together = deliveries(here, sent, multicast=self.multicast)
+        self.chosen += [self._delivery(here, tiles) for tiles in together]
         self.lists.append((begin, len(self.chosen)))
         return len(self.lists) - 1
 
-    def _delivery(self, here: int, tiles: dict[int, list[Sent]]) -> int:
+    def _delivery(self, here: int, tiles: Targets) -> int:
         """Return the delivery of one portion to some tiles."""
         key = tuple(one.edge for ones in tiles.values() for one in ones)
         if key in self.known:
@@ -113,23 +79,9 @@ class Deliveries:
             begin = len(self.landing)
             self.landing += [one.edge for one in ones]
             self.legs.append((router, begin, len(self.landing)))
-        flits = 0 if here in tiles else max(self._flits(ones) for ones in tiles.values())
-        self.deliveries.append((flits, first, len(self.legs)))
+        self.deliveries.append((flits(here, tiles, self.flit_bits), first, len(self.legs)))
         self.known[key] = len(self.deliveries) - 1
         return self.known[key]
-
-    def _flits(self, sent: list[Sent]) -> int:
-        """Return the flits of what one tile wants."""
-        bits = sum(_portions(sent).values())
-        return max(-(-ceil(bits - 1e-9) // self.flit_bits), 1)
-
-
-def _portions(sent: list[Sent]) -> dict[Portion, float]:
-    """Return the portions of an item that one tile wants and their bits, each once."""
-    found: dict[Portion, float] = {}
-    for one in sent:
-        found[one.portion] = max(found.get(one.portion, 0.0), one.bits)
-    return {key: bits for key, bits in found.items() if len(key) == 1 or key[:1] not in found}
 
 
 def _joined(parts: list[I32]) -> I32:

@@ -18,10 +18,11 @@ from neutrams.ir.traffic import Mesh
 from neutrams.ir.types import DType, symbol, tensor
 from neutrams.simulator import schedule
 from neutrams.simulator.cycle import Machine, Stuck, lay_out, routers_of
-from neutrams.simulator.cycle.deliveries import Deliveries, Sent
+from neutrams.simulator.cycle.deliveries import Deliveries
 from neutrams.simulator.cycle.state import EDGE, STATION, Plan
 from neutrams.simulator.cycle.watch import watch_nothing
 from neutrams.simulator.network import Routers
+from neutrams.simulator.packets import Sent
 
 ROUTERS = Routers(Mesh(2, 2), pipeline=2, link=1)
 

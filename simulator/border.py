@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from neutrams.ir.op import Op, Value
+from neutrams.ir.ops.quantization import Quantize
+from neutrams.simulator.channels import count, first_axis
 from neutrams.simulator.digital import elements
-from neutrams.simulator.division import Divided, Division, Need, reads_of
-from neutrams.simulator.events import sent_form
+from neutrams.simulator.divided import Divided, reads_of
+from neutrams.simulator.division import Division, Need
 from neutrams.simulator.parts import Part
 from neutrams.simulator.windows import block, places, rectangles
 
@@ -23,6 +25,11 @@ class Border:
     bits: float
     """Of one of its windows."""
     divided: Divided
+    way: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.value.name}, {self.way}"
 
 
 def inputs_of(division: Division) -> dict[Border, list[tuple[Op, Value, Need]]]:
@@ -45,9 +52,13 @@ def inputs_of(division: Division) -> dict[Border, list[tuple[Op, Value, Need]]]:
         windows = places(form, division.sizes)
         bits = elements(form, division.sizes) * form.type.dtype.bits / windows
         tile = division.ops[readers[0][0]].parts[0].tile
-        made = Divided([Part(tile, 0, 1.0, 1.0)], windows, 1, np.zeros(windows, np.int64), None)
+        axis = first_axis(value)
+        channels = count(value, axis)
+        whole = Part(tile, 0, 1.0, 1.0, makes=((0, channels),))
+        owners = np.zeros(windows, np.int64)
+        made = Divided([whole], windows, 1, owners, None, axis if channels else 0, channels)
         needs = [(op, each, _need(division, made, op, each, value)) for op, each in readers]
-        found[Border(value, bits, made)] = needs
+        found[Border(value, bits, made, "from outside")] = needs
     return found
 
 
@@ -66,7 +77,13 @@ def outputs_of(division: Division, tile: int) -> Iterator[tuple[Border, Op, Need
         nth = np.arange(count)
         table = np.stack([nth + 1, nth], axis=1)
         reads = reads_of(division.ops[maker], made, table, None)
-        yield Border(value, bits, made), maker, Need(table, reads, delayed=False)
+        yield Border(value, bits, made, "to outside"), maker, Need(table, reads, delayed=False)
+
+
+def sent_form(value: Value) -> Value:
+    """Return what stands for an input on its way in: its rounded form, if only that is read."""
+    op = value.users[0] if len(value.users) == 1 else None
+    return op.result if isinstance(op, Quantize) else value
 
 
 def _root(division: Division, value: Value) -> Value:
