@@ -54,7 +54,12 @@ def compile_(
     shared.checked_format(format)
     chip = driver.load_target(target, settings or [], limits=limit or [])
     if dry_run:
-        _dry_run(model, chip, lowering, format)
+        unused = {
+            "--calibrate": calibrate, "--output": output, "--preprocess": preprocess,
+            "--verify-each": verify_each, "--loss-per-pass": loss_per_pass,
+            "--print-after": print_after, "--timing": timing, "--remarks": remarks,
+        }  # fmt: skip
+        _dry_run(model, chip, lowering, format, unused=[name for name in unused if unused[name]])
         return
     written = output or ("program.ntp" if model == "-" else f"{Path(model).stem}.ntp")
     if written != "-":
@@ -68,6 +73,7 @@ def compile_(
         print_after=shared.selected(print_after),
         emit=say,
     )
+    driver.check_effects(chosen)
     looks_inside = verify_each or timing or remarks or bool(print_after)
     with readable(model, suffix=".onnx") as source, Bar() as bar:
         compiled = driver.compile_model(
@@ -85,11 +91,15 @@ def compile_(
     _show_compiled(compiled, written, format)
 
 
-def _dry_run(model: str, chip: Target, lowering: dict[str, Any], format: str) -> None:
+def _dry_run(
+    model: str, chip: Target, lowering: dict[str, Any], format: str, *, unused: list[str]
+) -> None:
     from neutrams import driver, report
-    from neutrams.cli.output import Bar, show, show_json, width
+    from neutrams.cli.output import Bar, say, show, show_json, width
     from neutrams.cli.streams import readable
 
+    if unused:
+        say(f"a dry run has no use for {', '.join(unused)}: it looks at shapes, and writes nothing")
     with readable(model, suffix=".onnx") as source, Bar() as bar:
         found = driver.dry_run(source, target=chip, progress=bar, **lowering)
     if format == "json":

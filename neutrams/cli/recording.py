@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Annotated, Any
 
 import typer
@@ -52,9 +53,7 @@ def record(
     ] = 1,
 ) -> dict[str, Any]:
     """Say what is written down: fields of :class:`neutrams.driver.Record`; none for nothing."""
-    if not (trace or vcd or signals):
-        return {}
-    return {
+    chosen = {
         "trace": trace,
         "vcd": vcd,
         "signals": signals,
@@ -65,6 +64,8 @@ def record(
         "detail": trace_detail,
         "inferences": trace_inferences,
     }
+    usual = [each.default for each in signature(record).parameters.values()]
+    return chosen if list(chosen.values()) != usual else {}
 
 
 def list_signals(program: str) -> None:

@@ -4,6 +4,7 @@ from neutrams.driver.cache import Cache
 from neutrams.driver.checker import Check, Verdict, check
 from neutrams.driver.clocks import Cycles
 from neutrams.driver.compiler import Compiled, compile, compile_model
+from neutrams.driver.effects import check_effects, without_effect
 from neutrams.driver.exporter import KINDS as EXPORTS
 from neutrams.driver.exporter import export
 from neutrams.driver.grid import parse_axes
@@ -62,6 +63,7 @@ __all__ = [
     "Verdict",
     "Verification",
     "check",
+    "check_effects",
     "check_writable",
     "compile",
     "compile_model",
@@ -82,5 +84,6 @@ __all__ = [
     "sweep",
     "together",
     "verify",
+    "without_effect",
     "write_npz",
 ]

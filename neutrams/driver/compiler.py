@@ -10,6 +10,7 @@ from typing import Any
 from neutrams.driver.bit_plans import AUTO
 from neutrams.driver.cache import Cache, arrays_digest, graph_digest, key_of
 from neutrams.driver.dry_run import TRAINING, check_fit, check_units
+from neutrams.driver.effects import check_effects
 from neutrams.driver.mapping import chip_graph, map_units
 from neutrams.driver.naming import name_apart
 from neutrams.driver.options import Options, usual_pipeline
@@ -84,12 +85,14 @@ def compile(
     Raises:
         NeutramsError: the model, the data or the target is at fault, or they do not fit.
     """
+    chosen = Options(seed=seed, **options)
+    check_effects(chosen)
     return compile_model(
         model,
         target=load_target(target, overrides, limits=limits),
         calibration=calibration,
         preprocess=Preprocess.parse(preprocess) if isinstance(preprocess, str) else preprocess,
-        options=Options(seed=seed, **options),
+        options=chosen,
         cache=cache,
         progress=progress or silent,
     ).program
@@ -106,9 +109,6 @@ def compile_model(
     progress: Progress = silent,
 ) -> Compiled:
     """Compile as :func:`compile` does, and return the remarks and warnings too."""
-    if options.budget and options.bits != AUTO:
-        fault = error("NT0560", "a budget serves nothing where bits are given")
-        raise NeutramsError(fault.help("let them be chosen: --bits auto"))
     manager = PassManager(options.passes or usual_pipeline(options))
     progress("reading the model", 0, 0)
     notes: list[Diagnostic] = []

@@ -6,7 +6,7 @@ states (``chip.round``); what one round leaves is in the buffers of the next one
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import nullcontext
 from math import ceil
 
 import numpy as np
@@ -30,19 +30,19 @@ def run_rounds(program: Program, *, record: Record | None, book: Book) -> Cycles
     rounds = [op for op in program.module["chip"].ops if isinstance(op, Round)]
     legs, begins, spans = list[Leg](), list[int](), list[tuple[int, int]]()
     base, said = 0, tuple[Diagnostic, ...]()
-    with ExitStack() as files:
-        writing = None
+    with session({"": program}, record) if record is not None else nullcontext() as writing:
         for fact in rounds:
             layout = lay_out(program, inferences=fact.batch, round=fact.round)
-            if record is not None and writing is None:
-                writing = files.enter_context(session({"": program}, layout, record))
             begin = base + _clocks(program, fact.write_ns)
             if writing is not None:
-                writing.programmed(program, layout, fact.round, base, begin)
+                writing.programmed(fact.round, base, begin)
             name = f"round {fact.round + 1} of {len(rounds)}"
             leg = run_leg(program.target, layout, name, book, session=writing, base=begin)
             moved_ns = fact.batch * fact.spilled_bytes / program.target.machine.io_gbytes_per_s
-            end = begin + leg.found.clocks + _clocks(program, moved_ns)
+            done = begin + leg.found.clocks
+            end = done + _clocks(program, moved_ns)
+            if writing is not None:
+                writing.spilled(fact.round, done, end)
             legs.append(leg)
             begins.append(begin)
             spans.append((begin - base, end - base))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import replace
 
 from neutrams.driver.checkpoints import Book
@@ -39,8 +39,7 @@ def run_together(
     }
     target = next(iter(programs.values())).target
     first = lay_out_all([Job(program) for program in programs.values()])
-    with ExitStack() as files:
-        writing = files.enter_context(session(programs, first, record)) if record else None
+    with session(programs, record) if record is not None else nullcontext() as writing:
         one = run_leg(target, first, "all networks at once", book, session=writing)
         said = writing.close(one.found.clocks) if writing is not None else ()
     streams = lay_out_all([Job(program, counts[name]) for name, program in programs.items()])

@@ -50,7 +50,7 @@ def run_cycles(
         if record is None or count != written:
             legs[count] = run_leg(program.target, layout, leg, pages)
             continue
-        with session({"": program}, layout, record) as writing:
+        with session({"": program}, record) as writing:
             legs[count] = run_leg(program.target, layout, leg, pages, session=writing)
             said = writing.close(legs[count].found.clocks)
     one, many = legs[1], legs[stream]

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from neutrams.driver.effects import without_effect
 from neutrams.driver.npz import write_npz
 from neutrams.driver.resources import ChipFacts, numbers, turns
 from neutrams.driver.samples import SampleSource
 from neutrams.driver.sources import clone
 from neutrams.ir.crossbar import program as cells_of
-from neutrams.ir.diagnostics import Diagnostic
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError
 from neutrams.ir.files import atomic_write
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Weight
@@ -49,9 +50,13 @@ def export(
     is measured. Each file appears whole or not at all. ``notes`` is given the warnings.
 
     Raises:
-        NeutramsError: NT0020, a file cannot be written; NT0550 and NT0553, there is no such ONNX.
+        NeutramsError: NT0020, a file cannot be written; NT0550 and NT0553, there is no such ONNX;
+            NT0590, there are samples and nothing to measure.
     """
     assert to in KINDS, to
+    if inputs is not None and to != "qdq":
+        why, what = f"`{to}` is exact, so nothing is measured", "leave it out, or --to qdq"
+        raise NeutramsError(without_effect("--inputs", why, what))
     if to in ("onnx", "qdq"):
         return [_write_onnx(program, Path(out), notes, qdq=to == "qdq", inputs=inputs)]
     arrays: dict[str, Array] = {}

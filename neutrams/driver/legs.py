@@ -67,7 +67,7 @@ def run_leg(
     clock_s = 1e-9 / target.machine.network.clock_ghz
     items = int(layout.plan.stations["items"].sum())
     pace = Pace(book.tell, name, items=items, clock_s=clock_s)
-    runner = session.recorder(machine, base=base) if session is not None else machine
+    runner = session.recorder(layout, machine, base=base) if session is not None else machine
     while not runner.advance(pace.next(machine.clock, int(machine.stations["sent"].sum()))):
         pass
     return Leg(layout, machine.result())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from neutrams.driver.effects import without_effect
 from neutrams.driver.layers import layers
 from neutrams.driver.outputs import check_writable
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
@@ -16,7 +17,7 @@ from neutrams.ir.files import atomic_write
 from neutrams.ir.ops.chip import Round
 from neutrams.ir.program import Program
 from neutrams.simulator import schedule
-from neutrams.simulator.cycle import Job, Layout, Machine, lay_out_all
+from neutrams.simulator.cycle import Job, Layout, Machine, lay_out, lay_out_all
 from neutrams.simulator.network.mesh import NEVER
 from neutrams.simulator.recording import (
     DETAILS,
@@ -29,8 +30,10 @@ from neutrams.simulator.recording import (
     Window,
     choose,
     signals_of,
+    signals_of_rounds,
 )
 
+_WAVEFORM = "--vcd out.vcd --signals 'core(0,*),link(0,0)->(1,0)'"
 BINS = 1000
 """Values of each counter in a trace, where the schedule is right about the time."""
 
@@ -66,7 +69,8 @@ def check_record(record: Record, programs: Mapping[str, Program]) -> None:
     """Refuse what cannot be recorded, before anything runs.
 
     Raises:
-        NeutramsError: NT0574, there is no such signal; NT0575; NT0020, a file cannot be written.
+        NeutramsError: NT0574, there is no such signal; NT0575; NT0590, a value changes nothing of
+            what is written; NT0020, a file cannot be written.
     """
     if record.first < 0 or record.window.last <= record.first:
         raise _wrong(f"clocks from {record.first} up to {record.last} are none")
@@ -76,14 +80,45 @@ def check_record(record: Record, programs: Mapping[str, Program]) -> None:
         raise _wrong("a bin, a limit of events or a number of inferences is negative")
     if bool(record.vcd) != bool(record.signals):
         fault = _wrong("a waveform takes a file and the signals to write")
-        raise NeutramsError(
-            fault.diagnostics[0].help("--vcd out.vcd --signals 'core(0,*),link(0,0)->(1,0)'")
-        )
+        raise NeutramsError(fault.diagnostics[0].help(_WAVEFORM))
+    if faults := list(_idle(record, programs)):
+        raise NeutramsError(*faults)
     for path in (record.trace, record.vcd):
         if path:
             check_writable(path)
     if record.signals:
         choose(record.signals, _signals(programs))
+
+
+def _idle(record: Record, programs: Mapping[str, Program]) -> Iterator[Diagnostic]:
+    """Say what changes nothing of what is written."""
+    usual = Record()
+    if not record.trace:
+        named = {"bin": "--trace-bin", "limit": "--trace-limit", "detail": "--trace-detail"}
+        if not record.vcd:
+            named |= {"first": "--trace-from", "last": "--trace-to"}
+            named |= {"inferences": "--trace-inferences"}
+        given = [name for field, name in named.items() if _differs(record, usual, field)]
+        if given or not record.vcd:
+            what = "--trace out.json.gz" + ("" if record.vcd else f", or {_WAVEFORM}")
+            why = "no trace is written" if record.vcd else "nothing is written down"
+            yield without_effect("`, `".join(given or ["Record()"]), why, what)
+    if record.inferences == usual.inferences:
+        return
+    if len(programs) > 1:
+        why = "networks beside each other are written for one inference of each"
+        yield without_effect("--trace-inferences", why, "leave it out")
+    elif any(_in_rounds(program) for program in programs.values()):
+        why = "what runs in rounds is written for its whole batch"
+        yield without_effect("--trace-inferences", why, "compile it for another --batch")
+
+
+def _differs(record: Record, usual: Record, field: str) -> bool:
+    return bool(getattr(record, field) != getattr(usual, field))
+
+
+def _in_rounds(program: Program) -> bool:
+    return any(isinstance(op, Round) for op in program.module["chip"].ops)
 
 
 def signal_names(program: Program) -> list[str]:
@@ -92,9 +127,11 @@ def signal_names(program: Program) -> list[str]:
 
 
 def _signals(programs: Mapping[str, Program]) -> list[Signal]:
-    if any(isinstance(op, Round) for each in programs.values() for op in each.module["chip"].ops):
-        fault = _wrong("the signals of a waveform differ from round to round").diagnostics[0]
-        raise NeutramsError(fault.help("write a trace: --trace out.json"))
+    ops = [op for program in programs.values() for op in program.module["chip"].ops]
+    if rounds := [op.round for op in ops if isinstance(op, Round)]:
+        (program,) = programs.values()
+        layouts = (lay_out(program, round=number) for number in rounds)
+        return signals_of_rounds([signals_of(places_of(programs, each)) for each in layouts])
     layout = lay_out_all([Job(program) for program in programs.values()])
     return signals_of(places_of(programs, layout))
 
@@ -113,52 +150,87 @@ def places_of(programs: Mapping[str, Program], layout: Layout) -> Places:
 class Session:
     """Files that are being written, machine after machine."""
 
-    def __init__(self, record: Record, trace: Trace | None, wave: Waveform | None) -> None:
-        self._record, self._trace, self._wave = record, trace, wave
+    def __init__(
+        self,
+        programs: Mapping[str, Program],
+        record: Record,
+        trace: Trace | None,
+        wave: Waveform | None,
+    ) -> None:
+        self._programs, self._record = programs, record
+        self._trace, self._wave = trace, wave
 
-    def recorder(self, machine: Machine, *, base: int = 0) -> Recorder:
+    def recorder(self, layout: Layout, machine: Machine, *, base: int = 0) -> Recorder:
         """Return a leader of a machine whose first clock is clock ``base`` of what is written."""
+        places = places_of(self._programs, layout)
+        for file in (self._trace, self._wave):
+            if file is not None:
+                file.place(places, base=base)
         first, last = self._record.window.first - base, self._record.window.last - base
         return Recorder(machine, Window(first, last), trace=self._trace, wave=self._wave)
 
-    def programmed(
-        self, program: Program, layout: Layout, round: int, begin: int, end: int
-    ) -> None:
-        """Write that cells are programmed, and that what runs then is another layout."""
+    def programmed(self, number: int, begin: int, end: int) -> None:
+        """Write that cells are programmed for a round, which begins with that."""
+        self._mark("programming", f"programming for round {number + 1}", begin, end)
+        if self._wave is not None:
+            self._wave.hold("round", begin)
+
+    def spilled(self, number: int, begin: int, end: int) -> None:
+        """Write that what did not fit in buffers moves off the chip and back."""
+        self._mark("spilling", f"what round {number + 1} spills", begin, end)
+
+    def _mark(self, signal: str, name: str, begin: int, end: int) -> None:
         if self._trace is not None:
-            self._trace.place(places_of({"": program}, layout), base=end)
-            self._trace.mark(f"programming for round {round + 1}", begin, end)
+            self._trace.mark(name, begin, end)
+        if self._wave is not None:
+            self._wave.hold(signal, begin, end)
 
     def close(self, clock: int) -> tuple[Diagnostic, ...]:
         """End the files, and return what there is to say of them."""
         if self._wave is not None:
             self._wave.close(clock)
-        if self._trace is None:
-            return ()
-        self._trace.close()
-        return _cut(self._trace, self._record, clock)
+        if self._trace is not None:
+            self._trace.close()
+        return (*self._missed(clock), *self._cut(clock))
+
+    def _missed(self, clock: int) -> Iterator[Diagnostic]:
+        """Say that the run was over before the window began."""
+        if self._record.first >= clock:
+            message = f"nothing is written: the run takes {clock:,} clocks"
+            found = warning("NT0591", f"{message}, and the window begins at {self._record.first:,}")
+            yield found.help(f"begin earlier: --trace-from {clock // 2}")
+
+    def _cut(self, clock: int) -> Iterator[Diagnostic]:
+        """Say that a trace ends early."""
+        if self._trace is None or self._trace.ended is None:
+            return
+        message = f"the trace ends at clock {self._trace.ended:,} of {clock:,}"
+        found = warning("NT0573", f"{message}: it may hold {self._record.limit:,} events")
+        found = found.help("join spans that touch: --trace-detail busy; or coarser counters")
+        yield found.help("or a window: --trace-from, --trace-to; or more: --trace-limit")
 
 
 @contextmanager
-def session(programs: Mapping[str, Program], layout: Layout, record: Record) -> Iterator[Session]:
+def session(programs: Mapping[str, Program], record: Record) -> Iterator[Session]:
     """Yield a session; its files appear whole when the block ends well, or not at all.
 
     Raises:
         NeutramsError: NT0020, a file cannot be written.
     """
-    places, window = places_of(programs, layout), record.window
-    bounds = {"first": window.first, "last": window.last}
+    network = next(iter(programs.values())).target.machine.network
+    clock_ns = 1 / network.clock_ghz
+    window = {"first": record.window.first, "last": record.window.last}
     with ExitStack() as files:
         trace, wave = None, None
         if record.vcd:
-            chosen = choose(record.signals, signals_of(places))
-            wave = Waveform(files.enter_context(atomic_write(record.vcd)), places, chosen, **bounds)
+            chosen = choose(record.signals, _signals(programs))
+            file = files.enter_context(atomic_write(record.vcd))
+            wave = Waveform(file, chosen, clock_ns=clock_ns, **window)
         if record.trace:
             bin = record.bin or max(map(usual_bin, programs.values()))
-            file = _opened(files, record.trace)
-            how = {"bin": bin, "limit": record.limit, **bounds}
-            trace = Trace(file, places, detail=record.detail, **how)
-        yield Session(record, trace, wave)
+            file, how = _opened(files, record.trace), {"bin": bin, "limit": record.limit}
+            trace = Trace(file, clock_ns=clock_ns, detail=record.detail, **how, **window)
+        yield Session(programs, record, trace, wave)
 
 
 def usual_bin(program: Program) -> int:
@@ -173,16 +245,6 @@ def _opened(files: ExitStack, path: str | Path) -> IO[bytes]:
         return file
     packed = gzip.GzipFile("", "wb", 6, fileobj=file, mtime=0)
     return cast(IO[bytes], files.enter_context(packed))
-
-
-def _cut(trace: Trace, record: Record, clock: int) -> tuple[Diagnostic, ...]:
-    """Say that a trace ends early."""
-    if trace.ended is None:
-        return ()
-    message = f"the trace ends at clock {trace.ended:,} of {clock:,}: it may hold {record.limit:,}"
-    found = warning("NT0573", f"{message} events")
-    found = found.help("join spans that touch: --trace-detail busy; or coarser counters")
-    return (found.help("or a window: --trace-from, --trace-to; or more: --trace-limit"),)
 
 
 def _wrong(message: str) -> NeutramsError:

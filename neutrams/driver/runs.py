@@ -7,6 +7,7 @@ from functools import partial
 
 from neutrams.driver.checkpoints import Book
 from neutrams.driver.crew import Crew
+from neutrams.driver.effects import without_effect
 from neutrams.driver.monte_carlo import each_run
 from neutrams.driver.physics import load_physics
 from neutrams.driver.progress import Progress
@@ -29,13 +30,17 @@ def draws(program: Program, physics: Physics | str | None, seed: int, runs: int)
     """Return what each run draws from; none where arithmetic is exact.
 
     Raises:
-        NeutramsError: NT0571, NT0572, the physics are wrong, or not for this program.
+        NeutramsError: NT0571, NT0572, the physics are wrong, or not for this program; NT0590, there
+            is a seed and nothing to draw.
     """
     found = load_physics(physics or Physics())
     if found == Physics():
         if runs > 1:
             fault = error("NT0572", f"all of {runs} runs would be the same: nothing is random")
             raise NeutramsError(fault.help("state what is not ideal: --physics rram-wan"))
+        if seed:
+            what = "state what is not ideal: --physics rram-wan"
+            raise NeutramsError(without_effect("--seed", "nothing is random", what))
         return []
     check_physics(found, program)
     adcs = program.target.machine.core.adcs

@@ -13,6 +13,7 @@ from neutrams.driver.clocks import Cycles, with_cycles
 from neutrams.driver.crew import crew
 from neutrams.driver.cycle_sharing import run_together
 from neutrams.driver.cycles import run_cycles
+from neutrams.driver.effects import without_effect
 from neutrams.driver.metrics import Metric
 from neutrams.driver.monte_carlo import Spread
 from neutrams.driver.preprocess import Preprocess
@@ -165,6 +166,9 @@ def simulate(
     steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
     samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
     judge = judge_of(metric, samples)
+    if batch is not None and (fixed := batching(main).fixed):
+        why = f"the network takes {fixed} samples at once"
+        raise NeutramsError(without_effect("--batch", why, "leave it out"))
     chances = draws(program, physics, seed, monte_carlo)
     teacher = program.module.graphs.get("float") if compare else None
     options = {

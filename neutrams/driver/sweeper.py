@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neutrams.driver.cache import arrays_digest, graph_digest, key_of
+from neutrams.driver.effects import check_effects, without_effect
 from neutrams.driver.grid import LOWERING, Axes, Point, points
 from neutrams.driver.measure import Study
 from neutrams.driver.npz import write_npz
@@ -89,6 +90,10 @@ def sweep(
     """
     grid = points(over)
     chosen = Options(seed=seed, **options)
+    if not grid[0].settings:
+        check_effects(chosen)
+    if fresh and output is None:
+        raise NeutramsError(without_effect("--fresh", "there is no table", "name one: --output"))
     _check_lowering(grid, chosen)
     if isinstance(target, Target) and grid[0].overrides:
         fault = error("NT0544", "a target in memory has no keys to sweep over")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neutrams.driver.dry_run import TRAINING, check_fit, check_units
+from neutrams.driver.effects import check_effects
 from neutrams.driver.mapping import chip_graph, map_units
 from neutrams.driver.naming import name_apart
 from neutrams.driver.options import Options, usual_pipeline
@@ -51,6 +52,7 @@ def dry_run(
     """
     chip = load_target(target, overrides, limits=limits)
     chosen, tell = Options(**options), progress or silent
+    check_effects(chosen)
     lowered = lower(model, chip, chosen, tell, refuse=True)
     check_units(lowered.graph, chip, rounds=chosen.rounds)
     main = clone(lowered.graph, name="main")

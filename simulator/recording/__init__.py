@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from neutrams.simulator.recording.places import Places
 from neutrams.simulator.recording.recorder import Recorder, Window
-from neutrams.simulator.recording.signals import Signal, choose, signals_of
+from neutrams.simulator.recording.signals import (
+    Signal,
+    choose,
+    signals_of,
+    signals_of_rounds,
+)
 from neutrams.simulator.recording.trace import DETAILS, Detail, Trace
 from neutrams.simulator.recording.vcd import Waveform
 
@@ -19,4 +24,5 @@ __all__ = [
     "Window",
     "choose",
     "signals_of",
+    "signals_of_rounds",
 ]

@@ -72,10 +72,17 @@ class Gauges:
             shelf_tile,
         )  # fmt: skip
 
-    @property
-    def flows(self) -> int:
-        """Return how many of the counters tell of a bin; the others tell of its end."""
-        return len(self.ports) + len(self.tiles)
+    @staticmethod
+    def none() -> Gauges:
+        """Return no counters."""
+        nothing = np.zeros(0, np.int64)
+        return Gauges([], [], nothing, nothing, nothing, np.zeros(0), nothing)
+
+    def after(self, before: Gauges) -> list[Gauge]:
+        """Go on from what other counters show, and return those that are none of these."""
+        shown = dict(zip(before.all, before._shown.tolist(), strict=True))
+        self._shown[:] = [shown.pop(gauge, 0) for gauge in self.all]
+        return [gauge for gauge, value in shown.items() if value]
 
     def flow(self, machine: Machine) -> I64 | None:
         """Return what links and buses did since the last look; ``None`` at the first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -16,7 +16,7 @@ from neutrams.simulator.cycle.watch import Watch
 from neutrams.simulator.network.state import Records
 from neutrams.simulator.recording.places import Places
 
-Kind = Literal["layer", "core", "vector", "link", "router", "bus", "buffer"]
+Kind = Literal["chip", "layer", "core", "vector", "link", "router", "bus", "buffer"]
 ROOM = 1 << 14
 """Changes that are kept, beside one of each signal, until they are told."""
 NEAR = 3
@@ -24,7 +24,9 @@ NEAR = 3
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One signal: how many stations are at work, or what a :class:`Watch` looks at."""
+    """One signal: what a chip in rounds does as a whole, how many stations are at work, or what a
+    :class:`Watch` looks at.
+    """
 
     name: str
     kind: Kind
@@ -67,6 +69,23 @@ def signals_of(places: Places) -> list[Signal]:
     for port, ((x, y), (u, v)) in places.links().items():
         found.append(Signal(f"link({x},{y})->({u},{v})", "link", 1, port))
     return sorted(found, key=_order)
+
+
+def signals_of_rounds(rounds: Sequence[Sequence[Signal]]) -> list[Signal]:
+    """Return the signals of several layouts that follow one another, and those of the whole chip.
+
+    ``stations`` then stand for those of no layout.
+    """
+    found = [
+        Signal("programming", "chip", 1),
+        Signal("spilling", "chip", 1),
+        Signal("round", "chip", len(rounds).bit_length()),
+    ]
+    widest: dict[str, Signal] = {}
+    for signal in (each for signals in rounds for each in signals):
+        if signal.name not in widest or widest[signal.name].width < signal.width:
+            widest[signal.name] = replace(signal, stations=())
+    return sorted([*found, *widest.values()], key=_order)
 
 
 def choose(text: str, known: Sequence[Signal]) -> list[Signal]:

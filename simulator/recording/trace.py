@@ -20,7 +20,7 @@ import numpy as np
 from neutrams.simulator.cycle import Machine
 from neutrams.simulator.network.mesh import NEVER
 from neutrams.simulator.network.state import I64
-from neutrams.simulator.recording.gauges import Gauges
+from neutrams.simulator.recording.gauges import Gauge, Gauges
 from neutrams.simulator.recording.places import Places
 
 Detail = Literal["items", "busy"]
@@ -39,8 +39,8 @@ class Trace:
     def __init__(
         self,
         file: IO[bytes],
-        places: Places,
         *,
+        clock_ns: float,
         bin: int,
         first: int = 0,
         last: int = NEVER,
@@ -51,7 +51,7 @@ class Trace:
 
         Args:
             file: Where it goes.
-            places: Of what runs.
+            clock_ns: Length of a clock.
             bin: Clocks of each value of a counter.
             first: First clock of the window.
             last: The clock behind it.
@@ -65,14 +65,14 @@ class Trace:
         self.ended: int | None = None
         """The clock from which on nothing was written for want of room."""
         self._separator = "\n"
-        self._clock_ns = places.clock_ns
+        self._clock_ns = clock_ns
         self._since = 0
         self._open: dict[int, list[int]] = {}
-        self._places, self._base = places, 0
+        self._gauges = Gauges.none()
         self._threads = VECTOR_UNIT + 1
         facts = {
             "producer": "neutrams",
-            "clock_ns": places.clock_ns,
+            "clock_ns": clock_ns,
             "bin_clocks": bin,
             "first_clock": first,
             "units": "ts, dur: microseconds; args.clock, args.clocks: clocks of the network",
@@ -80,19 +80,18 @@ class Trace:
         head = f'{{"displayTimeUnit":"ns","otherData":{json.dumps(facts)},"traceEvents":['
         file.write(head.encode())
         self._known: set[tuple[int, int]] = set()
-        self.place(places)
 
     def place(self, places: Places, *, base: int = 0) -> None:
         """From now on tell of these stations, whose clocks count from ``base``."""
-        self._spans(list(self._open.values()))
-        self._open.clear()
+        self._flush()
         self._places, self._base = places, base
         own = ~places.shared
         self._pids = np.where(places.link, CHIP, places.tiles + 1)
         self._tids = np.where(own, self._threads + np.arange(len(own)), VECTOR_UNIT)
         self._threads += len(own)
         self._names = [json.dumps(layer) for layer in places.layers]
-        self._gauges = Gauges.of(places)
+        before, self._gauges = self._gauges, Gauges.of(places)
+        self._ended(self._gauges.after(before), base)
         for pid, title in self._gauges.processes:
             self._meta("process_name", pid, 0, title)
         if places.link.any():
@@ -127,20 +126,25 @@ class Trace:
             self._counters(clock, 0, np.zeros_like(flow), 1)
 
     def mark(self, name: str, begin: int, end: int) -> None:
-        """Write a span of the chip as a whole."""
-        self._meta("process_name", CHIP, 0, "chip")
+        """Write a span of the chip as a whole, between what others do."""
         if begin < end and end > self._first and begin < self._last:
             ts, then, title = self._ns(begin), self._ns(end), json.dumps(name)
             line = f'{{"ph":"X","pid":{CHIP},"tid":1,"ts":{_us(ts)},"dur":{_us(then - ts)},'
             args = f'"args":{{"clock":{begin},"clocks":{end - begin}}}'
-            self._meta("thread_name", CHIP, 1, "programming")
+            self._meta("process_name", CHIP, 0, "chip")
+            self._meta("thread_name", CHIP, 1, "rounds")
             self._write([f'{line}"name":{title},{args}}}'], begin)
 
     def close(self) -> None:
         """Write what is left."""
-        self._spans(list(self._open.values()))
-        self._open.clear()
+        self._flush()
         self._file.write(b"\n]}\n")
+
+    def _flush(self) -> None:
+        """Write the spans that nothing to come can touch."""
+        if self._open:
+            self._spans(list(self._open.values()))
+            self._open.clear()
 
     def _joined(self, rows: list[list[int]]) -> list[list[int]]:
         """Return the spans that are over: those that no item to come touches."""
@@ -173,14 +177,19 @@ class Trace:
         self._write(lines, rows[0][2] + self._base if rows else 0)
 
     def _counters(self, clock: int, first: int, values: I64, width: int) -> None:
-        ts, lines = _us(self._ns(clock)), []
-        for gauge, value in self._gauges.changed(first, values):
-            share = f',"utilisation":{value / width:.4g}' if gauge.unit == "flits" else ""
-            lines.append(
-                f'{{"ph":"C","pid":{gauge.pid},"tid":0,"ts":{ts},"name":"{gauge.name}",'
-                f'"args":{{"{gauge.unit}":{value}{share}}}}}'
-            )
-        self._write(lines, clock)
+        changed = self._gauges.changed(first, values)
+        self._write([self._counter(gauge, clock, value, width) for gauge, value in changed], clock)
+
+    def _ended(self, gauges: list[Gauge], clock: int) -> None:
+        """Write that counters which are no more show nothing."""
+        self._write([self._counter(gauge, clock, 0, 1) for gauge in gauges], clock)
+
+    def _counter(self, gauge: Gauge, clock: int, value: int, width: int) -> str:
+        share = f',"utilisation":{value / width:.4g}' if gauge.unit == "flits" else ""
+        return (
+            f'{{"ph":"C","pid":{gauge.pid},"tid":0,"ts":{_us(self._ns(clock))},'
+            f'"name":"{gauge.name}","args":{{"{gauge.unit}":{value}{share}}}}}'
+        )
 
     def _write(self, lines: list[str], clock: int) -> None:
         room = self._limit - self.events

@@ -11,7 +11,7 @@ from neutrams.simulator.cycle.watch import Watch
 from neutrams.simulator.network.mesh import NEVER
 from neutrams.simulator.network.state import I64, Records
 from neutrams.simulator.recording.places import Places
-from neutrams.simulator.recording.signals import Signal, watch_of
+from neutrams.simulator.recording.signals import Signal, signals_of, watch_of
 
 _FIRST, _CODES = 33, 94
 """Identifiers are spelt in the printable characters from ``!`` to ``~``."""
@@ -23,31 +23,49 @@ class Waveform:
     def __init__(
         self,
         file: IO[bytes],
-        places: Places,
         signals: Sequence[Signal],
         *,
+        clock_ns: float,
         first: int = 0,
         last: int = NEVER,
     ) -> None:
         """Begin a dump of some signals, from clock ``first`` up to, not including, ``last``."""
-        self._file, self._places = file, places
-        self._first, self._last = first, last
-        whole = float(places.clock_ns).is_integer()
-        self._tick = places.clock_ns if whole else 1000 * places.clock_ns
+        self._file, self._first, self._last = file, first, last
+        whole = float(clock_ns).is_integer()
+        self._tick = clock_ns if whole else 1000 * clock_ns
         watched = ("link", "router", "bus", "buffer")
         self._watched = [s for kind in watched for s in signals if s.kind == kind]
         self._signals = [*self._watched, *(s for s in signals if s.kind not in watched)]
         self._links = sum(signal.kind == "link" for signal in self._watched)
-        self._of: list[list[int]] = [[] for _ in places.layers]
-        for number, signal in enumerate(self._signals):
-            for station in signal.stations:
-                self._of[station].append(number)
         self._value = np.zeros(len(self._signals), np.int64)
         self._level = self._value.copy()
         self._steps: list[I64] = []
         self._begun = False
         self._written = -1
         self._file.write(self._header("1 ns" if whole else "1 ps").encode())
+
+    def place(self, places: Places, *, base: int = 0) -> None:
+        """From now on tell of these stations, whose clocks count from ``base``."""
+        self._places, self._base = places, base
+        self._of: list[list[int]] = [[] for _ in places.layers]
+        known = {signal.name: signal for signal in signals_of(places)}
+        for number, signal in enumerate(self._signals):
+            here = known.get(signal.name)
+            for station in here.stations if here is not None else ():
+                self._of[station].append(number)
+        left = np.flatnonzero(self._level)  # a machine is watched from zero on
+        self._steps.append(np.column_stack([np.full(len(left), base), left, -self._level[left]]))
+        self._level[left] = 0
+
+    def hold(self, name: str, begin: int, end: int = NEVER) -> None:
+        """Let a signal be one more from one clock to another, or to the end."""
+        steps = [
+            step
+            for number, signal in enumerate(self._signals)
+            if signal.name == name and begin < end
+            for step in ((begin, number, 1), (end, number, -1))
+        ]
+        self._steps.append(np.array(steps, np.int64).reshape(-1, 3))
 
     def watch(self, edges: Records, ports: Records) -> Watch:
         """Return what a machine has to watch."""
@@ -57,15 +75,19 @@ class Waveform:
         """Take up items that were started: station, item, clock, clocks."""
         steps = [
             step
-            for station, _, clock, clocks in rows.tolist()
+            for station, _, start, clocks in rows.tolist()
             if clocks > 0
             for number in self._of[station]
-            for step in ((clock, number, 1), (clock + clocks, number, -1))
+            for step in (
+                (start + self._base, number, 1),
+                (start + self._base + clocks, number, -1),
+            )
         ]
         self._steps.append(np.array(steps, np.int64).reshape(-1, 3))
 
     def changes(self, rows: I64) -> None:
         """Take up changes of what is watched: signal, clock, value."""
+        rows = rows + np.array([0, self._base, 0])
         pulses, levels = rows[rows[:, 0] < self._links], rows[rows[:, 0] >= self._links]
         number, clock, _ = pulses.T
         one = np.ones(len(pulses), np.int64)
@@ -78,16 +100,17 @@ class Waveform:
         self._steps.append(np.column_stack([clock, number, value - before]))
 
     def settle(self, clock: int) -> None:
-        """Write what happened before a clock: nothing more will come of that."""
+        """Write what happened before a clock of the machine: nothing more will come of that."""
         if not self._steps:
             return
         steps = np.concatenate(self._steps)
-        over = steps[:, 0] < clock
+        over = steps[:, 0] < clock + self._base
         self._steps = [steps[~over]]
         self._write(steps[over])
 
     def close(self, clock: int) -> None:
         """Write what is left, up to the clock in which the run ended."""
+        self._base = 0
         self.settle(NEVER)
         self._begin()
         end = min(clock, self._last)
@@ -101,10 +124,10 @@ class Waveform:
         for (clock, number), step in zip(pairs.tolist(), change.tolist(), strict=True):
             if clock >= self._last:
                 break
-            if clock >= self._first:
+            if clock > self._first:
                 self._begin()
             self._value[number] += step
-            if step == 0 or clock < self._first:
+            if step == 0 or clock <= self._first:
                 continue
             if clock > self._written:
                 lines.append(f"#{self._time(clock)}")

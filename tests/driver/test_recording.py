@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from vcd.reader import TokenKind, tokenize
 
 import neutrams
 from neutrams import driver
@@ -194,22 +195,38 @@ Waves = dict[str, list[tuple[int, int]]]
 
 
 def parsed(path: Path) -> tuple[Waves, float]:
-    """Read a value change dump: for each name the times and values, and picoseconds of a tick."""
-    head, _, body = path.read_text().partition("$enddefinitions $end\n")
-    (unit,) = re.findall(r"\$timescale 1 (\w+) \$end", head)
-    names = dict(re.findall(r"\$var wire \d+ (\S+) (\S+)(?: \[\d+:0\])? \$end", head))
-    waves: Waves = {name: [] for name in names.values()}
-    now = -1
-    for line in body.splitlines():
-        if line.startswith("#"):
-            assert int(line[1:]) > now
-            now = int(line[1:])
-        elif line.startswith("b"):
-            value, code = line[1:].split()
-            waves[names[code]].append((now, int(value, 2)))
-        elif not line.startswith("$"):
-            waves[names[line[1:]]].append((now, int(line[0])))
-    return waves, {"ns": 1000.0, "ps": 1.0}[unit]
+    """Read a value change dump: for each name the times and values, and picoseconds of a tick.
+
+    The last of the times is where the dump ends, under no name.
+    """
+    waves: Waves = {}
+    names: dict[str, str] = {}
+    widths: dict[str, int] = {}
+    now, unit = -1, 0.0
+    with path.open("rb") as file:
+        for token in tokenize(file):
+            match token.kind:
+                case TokenKind.TIMESCALE:
+                    assert int(token.timescale.magnitude) == 1
+                    unit = {"ns": 1000.0, "ps": 1.0}[token.timescale.unit.value]
+                case TokenKind.VAR:
+                    names[token.var.id_code] = token.var.reference
+                    widths[token.var.reference] = token.var.size
+                    waves[token.var.reference] = []
+                case TokenKind.CHANGE_TIME:
+                    assert token.time_change > now
+                    now = token.time_change
+                case TokenKind.CHANGE_SCALAR:
+                    name, value = names[token.scalar_change.id_code], token.scalar_change.value
+                    waves[name].append((now, int(value)))
+                case TokenKind.CHANGE_VECTOR:
+                    name, number = names[token.vector_change.id_code], token.vector_change.value
+                    assert isinstance(number, int)
+                    assert 0 <= number < 1 << widths[name], name
+                    waves[name].append((now, number))
+    assert len(names) == len(waves)
+    waves[""] = [(now, 0)]
+    return waves, unit
 
 
 def at_work(events: Events, pid: int) -> Iterator[tuple[int, int]]:
@@ -251,6 +268,7 @@ def test_a_waveform_agrees_with_the_trace(
         if value
     )
     assert flits == found.load[..., :4].sum()
+    assert waves[""] == [(found.clocks, 0)]
     for event in trace:
         if event["name"] == "buffer":
             router = int(layout.plan.routers[event["pid"] - 1])
@@ -277,3 +295,95 @@ def test_unknown_signals_and_windows_are_refused(program: Program, tmp_path: Pat
     with pytest.raises(NeutramsError, match="NT0575"):
         neutrams.simulate(program, x, record=neutrams.Record(tmp_path / "a.json"))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def in_rounds() -> Program:
+    return driver.compile(
+        EXAMPLES / "mnist8_cntk.onnx",
+        calibration=EXAMPLES / "digits_calibration.npz",
+        overrides={"chip.tiles": 2, "tile.cores": 1, "core.crossbars": 1, "network.clock_ghz": 1.0},
+        rounds=None,
+        batch=2,
+        replicate=False,
+    )
+
+
+def test_rounds_are_written_on_one_axis(in_rounds: Program, tmp_path: Path) -> None:
+    """Programming, then work, round by round; trace and waveform agree on all of it."""
+    path, every = tmp_path / "rounds.vcd", "programming,round,spilling,core(*),bus(*),buffer(*)"
+    record = neutrams.Record(tmp_path / "rounds.json", path, every, bin=1000)
+    found = run_cycles(in_rounds, record=record)
+    assert replace(run_cycles(in_rounds), warnings=found.warnings) == found
+    ends = np.cumsum([whole for _, whole in found.rounds]).tolist()
+    begins = [0, *ends[:-1]]
+    cells = [(at, at + taken) for at, (taken, _) in zip(begins, found.rounds, strict=True)]
+    assert len(ends) > 2
+    waves, _ = parsed(path)
+    assert highs(waves["programming"]) == cells
+    assert waves["round"] == [(at, 1 + number) for number, at in enumerate(begins)]
+    assert waves[""] == [(ends[-1], 0)]
+    events: Events = json.loads((tmp_path / "rounds.json").read_text())["traceEvents"]
+    on_chip = [span for span in spans(events) if span["name"].startswith("programming")]
+    times = [(span["args"]["clock"], span["args"]["clocks"]) for span in on_chip]
+    assert times == [(begin, end - begin) for begin, end in cells]
+    spilled = [end - begin for begin, end in highs(waves["spilling"])]
+    assert spilled == [s["args"]["clocks"] for s in spans(events) if s["name"].endswith("spills")]
+    for name, wave in waves.items():
+        if name.startswith("core"):
+            assert all(a[1] != b[1] for a, b in pairwise(wave)), name
+            work = dict(at_work(events, int(name.split("_")[1]) + 1))
+            assert {clock: value for clock, value in wave if clock in work} == work
+            assert not any(begin < clock < end for begin, end in cells for clock, _ in wave)
+    named = {(e["pid"], e["tid"]) for e in events if e["name"] == "thread_name"}
+    assert named == {(e["pid"], e["tid"]) for e in spans(events)}
+    levels = {(e["pid"], e["name"]): e for e in events if e["ph"] == "C"}
+    assert not any(event["args"].get("bytes") for event in levels.values())
+
+
+def highs(wave: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return from when to when a signal is not 0."""
+    return [(now, then) for (now, value), (then, _) in pairwise(wave) if value]
+
+
+def test_a_window_of_rounds_is_what_the_whole_shows_there(
+    in_rounds: Program, tmp_path: Path
+) -> None:
+    path, every = tmp_path / "whole.vcd", "core(*),buffer(*),programming"
+    rounds = run_cycles(in_rounds, record=neutrams.Record(vcd=path, signals=every)).rounds
+    whole, _ = parsed(path)
+    first, last = rounds[0][1] - 2000, sum(clocks for _, clocks in rounds[:2]) - 1000
+    record = neutrams.Record(vcd=path, signals=every, first=first, last=last)
+    run_cycles(in_rounds, record=record)
+    part, _ = parsed(path)
+    for name, wave in part.items():
+        inside = [(at, value) for at, value in whole[name] if first < at < last]
+        if name:
+            before = [value for at, value in whole[name] if at <= first][-1]
+            assert wave == [(first, before), *inside], name
+        else:
+            assert wave == [(last, 0)]
+
+
+def test_what_changes_nothing_is_refused(
+    program: Program, in_rounds: Program, tmp_path: Path
+) -> None:
+    x, at = np.zeros((2, 1, 28, 28), np.float32), tmp_path / "a.json"
+    wave = {"vcd": tmp_path / "a.vcd", "signals": "bus(0)"}
+    cases: list[tuple[Program, dict[str, Any], str]] = [
+        (program, {}, "nothing is written down"),
+        (program, {"first": 5}, "`--trace-from` changes nothing"),
+        (program, {**wave, "bin": 5, "detail": "busy"}, "`--trace-bin`, `--trace-detail` changes"),
+        (in_rounds, {"trace": at, "inferences": 2}, "compile it for another --batch"),
+    ]
+    for given, how, said in cases:
+        with pytest.raises(NeutramsError, match="NT0590") as fault:
+            neutrams.simulate(given, x, grain="cycle", record=neutrams.Record(**how))
+        assert said in str(fault.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_window_behind_the_end_is_warned_about(program: Program, tmp_path: Path) -> None:
+    record = neutrams.Record(vcd=tmp_path / "a.vcd", signals="bus(*)", first=10**9)
+    (said,) = run_cycles(program, stream=1, record=record).warnings
+    assert said.code == "NT0591"
