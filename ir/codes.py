@@ -130,7 +130,7 @@ CODES: dict[str, str] = {
     "NT0570": "The cycle grain ran only networks that their chip holds at once. Later versions run rounds as well.",
     "NT0573": "A trace holds as many events as it may, and what came later is left out. Join spans that touch, choose a window of clocks, or allow more.",
     "NT0574": "No signal of the chip has this name. `--signals list` prints them all: core(TILE,CORE), vector(TILE), bus(TILE), buffer(X,Y), router(X,Y), link(X,Y)->(X,Y), layer(NAME); `*` stands for anything.",
-    "NT0575": "A trace or a waveform is asked for that cannot be: of the tick grain, of no clocks, without a file or without signals.",
+    "NT0575": "A trace or a waveform is asked for that cannot be: of the tick grain, of no clocks, or a waveform without a file or without signals.",
     "NT0576": "A checkpoint is of another program, other inputs, other options or another version, so a run that goes on from it would not be the one that stopped.",
     "NT0577": "A checkpoint cannot be read, is cut short or damaged, or holds what no run can have left.",
     "NT0578": "Programs cannot run on one chip together: they are for different chips, one runs in rounds, or they were not placed together and use the same tiles. `neutrams map` places them.",

@@ -38,7 +38,7 @@ def check_effects(options: Options) -> None:
 
 def _idle(options: Options) -> Iterator[Diagnostic]:
     usual = {field.name: field.default for field in fields(Options)}
-    given = [name for name in _IN_PASSES if getattr(options, name) != usual[name]]
+    given = [n for n in _IN_PASSES if str(getattr(options, n)) != str(usual[n])]
     chosen = options.bits == AUTO
     passes = {made.name for made in PassManager(options.passes or usual_pipeline(options)).passes}
     if options.budget and not chosen:

@@ -197,7 +197,7 @@ def written(
     ("change", "named"),
     [
         ({"grain": "tick"}, "grain: there `cycle`, here `tick`"),
-        ({"seed": 5}, "seed: there `0`, here `5`"),
+        ({"physics": "rram-wan", "seed": 5}, "seed: there `0`, here `5`"),
         ({"batch": 7}, "batch: there `None`, here `7`"),
         ({"limit": 20}, "inputs: there"),
         ({"compare": False}, "float network: there `True`, here `False`"),

@@ -336,6 +336,3 @@ def test_a_trace_shows_rounds_and_programming(tmp_path: Path) -> None:
         assert then["args"]["clock"] - mark["args"]["clock"] == whole
     ends = [e["args"]["clock"] + e["args"]["clocks"] for e in events if e["ph"] == "X"]
     assert max(ends) <= found.cycles.clocks
-    wave = neutrams.Record(vcd=tmp_path / "out.vcd", signals="bus(0)")
-    with pytest.raises(NeutramsError, match="NT0575"):
-        neutrams.simulate(program, samples(graph), grain="cycle", record=wave)
