@@ -44,7 +44,7 @@ def net(batch: int = 0) -> Graph:
 def test_a_compile_says_what_changes_nothing(options: dict[str, Any], named: list[str]) -> None:
     for run in (neutrams.compile, driver.dry_run):
         with pytest.raises(NeutramsError) as fault:
-            run(net(), **options)  # type: ignore[operator]
+            run(net(), **options)
         said = [d.message.split("`")[1] for d in fault.value.diagnostics if d.code == "NT0590"]
         assert said == named
         assert all(d.helps for d in fault.value.diagnostics)
