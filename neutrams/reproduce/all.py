@@ -9,7 +9,6 @@ from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.files import atomic_write
 from neutrams.reproduce.adc import ADC
 from neutrams.reproduce.cimloop import CIMLOOP
-from neutrams.reproduce.circuits import CIRCUITS
 from neutrams.reproduce.elements import ELEMENTS
 from neutrams.reproduce.isaac import ACTIONS, ISAAC
 from neutrams.reproduce.jia import JIA
@@ -22,6 +21,7 @@ from neutrams.reproduce.pruning import PRUNING
 from neutrams.reproduce.puma import PUMA
 from neutrams.reproduce.recipe import Recipe, Result
 from neutrams.reproduce.spikesim import SPIKESIM
+from neutrams.reproduce.sram_circuits import CIRCUITS
 from neutrams.reproduce.wang import WANG
 from neutrams.reproduce.words import page
 

@@ -1,109 +1,172 @@
-"""An SRAM array from standard cells: an estimate of its own, beside NeuroSim's area."""
+"""An SRAM array and its circuits as NeuroSim V1.4 lays them out: areas by part."""
 
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
-from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from math import ceil, log2
 from pathlib import Path
 
-from neutrams import targets
-from neutrams.reproduce.recipe import Recipe, Row
+from neutrams.reproduce.process import Gate, Process
 
-Circuit = Counter[str]
-"""How many of each standard cell."""
-
-_FILE = Path(__file__).with_name("circuits.toml")
-_SIDE = 128
-_SHARED = 8
-"""Columns of a converter."""
-_ARRAYS = 9472
-_BOUND = 0.05
-_PUBLISHED = {"converters": "1624.2", "sums": "2216.2", "drivers and buffers": "1228.8"}
-"""NeuroSim's report for VGG8, µm² an array."""
-_COMPARATORS = (
-    "comparators with their encoder take 2.7 µm² a level there, 1.6 µm² here: it draws them "
-    "device by device, at widths of its own"
-)
-_PARTS = "which registers and buffers there are is our reading of block diagrams in its manual"
-_WIRES = (
-    "wires between tiles (12.6 mm² there) and ground that no part fills (4.3 mm²) are not in it, "
-    "and converters are smaller"
-)
+_TABLE = tomllib.loads(Path(__file__).with_name("circuits.toml").read_text(encoding="utf-8"))
+PROCESS = Process(**_TABLE["process"])
+ARRAY: dict[str, int] = _TABLE["array"]
+CHIP: dict[str, int] = _TABLE["chip"]
+SENSE: dict[str, float] = _TABLE["sense"]
+_CELL: dict[str, float] = _TABLE["cell"]
+_SWITCH: dict[str, float] = _TABLE["switch"]
+ROW = PROCESS.cell_height
 
 
-def _rows() -> Iterator[Row]:
-    chip = targets.load("sram-cim")
-    core, limits = chip.machine.core, chip.limits
-    found = {
-        "converters": _area(_converter(core.adc_bits)) * _SIDE / _SHARED + _references(2**5),
-        "sums": _area(_sums(core.adc_bits, core.rows, limits.input_bits, limits.weight_bits)),
-        "drivers and buffers": _area(_drivers(limits.input_bits + limits.weight_bits)),
-    }
-    cells = _SIDE**2 * _node("sram_cell_um2")
-    yield Row("an array: cells", "2220.3", cells, "µm²", _BOUND)
-    for part, published in _PUBLISHED.items():
-        why = _COMPARATORS if part == "converters" else _PARTS
-        yield Row(f"an array: {part}", published, found[part], "µm²", _BOUND, why)
-    whole = cells + sum(found.values())
-    yield Row("an array, all of these", "7289.5", whole, "µm²", _BOUND, _COMPARATORS)
-    yield Row("9,472 arrays for VGG8", "85.97", _ARRAYS * whole * 1e-6, "mm²", _BOUND, _WIRES)
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Square features, by what they are for."""
+
+    cells: float = 0.0
+    converters: float = 0.0
+    sums: float = 0.0
+    other: float = 0.0
+    """Drivers, decoders, buffers, pooling."""
+    wires: float = 0.0
+    empty: float = 0.0
+
+    def __add__(self, more: Area) -> Area:
+        each = (getattr(self, f.name) + getattr(more, f.name) for f in fields(Area))
+        return Area(*each)
+
+    def __mul__(self, times: float) -> Area:
+        return Area(*(getattr(self, f.name) * times for f in fields(Area)))
+
+    @property
+    def whole(self) -> float:
+        return float(sum(getattr(self, f.name) for f in fields(Area)))
 
 
-def _converter(bits: int) -> Circuit:
-    """A flash converter: a comparator a level, and adders that count those that are passed."""
-    levels = 2**bits - 1
-    return Counter(comparator=levels, full_adder=levels - bits)
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What is laid out as a rectangle."""
+
+    area: Area
+    height: float
+    width: float
 
 
-def _references(levels: int) -> float:
-    """Return the area of columns to compare with: all comparators of as many share one."""
-    comparators = (levels - 1) * _SIDE / _SHARED
-    return comparators / levels * _SIDE * _node("sram_cell_um2")
+def gate(name: str) -> Gate:
+    kind, inputs, n, p = _TABLE["gates"][name]
+    return Gate(kind, inputs, n, p * PROCESS.ratio)
 
 
-def _sums(adc_bits: int, rows: int, input_bits: int, weight_bits: int) -> Circuit:
-    """Adders with registers behind each converter: over rows, bits of inputs, bits of weights, and
-    once more for the array's place in a tree of arrays.
+INVERTER, NAND = gate("inverter"), gate("nand2")
+REGISTER = ARRAY["register"] * PROCESS.width(INVERTER)
+"""Width of a register of one bit."""
+FULL_ADDER = ARRAY["full_adder"] * PROCESS.ground(NAND)
+
+
+def registers_across(bits: int, width: float) -> float:
+    """Return the height of registers that fill a band of this width."""
+    return ROW * ceil(bits / min(bits, int(width / REGISTER)))
+
+
+def registers_along(bits: int, height: float) -> float:
+    """Return the width of registers that fill a strip of this height."""
+    return REGISTER * ceil(bits / min(bits, int(height / ROW)))
+
+
+def sum_bits(rows: int) -> int:
+    """Return the bits of a column's sum over all of its rows, of which so many are read at once."""
+    return int(log2(ARRAY["levels"])) + ceil(log2(ARRAY["rows"] // rows))
+
+
+def sides() -> tuple[float, float]:
+    """Return height and width of the cells of an array."""
+    return ARRAY["rows"] * _CELL["height"], ARRAY["columns"] * _CELL["width"]
+
+
+def array(rows: int) -> Block:
+    """Return an array of which so many rows are read at once.
+
+    Bands of full width lie one above the other, row switches and the decoder beside them.
     """
-    over_rows = adc_bits + (_SIDE // rows).bit_length() - 1
-    over_inputs = over_rows + input_bits
-    over_weights = over_inputs + weight_bits
-    bits = (over_rows + over_inputs + 2 * over_weights) * _SIDE // _SHARED
-    return Counter(full_adder=bits, flip_flop=bits)
+    high, wide = sides()
+    units = ARRAY["columns"] // ARRAY["shared"]
+    precharge = write = 3 * ROW
+    bits = sum_bits(rows)
+    adding = _shift_add(bits, units, wide) + _shift_add(bits + ARRAY["weight_bits"], units, wide)
+    if rows < ARRAY["rows"]:
+        adding += FULL_ADDER * (bits - 1) * units / wide + registers_across(bits * units, wide)
+    sensing = precharge + (_comparators(units) + _references(units)) / wide + _encoders(units, wide)
+    select_high, select_wide = _select()
+    switches = _row_switches(high, wide)
+    other = switches * high + (write + select_high) * wide + select_wide * select_high
+    used = Area(high * wide, sensing * wide, adding * wide, other)
+    height = high + sensing + write + adding + select_high
+    width = wide + max(switches, select_wide)
+    return Block(used + Area(empty=height * width - used.whole), height, width)
 
 
-def _drivers(result_bits: int) -> Circuit:
-    """Rows: a register, a gate and two inverters. Columns: a pass gate to the converter, precharge
-    and two inverters to write. Select lines of the columns. Registers for a vector in and out.
-    """
-    rows = Counter(flip_flop=_SIDE, nand2=_SIDE, inverter_x2=_SIDE, inverter_x8=_SIDE)
-    columns = Counter(pass_gate=2 * _SIDE, inverter_x4=2 * _SIDE)
-    select = Counter(nand2=2 * _SHARED, inverter_x8=_SHARED, inverter_x32=_SHARED)
-    buffers = Counter(flip_flop=_SIDE + _SIDE // _SHARED * (result_bits + 8))
-    return rows + columns + select + buffers
+def _comparators(units: int) -> float:
+    one = ARRAY["comparator"] * PROCESS.ground(Gate("inverter", 1, INVERTER.n, 0))
+    return one * (ARRAY["levels"] - 1) * units
 
 
-def _area(circuit: Circuit) -> float:
-    """Return square micrometres."""
-    pitches = sum(count * int(_TABLE["widths"][name]) for name, count in circuit.items())
-    return pitches * _node("gate_pitch_nm") * _node("cell_height_nm") * 1e-6
+def _references(units: int) -> float:
+    """Columns to compare with, each shared by as many comparators as there are levels."""
+    column = ARRAY["rows"] * _CELL["reference_height"] * _CELL["width"]
+    return column * (ARRAY["levels"] - 1) * units / ARRAY["levels"]
 
 
-def _node(name: str) -> float:
-    return float(_TABLE["node"][name])
+def _encoders(units: int, wide: float) -> float:
+    """Return their height: an inverter and a gate a level, then a wide gate a bit."""
+    small, large = PROCESS.ground(INVERTER) + PROCESS.ground(gate("encoder")), gate("collector")
+    levels = ARRAY["levels"]
+    one = small * (levels - 1) + PROCESS.ground(large) * log2(levels)
+    across = PROCESS.width(INVERTER) + PROCESS.width(gate("encoder")) + PROCESS.width(large)
+    return one / across * ceil(units / min(units, ceil(wide / across)))
 
 
-_TABLE = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+def _shift_add(bits: int, units: int, wide: float) -> float:
+    """Return the height of adders, registers that shift, and a row of gates between them."""
+    shifted = bits + ARRAY["input_bits"]
+    return FULL_ADDER * bits * units / wide + ROW + registers_across(shifted * units, wide)
 
-CIRCUITS = Recipe(
-    name="sram-circuits",
-    title="An SRAM array of NeuroSim V1.4 from standard cells of other libraries",
-    source="DNN+NeuroSim V1.4, its report for its default; manual, Fig. 7 to 17",
-    about=(
-        "Gates of the circuits in NeuroSim's manual, counted by us, in widths of the Nangate open "
-        "cell library and pitches of Intel's 22FFL (`neutrams/reproduce/circuits.toml`); nothing "
-        "is fitted, and nothing taken from NeuroSim but the SRAM cell. `sram-cim` does not use it."
-    ),
-    rows=lambda: tuple(_rows()),
-)
+
+def _select() -> tuple[float, float]:
+    """Return height and width of the decoder that selects one of the columns of a converter."""
+    address = int(log2(ARRAY["shared"]))
+    first, wires = 4 * (address // 2), 4 * (address // 2) + address % 2 * 2
+    last, driver = 2**address, PROCESS.width(gate("select_driver"))
+    small = PROCESS.width(INVERTER) + 3 * PROCESS.width(NAND)
+    return ROW * max(first, last), small + 2 * driver + PROCESS.drain * wires
+
+
+def row_switch(wide: float) -> Gate:
+    """Return the pass gate of a row, as wide as the resistance of the row's wire asks for."""
+    times = _SWITCH["row_linear"] / (2 * _SWITCH["row_share"] * PROCESS.wire_ohm(wide))
+    return Gate("inverter", 1, PROCESS.resistance(1) * times, PROCESS.resistance(1, p=True) * times)
+
+
+def column_switch(rows: int) -> Gate:
+    """Return the pass gate of a column, as wide as the resistance of its cells asks for."""
+    times = rows / 2 / (2 * _SWITCH["column_share"] * cell_ohm())
+    return Gate("inverter", 1, PROCESS.resistance(1) * times, PROCESS.resistance(1, p=True) * times)
+
+
+def cell_ohm() -> float:
+    """Return the resistance of the access transistor of a cell."""
+    return PROCESS.switching * PROCESS.resistance(1)
+
+
+def row_switch_height(high: float) -> float:
+    """Return the height of each, where as few strips of them as can be stand beside the rows."""
+    return high / ceil(ARRAY["rows"] / _strips(high))
+
+
+def _strips(high: float) -> int:
+    return ceil(ARRAY["rows"] / int(high / ROW))
+
+
+def _row_switches(high: float, wide: float) -> float:
+    """Return the width of pass gates, two a row, and of a register a row."""
+    pair = 2 * PROCESS.width(row_switch(wide), row_switch_height(high))
+    return pair * _strips(high) + registers_along(ARRAY["rows"], high)

@@ -1,4 +1,4 @@
-"""NeuroSim V1.4 with SRAM at 22 nm: VGG8, layer by layer, from constants of one of its layers."""
+"""NeuroSim V1.4 with SRAM at 22 nm: VGG8, layer by layer, and the row of its table."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from neutrams import targets
 from neutrams.costs import Charge, Occupancy, charge, roll_up
 from neutrams.ir.target import Target
 from neutrams.mapper.floorplan import FloorPlan, Matrix, floor_plan
+from neutrams.reproduce.circuits import PROCESS
+from neutrams.reproduce.circuits_chip import chip_area
+from neutrams.reproduce.circuits_time import clock_ns
 from neutrams.reproduce.layer import one_layer
 from neutrams.reproduce.networks import VGG8, Shape, convolutional, shapes
 from neutrams.reproduce.recipe import Recipe, Row
 
 _ARRAY = 128
-_TILE_ARRAYS = 96
-"""Arrays of a tile of the target."""
-_CLOCK_NS = {32: 2.2761, 64: 1.87436}
-"""NeuroSim's, by the rows that it reads at a time."""
 _MOVES = 74_867
 """Clocks that buffers and interconnect take for an image of the first layer, the slowest."""
 _MOVED_J = 1.22 * 3.50e-6
@@ -28,7 +27,7 @@ _ADDED_UJ = "0.395982 3.56556 1.54813 3.09864 1.13768 2.27581 0.224896 0.000449"
 _TABLE_7 = {32: ("85.97", "6.06", "8.76", "0.07"), 64: ("84.39", "8.01", "17.13", "0.09")}
 """Rows read at a time: mm², TOPS, TOPS/W, TOPS/mm²."""
 _BOUND = 0.05
-_GIVEN = "areas of parts, the clock, and what buffers and wires take, are those of its report"
+_GIVEN = "what buffers and wires take is of its report: clocks of the slowest layer, 3 % of energy"
 _FITTED = "energies of the target are those of this layer"
 _WHOLE = (
     "27 of 32 rows are in use; it reads all four quarters of the array, of which three are empty"
@@ -40,6 +39,7 @@ _LAST = "it adds up all 128 columns of an array, of which 80 are in use"
 class _Run:
     """VGG8 on the chip, an image."""
 
+    shapes: tuple[Shape, ...]
     layers: tuple[Charge, ...]
     """Of the crossbars alone."""
     read_s: tuple[float, ...]
@@ -47,10 +47,15 @@ class _Run:
     operations: int
 
 
-def _rows() -> Iterator[Row]:
+def vgg8() -> tuple[tuple[Shape, ...], FloorPlan]:
+    """Return the layers of VGG8 and where they lie on the chip."""
     layers = shapes(convolutional(VGG8, side=32, dense=(1024, 10)))
+    return layers, _plan(_chip(32), layers)
+
+
+def _rows() -> Iterator[Row]:
+    layers, plan = vgg8()
     chip = _chip(32)
-    plan = _plan(chip, layers)
     arrays = sum(plan.cells) // _ARRAY**2
     yield Row("tiles of each layer", "2, 8, 4, 8, 8, 8, 64, 1", plan.tiles)
     yield Row("speed-up of each layer", "16, 16, 4, 4, 2, 1, 1, 8", plan.copies)
@@ -61,7 +66,7 @@ def _rows() -> Iterator[Row]:
     yield from _by_layer(_run(chip, layers, plan))
     for rows, published in _TABLE_7.items():
         chip = _chip(rows)
-        yield from _table(rows, chip, _run(chip, layers, plan), arrays, published)
+        yield from _table(rows, chip, _run(chip, layers, plan), plan, published)
 
 
 def _by_layer(run: _Run) -> Iterator[Row]:
@@ -78,10 +83,11 @@ def _by_layer(run: _Run) -> Iterator[Row]:
 
 
 def _table(
-    rows: int, chip: Target, run: _Run, arrays: int, published: Sequence[str]
+    rows: int, chip: Target, run: _Run, plan: FloorPlan, published: Sequence[str]
 ) -> Iterator[Row]:
-    area = _area_mm2(_chip(32), arrays)
-    image_s = run.read_s[0] + _MOVES * _CLOCK_NS[rows] * 1e-9
+    arrays = sum(plan.cells) // _ARRAY**2
+    area = chip_area(run.shapes, plan, rows).whole * PROCESS.um**2 * 1e-6
+    image_s = run.read_s[0] + _MOVES * clock_ns(rows) * 1e-9
     tops = run.operations / image_s * 1e-12
     on = Occupancy(arrays * _ARRAY // rows, arrays // 8, 0, 0)
     leaked = charge(chip, {}, image_s, occupancy=on).energy_j
@@ -89,17 +95,15 @@ def _table(
     found = (area, tops, run.operations / energy_j * 1e-12, tops / area)
     names = ("area", "throughput", "by power", "by area")
     units = ("mm²", "TOPS", "TOPS/W", "TOPS/mm²")
-    note, given = ("", _GIVEN) if rows == 32 else (_OTHER, "")
     for name, unit, text, ours in zip(names, units, published, found, strict=True):
         digits = None if name == "by area" else _BOUND
-        yield Row(
-            f"Table VII, {rows} rows: {name}", text, ours, unit, digits, note=note, given=given
-        )
+        given = _GIVEN if rows == 32 and name != "area" else ""
+        note = "" if rows == 32 or name != "by power" else _OTHER
+        quantity = f"Table VII, {rows} rows: {name}"
+        yield Row(quantity, text, ours, unit, digits, note=note, given=given)
 
 
-_OTHER = (
-    "areas of parts and energies of events as with 32 rows; the clock is that of its own report"
-)
+_OTHER = "energies of events as with 32 rows"
 
 
 def _chip(rows: int) -> Target:
@@ -110,7 +114,7 @@ def _chip(rows: int) -> Target:
         "core.rows": rows,
         "core.crossbars": 8 * per_array,
         "core.adcs": 16 // per_array,
-        "core.read_ns": clocks * _CLOCK_NS[rows],
+        "core.read_ns": clocks * clock_ns(rows),
     }
     return targets.load("sram-cim", {key: str(value) for key, value in changes.items()})
 
@@ -124,14 +128,6 @@ def _plan(chip: Target, layers: Sequence[Shape]) -> FloorPlan:
     return floor_plan(matrices, array=_ARRAY, windows=windows)
 
 
-def _area_mm2(chip: Target, arrays: int) -> float:
-    """Return the area of so many arrays, and of the wires between them."""
-    whole = roll_up(chip)
-    link = next(part for part in whole.parts if part.component == "link")
-    cores = arrays / (chip.machine.core.crossbars // 4)
-    return cores * whole.core.area_mm2 + arrays / _TILE_ARRAYS * link.tile.area_mm2
-
-
 def _run(chip: Target, layers: Sequence[Shape], plan: FloorPlan) -> _Run:
     """Compile every layer, and count its events as often as NeuroSim reads it: without padding."""
     charges, times = [], []
@@ -142,7 +138,7 @@ def _run(chip: Target, layers: Sequence[Shape], plan: FloorPlan) -> _Run:
         charges.append(_charged(chip, counts))
         times.append(windows / copies * chip.phases * chip.machine.core.read_ns * 1e-9)
     done = sum(2 * s.side_in**2 * s.inputs * s.outputs * s.taps for s in layers)
-    return _Run(tuple(charges), tuple(times), done)
+    return _Run(tuple(layers), tuple(charges), tuple(times), done)
 
 
 def _charged(chip: Target, counts: Mapping[str, int]) -> Charge:
@@ -156,13 +152,12 @@ NEUROSIM_SRAM = Recipe(
     title="NeuroSim V1.4: VGG8 in SRAM at 22 nm, layer by layer, and Table VII",
     source="DNN+NeuroSim V1.4, its report for its default on synthetic traces; manual, Table VII",
     about=(
-        "The floor plan is `mapper/floorplan.py`'s; a cell is 280 F² by the manual. Events are "
-        "those of each layer compiled to `sram-cim`, which holds what NeuroSim's report gives for "
-        "areas of parts and, by event, for the energy of layer 2; all other layers follow. "
-        "NeuroSim reads convolutions without padding, but counts operations as if padded; so do "
-        "we. Buffers and wires are given: they take 84 % of the time of the slowest layer and 3 % "
-        "of the energy. Its models of circuits are in its code alone; `sram-circuits` estimates "
-        "areas without them."
+        "The floor plan is `mapper/floorplan.py`'s; a cell is 280 F² by the manual. Area and clock "
+        "are those of `sram-circuits`, from widths of transistors. Events are those of each layer "
+        "compiled to `sram-cim`, which holds what NeuroSim's report gives, by event, for the "
+        "energy of layer 2; all other layers follow. NeuroSim reads convolutions without padding, "
+        "but counts operations as if padded; so do we. Buffers and wires are given: they take 84 % "
+        "of the time of the slowest layer and 3 % of the energy."
     ),
     rows=lambda: tuple(_rows()),
 )

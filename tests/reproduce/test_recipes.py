@@ -25,13 +25,6 @@ MISSED: dict[str, set[str]] = {
         "layer 1: energy of sums",
         "layer 8: energy of sums",
     },
-    "sram-circuits": {
-        "an array: converters",
-        "an array: sums",
-        "an array: drivers and buffers",
-        "an array, all of these",
-        "9,472 arrays for VGG8",
-    },
     "neurram": {"3/1-bit: energy of input pulses", "two-phase 8/6-bit: by power"},
     "jia-sram": {"0.85 V, 8-bit inputs: throughput"},
     "programming-noise": {f"rram-wan, {at} µS: deviation" for at in (5, 10, 20, 30)},
