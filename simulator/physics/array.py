@@ -22,7 +22,7 @@ from neutrams.simulator.physics.readout import (
     gather,
     square,
 )
-from neutrams.simulator.physics.rounding import Rounded, rounded, sigma_of
+from neutrams.simulator.physics.rounding import Rounded, on_grid, rounded, sigma_of
 from neutrams.simulator.physics.scratch import SCRATCH
 from neutrams.simulator.physics.seeds import Draws
 from neutrams.simulator.physics.tables import quick
@@ -35,6 +35,10 @@ _SERIAL_BITS = 4
 _ROUNDING = 1 / 12
 """σ of what rounding may do to a current, in steps of its converter, all rows driven. That of
 conversion itself is 0.29."""
+_SQUARE_BITS = 12
+"""Bits of squares of digits in single precision, so that as many are left for variances."""
+_BENT = 2.0**12
+"""Parts of a step that a DAC's bow is rounded to."""
 
 
 class Analog:
@@ -46,8 +50,9 @@ class Analog:
     Columns stand in this order: the unit column, then those of each neuron side by side. A pair
     with one converter is one column of differences once its cells and wires are what they are.
 
-    Where a converter's steps are coarse beside it, conductances are rounded to 16 bits a column's
-    current. Then currents are exact sums, and look-ups and products give the same.
+    Conductances are rounded so that currents are exact sums: to 16 bits a column's current where a
+    converter's steps are coarse beside that, so that look-ups and products give the same; else to
+    the 24 bits of single precision, or the 53 of double. So nothing depends on a batch's size.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Analog:
         if not self._physics.read_proportional:
             variance = variance[:0]
         self._columns, self._rows = cells.shape
+        self._square = 1.0  # what squares of digits are rounded to multiples of
         self._rounded: tuple[Rounded, Rounded] | None = None
         if self._takes_rounding(cells):
             signed = self._e.subtracts
@@ -100,7 +106,7 @@ class Analog:
                 rounded(cells, self._e.digit_max, signed=signed), rounded(variance, 1)
             )  # fmt: skip
         else:
-            self._held = cells.astype(np.float32), variance.astype(np.float32)
+            self._held = self._on_grid(cells, variance)
 
     def _pairs(self, cells: Array) -> Array:
         """Return ``[2, pairs, rows]`` of ``[columns, rows]``, neuron by neuron."""
@@ -117,6 +123,20 @@ class Analog:
         whole = max(e.code_max, -e.code_min) * steps.max() * 2.0**e.input_bits < 2**24
         off = sigma_of(cells, e.digit_max, signed=e.subtracts)
         return bool(whole and off <= _ROUNDING * steps.min())
+
+    def _on_grid(self, cells: Array, variance: Array) -> tuple[Array, Array]:
+        e, p = self._e, self._physics
+        top, parts = float(e.digit_max), 1.0
+        if e.adc_bits and not p.dac_inl:
+            made, off = on_grid(cells, top, 24)
+            steps = self._steps().repeat([self._unit, self._columns - self._unit])
+            if (off <= _ROUNDING * steps).all():
+                self._square = max(1.0, 2.0 ** (2 * e.dac_bits - _SQUARE_BITS))
+                noise = on_grid(variance, top**2 / self._square, 24)[0]
+                return made.astype(np.float32), noise.astype(np.float32)
+        if p.dac_inl:
+            top, parts = top + float(np.abs(self._bows).max()), _BENT
+        return on_grid(cells, top * parts, 53)[0], on_grid(variance, top**2, 53)[0]
 
     def _through_wires(self, g: Array) -> Array:
         p = self._physics
@@ -162,7 +182,7 @@ class Analog:
         g, variance = self._values()
         held = np.zeros((self._columns, places)) if e.phases > 1 else None
         for phase in range(e.phases):
-            digits = SCRATCH.array("digits", drive.shape)
+            digits = SCRATCH.array("digits", drive.shape, g.dtype)
             digits_of(drive, phase * e.dac_bits, e.digit_max, digits)
             currents = self._currents(g, variance, digits, ids, phase)
             if held is not None:
@@ -180,14 +200,12 @@ class Analog:
     def _currents(self, g: Array, variance: Array, digits: Array, ids: Ids, phase: int) -> Array:
         """Return what converters make of the currents of one phase, in level units."""
         if self._physics.dac_inl:
-            bend(digits, self._bows, float(self._e.digit_max))
-        currents = SCRATCH.array("currents", (self._columns, digits.shape[1]))
-        np.matmul(g, digits, out=currents)
+            bend(digits, self._bows, float(self._e.digit_max), _BENT)
+        currents = _product(g, digits, "currents")
         if self._noisy:
             squares = SCRATCH.array("squares", (1, digits.shape[1]))
-            square(digits, squares[0])
-            varying = SCRATCH.array("varying", (len(variance), digits.shape[1]))
-            np.matmul(variance, digits, out=varying)
+            square(digits, self._square, squares[0])
+            varying = _product(variance, digits, "varying")
         for kind, step in zip(self._kinds, self._steps(), strict=True):
             seen = currents[kind]
             if self._noisy and len(seen):
@@ -256,3 +274,13 @@ class Analog:
         if e.adc_bits:
             gain, offset, bow = (part[which] for part in self._adc)
             convert(currents, step, e.code_min, e.code_max, gain, offset, bow)
+
+
+def _product(cells: Array, digits: Array, name: str) -> Array:
+    """Return ``cells @ digits``, rounded to single precision once."""
+    shape = len(cells), digits.shape[1]
+    made = SCRATCH.array(name, shape)
+    if cells.dtype == made.dtype:
+        return np.matmul(cells, digits, out=made)
+    made[:] = np.matmul(cells, digits, out=SCRATCH.array("exactly", shape, cells.dtype))
+    return made

@@ -26,14 +26,19 @@ def digits_of(drive: Counts, up: int, top: int, out: Floats) -> None:
 
 
 @kernel
-def square(digits: Floats, out: Floats) -> None:
-    """Square ``digits`` ``[rows, places]``, and write their sums over rows."""
+def square(digits: Floats, step: float, out: Floats) -> None:
+    """Square ``digits`` ``[rows, places]``, and write their sums over rows.
+
+    The squares are rounded to multiples of a power of two, their sums are not.
+    """
     out[:] = 0
+    up, down = np.float32(step), np.float32(1.0 / step)
     for row in range(digits.shape[0]):
         seen = digits[row]
         for n in range(out.shape[0]):
             seen[n] *= seen[n]
             out[n] += seen[n]
+            seen[n] = np.rint(seen[n] * down) * up
 
 
 @kernel
@@ -95,14 +100,17 @@ def convert(
 
 
 @kernel
-def bend(digits: Floats, bows: Floats, top: float) -> None:
-    """Add to ``digits`` ``[rows, places]`` the bow of each row's DAC, in its steps."""
-    down, one, four = np.float32(1.0 / top), np.float32(1), np.float32(4)
+def bend(digits: Doubles, bows: Floats, top: float, parts: float) -> None:
+    """Add to ``digits`` ``[rows, places]`` the bow of each row's DAC, in its steps.
+
+    The result is rounded to so many parts of a step.
+    """
+    down, one, four = 1.0 / top, 1.0, 4.0
     for row in range(digits.shape[0]):
         values, arch = digits[row], four * bows[row]
         for n in range(values.shape[0]):
             at = values[n] * down
-            values[n] += arch * at * (one - at)
+            values[n] = np.rint((values[n] + arch * at * (one - at)) * parts) / parts
 
 
 @kernel

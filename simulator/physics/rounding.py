@@ -1,4 +1,4 @@
-"""Conductances as whole numbers of 16 bits, column by column."""
+"""Conductances as multiples of powers of two, so that currents are exact sums in any order."""
 
 from __future__ import annotations
 
@@ -43,5 +43,25 @@ def rounded(cells: Array, drive: int, *, signed: bool = False) -> Rounded:
 
 def sigma_of(cells: Array, drive: int, *, signed: bool = False) -> float:
     """Return σ of the current that rounding changes, at most, all rows driven."""
-    fine = rounded(cells, drive, signed=signed).fine.max(initial=0.0)
-    return float(fine * drive * np.sqrt(cells.shape[1] / 12.0))
+    fine = rounded(cells, drive, signed=signed).fine
+    return float(_sigma(fine, drive, cells.shape[1]).max(initial=0.0))
+
+
+def on_grid(cells: Array, drive: float, bits: int) -> tuple[Array, Array]:
+    """Round cells ``[columns, rows]`` so that floats of so many bits hold a column's current.
+
+    Sums of products by whole numbers up to ``drive`` are then exact, whatever the order.
+
+    Returns:
+        The cells in the unit that they were given in, and σ of what this changes in the current
+        of each column, at most.
+    """
+    largest = np.maximum(np.abs(cells).sum(axis=1) * drive, 2.0**-40)
+    room = 2.0**bits - 0.5 * cells.shape[1] * drive  # each cell may be rounded up
+    fine = 2.0 ** -np.floor(np.log2(max(room, 1.0) / largest))
+    made = np.rint(cells / fine[:, None]) * fine[:, None]
+    return made, _sigma(fine, drive, cells.shape[1])
+
+
+def _sigma(fine: Array, drive: float, rows: int) -> Array:
+    return np.asarray(fine * drive * np.sqrt(rows / 12.0))

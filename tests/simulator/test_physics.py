@@ -157,6 +157,35 @@ def test_look_ups_equal_products(
     np.testing.assert_array_equal(whole, np.concatenate(parts, axis=1))
 
 
+WHOLE = {"dac_bits": 8, "coding": "differential"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "noise"),
+    [
+        ({"adc_bits": 0}, {}),
+        ({"adc_bits": 0}, {"read_proportional": 0.1, "row_ohm": 1.0, "column_ohm": 1.0}),
+        ({"dac_bits": 8, "adc_bits": 12}, {"read_additive": 0.1}),
+        ({**WHOLE, "adc_mode": "scale"}, {"read_proportional": 0.1}),
+        ({"dac_bits": 2}, {"read_proportional": 0.1}),
+        ({"dac_bits": 4}, {"dac_inl": 0.5}),
+        (WHOLE, {"dac_inl": 0.5, "read_proportional": 0.1}),
+        ({**WHOLE, "coding": "analog-differential"}, {"read_proportional": 0.1}),
+    ],
+)
+def test_sums_do_not_depend_on_how_many_places_are_read_at_once(
+    changed: dict[str, Any], noise: dict[str, Any]
+) -> None:
+    """Where converters are fine or ideal, too: currents are exact sums in any order."""
+    rng = np.random.default_rng(0)
+    weights, drive = rng.integers(-127, 128, (128, 7)), rng.integers(0, 256, (128, 210))
+    array = Analog(weights, encoding(**changed), Physics(device="rram-wan", **noise), DRAWS, adcs=3)
+    whole = read_array(array, drive, 0)
+    for step in (1, 7, 30, 100):
+        parts = [read_array(array, drive[:, low : low + step], low) for low in range(0, 210, step)]
+        np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+
+
 @pytest.mark.skipif(not quick(), reason="the processor has no look-ups of 16 bits")
 def test_tables_mean_what_they_say() -> None:
     rng = np.random.default_rng(0)
