@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,10 @@ def identity(
     programs: Sequence[Program], inputs: Mapping[str, Array], options: Mapping[str, object]
 ) -> dict[str, str]:
     """Return what a checkpoint belongs to: hashes of programs, inputs and code, and options."""
-    text = "".join(print_module(each.module, {}) + repr(each.target) for each in programs)
+    chips = [replace(each.target, source="") for each in programs]  # wherever it was read from
+    text = "".join(
+        print_module(p.module, {}) + repr(c) for p, c in zip(programs, chips, strict=True)
+    )
     return {
         "program": hashlib.sha256(text.encode()).hexdigest(),
         "inputs": arrays_digest(sorted(inputs.items())),

@@ -100,7 +100,7 @@ class NetworkSection(Strict):
     rows: Annotated[int, Field(ge=1, le=1024)]
     tiles_per_router: Annotated[int, Field(ge=1, le=64)]
     flit_bits: Size
-    router_cycles: Annotated[int, Field(ge=0, le=65536)]
+    router_cycles: Annotated[int, Field(ge=1, le=65536)]
     link_cycles: Annotated[int, Field(ge=0, le=65536)]
     clock_ghz: Rate
     multicast: bool = False

@@ -48,7 +48,8 @@ class Routers:
     (O1TURN: Seo et al., ISCA 2005)."""
 
     def __post_init__(self) -> None:
-        assert min(self.virtual_channels, self.depth, self.pipeline, self.link, self.credit) >= 1
+        assert min(self.virtual_channels, self.depth, self.pipeline, self.credit) >= 1
+        assert self.link >= 0
         assert self.virtual_channels <= MOST_CHANNELS, self.virtual_channels
         assert self.routing != "o1turn" or self.virtual_channels >= 2
 

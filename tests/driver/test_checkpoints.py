@@ -146,6 +146,18 @@ def test_what_is_done_is_not_done_again(
     assert told == [40]
 
 
+def test_a_program_that_was_saved_goes_on_with_what_was_compiled(
+    program: Program, digits: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "run.checkpoint"
+    with pytest.raises(Interrupted):
+        neutrams.simulate(program, digits, batch=10, checkpoint=path, progress=stopping(3))
+    program.save(tmp_path / "a.ntp")
+    again = Program.load(tmp_path / "a.ntp")
+    found = neutrams.simulate(again, digits, batch=10, resume=path)
+    assert same(found, neutrams.simulate(program, digits, batch=10))
+
+
 @pytest.mark.parametrize("kind", ["rounds", "beside"])
 def test_rounds_and_networks_beside_go_on_too(
     kind: str, digits: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -64,6 +64,31 @@ def test_currents_of_one_input() -> None:
     np.testing.assert_allclose(found, nodal(g, 2.0, 5.0) @ volts, rtol=1e-6)
 
 
+@pytest.mark.parametrize("ohm", [(1e5, 1e4), (1e6, 10.0), (10.0, 1e6)])
+def test_wires_that_resist_more_than_cells(ohm: tuple[float, float]) -> None:
+    """Rows and columns in turn come near slowly, and do not stop before they are there."""
+    g = np.random.default_rng(4).uniform(1e-6, 2e-4, (20, 30))
+    g[3] = g[:, 5] = 0.0
+    expected = nodal(g, *ohm).sum(axis=1)
+    found = currents(g, np.ones(30), *ohm)
+    np.testing.assert_allclose(found, expected, atol=1e-6 * expected.max())
+    fast = approximated(g, *ohm).sum(axis=1)
+    np.testing.assert_allclose(fast, expected, atol=1e-4 * expected.max())
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 17), (17, 1), (4, 6)])
+@pytest.mark.parametrize("cells", ["none", "one", "far apart"])
+def test_arrays_of_few_cells(shape: tuple[int, int], cells: str) -> None:
+    g = np.zeros(shape)
+    if cells == "one":
+        g[-1, -1] = 1e-4
+    elif cells == "far apart":
+        g = 10.0 ** np.random.default_rng(5).uniform(-12, -3, shape)
+    found, expected = solved(g, 3.0, 50.0), nodal(g, 3.0, 50.0)
+    np.testing.assert_allclose(found, expected, atol=1e-6 * expected.max())
+    np.testing.assert_array_equal(approximated(g, 3.0, 50.0)[expected == 0], 0.0)
+
+
 def test_a_row_of_equal_cells_is_a_ladder() -> None:
     """Columns ideal: V_k = cosh((n - k + 1/2) a) / cosh((n + 1/2) a) behind k of n segments,
     with 2 sinh(a / 2) = √(r g)."""
