@@ -14,6 +14,7 @@ PROCESS = Process(**_TABLE["process"])
 ARRAY: dict[str, int] = _TABLE["array"]
 CHIP: dict[str, int] = _TABLE["chip"]
 SENSE: dict[str, float] = _TABLE["sense"]
+ACTIVITY: dict[str, float] = _TABLE["activity"]
 _CELL: dict[str, float] = _TABLE["cell"]
 _SWITCH: dict[str, float] = _TABLE["switch"]
 ROW = PROCESS.cell_height
@@ -138,6 +139,12 @@ def _select() -> tuple[float, float]:
     last, driver = 2**address, PROCESS.width(gate("select_driver"))
     small = PROCESS.width(INVERTER) + 3 * PROCESS.width(NAND)
     return ROW * max(first, last), small + 2 * driver + PROCESS.drain * wires
+
+
+def filling(small: Gate) -> Gate:
+    """Return a gate as wide as its row of cells is high."""
+    room = PROCESS.cell_height - PROCESS.outside - PROCESS.between
+    return small.sized(room / (small.n + small.p))
 
 
 def row_switch(wide: float) -> Gate:

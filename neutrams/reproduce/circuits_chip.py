@@ -34,15 +34,11 @@ def chip_area(layers: Sequence[Shape], plan: FloorPlan, rows: int) -> Area:
     across = plan.tile_side // plan.element_side
     plain = _tile(element, plan.element_side, rows, elements=across**2, added=across)
     kinds = {True: spread, False: plain}
-    tiles = [
-        (layer, count, _spread(layer, plan))
-        for layer, count in zip(layers, plan.tiles, strict=True)
-    ]
     found = Area()
-    for _, count, there in tiles:
-        found += kinds[there].area * count
+    for layer, count in zip(layers, plan.tiles, strict=True):
+        found += kinds[_spread(layer, plan)].area * count
     tall = max(spread.height, plain.height)
-    bus = Area(wires=_bus(sum(plan.tiles), _bus_lines(plan, tiles), tall))
+    bus = Area(wires=_bus(sum(plan.tiles), bus_lines(layers, plan), tall))
     return found + bus + _shared(layers, plan, rows)
 
 
@@ -67,7 +63,7 @@ def _tile(element: Block, side: int, rows: int, *, elements: int, added: int) ->
 
     Plain ones have adders and buffers for one row of their elements alone.
     """
-    bits = _bits(rows) + side // ARRAY["rows"]
+    bits = result_bits(rows, side)
     spread = elements == added
     trees = side * (1 if spread else added) // ARRAY["shared"]
     into = ARRAY["input_bits"] * ARRAY["rows"] * added
@@ -87,6 +83,11 @@ def _square(area: Area) -> Block:
 def _bits(rows: int) -> int:
     """Return the bits of a result of an array."""
     return sum_bits(rows) + ARRAY["input_bits"] + ARRAY["weight_bits"]
+
+
+def result_bits(rows: int, side: int) -> int:
+    """Return the bits of a result of an element: one more for each array that it adds."""
+    return _bits(rows) + side // ARRAY["rows"]
 
 
 def _trees(inputs: int, bits: int, trees: int) -> float:
@@ -133,10 +134,13 @@ def _bus(tiles: int, lines: float, tall: float) -> float:
     return lines / CHIP["bus_folds"] * (repeater * down + ROW * across) * tall
 
 
-def _bus_lines(plan: FloorPlan, tiles: Sequence[tuple[Shape, int, bool]]) -> float:
+def bus_lines(layers: Sequence[Shape], plan: FloorPlan) -> float:
     """Return what all tiles could take and give at once, halved until a chip may have it."""
     spread = plan.element_side * ceil(sqrt(plan.taps))
-    taken = sum(count * (spread if there else plan.tile_side) for _, count, there in tiles)
+    taken = sum(
+        count * (spread if _spread(layer, plan) else plan.tile_side)
+        for layer, count in zip(layers, plan.tiles, strict=True)
+    )
     lines = taken * (1 + 1 / ARRAY["shared"])
     while lines > CHIP["bus_most"]:
         lines /= 2
@@ -154,16 +158,25 @@ def _repeater() -> Gate:
     return INVERTER.sized(int(sqrt(ideal)) // 2)
 
 
+def chip_buffers(layers: Sequence[Shape]) -> int:
+    """Return how many hold half of what all layers read."""
+    held = ARRAY["input_bits"] * sum(s.inputs * s.side_in**2 for s in layers) // 2
+    return ceil(held / CHIP["buffer_bits"])
+
+
+def results(layers: Sequence[Shape], plan: FloorPlan) -> int:
+    """Return how many results the chip adds up, or activates, at once."""
+    return plan.tile_side * (len(layers) + 1) // ARRAY["shared"]
+
+
 def _shared(layers: Sequence[Shape], plan: FloorPlan, rows: int) -> Area:
     """Return what there is once: buffer, adders over tiles, pooling and activation."""
-    held = ARRAY["input_bits"] * sum(s.inputs * s.side_in**2 for s in layers) // 2
-    cores = ceil(held / CHIP["buffer_bits"])
-    buffers = cores * _buffer(CHIP["buffer_bits"], CHIP["buffer_line"])
-    results = plan.tile_side * (len(layers) + 1) // ARRAY["shared"]
+    buffers = chip_buffers(layers) * _buffer(CHIP["buffer_bits"], CHIP["buffer_line"])
+    at_once = results(layers, plan)
     arrays = plan.element_side // ARRAY["rows"] * ceil(sqrt(plan.taps)) * (len(layers) + 1)
     most = max(ceil(s.inputs * s.taps / plan.tile_side) for s in layers if not _spread(s, plan))
-    sums = _trees(most, _bits(rows) + ceil(log2(arrays)), results)
-    active = results * ARRAY["input_bits"] * REGISTER * ROW
+    sums = _trees(most, _bits(rows) + ceil(log2(arrays)), at_once)
+    active = at_once * ARRAY["input_bits"] * REGISTER * ROW
     return Area(sums=sums, other=buffers + active + _pool(plan.tile_side // ARRAY["shared"]))
 
 

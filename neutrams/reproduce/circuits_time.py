@@ -13,6 +13,7 @@ from neutrams.reproduce.circuits import (
     SENSE,
     cell_ohm,
     column_switch,
+    filling,
     gate,
     row_switch,
     row_switch_height,
@@ -30,11 +31,18 @@ def clock_ns(rows: int) -> float:
     A row and the selection of columns settle at the same time; then columns are charged, compared
     and encoded.
     """
-    high, _ = sides()
-    column_ff = PROCESS.wire_ff(high) + PROCESS.output_ff(_ACCESS) * ARRAY["rows"]
-    compared = max(_compare_ns(level, rows, column_ff) for level in (1, ARRAY["levels"] - 2))
     settled = max(_row_ns(), _select_ns(rows))
-    return SENSE["margin"] * (settled + _charge_ns(column_ff) + compared + _encode_ns())
+    return SENSE["margin"] * (settled + _charge_ns() + compare_ns(rows) + _encode_ns())
+
+
+def compare_ns(rows: int) -> float:
+    """Return the time of the slowest of the comparisons that a conversion is."""
+    return max(_compare_ns(level, rows) for level in (1, ARRAY["levels"] - 2))
+
+
+def _column_ff() -> float:
+    high, _ = sides()
+    return PROCESS.wire_ff(high) + PROCESS.output_ff(_ACCESS) * ARRAY["rows"]
 
 
 def _row_ns() -> float:
@@ -52,7 +60,7 @@ def _select_ns(rows: int) -> float:
     switches = ARRAY["columns"] / ARRAY["shared"]
     n_side = switches * PROCESS.input_ff(Gate("inverter", 1, switch.n, 0))
     p_side = switches * PROCESS.input_ff(Gate("inverter", 1, 0, switch.p))
-    inverter, nand, nor = (_filling(each) for each in (INVERTER, NAND, gate("nor2")))
+    inverter, nand, nor = (filling(each) for each in (INVERTER, NAND, gate("nor2")))
     times = (
         _ohm(inverter.n) * (PROCESS.output_ff(inverter) + 2 * PROCESS.input_ff(nand)),
         2 * _ohm(nand.n) * (PROCESS.output_ff(nand) + 2 * PROCESS.input_ff(nor)),
@@ -66,23 +74,26 @@ def _select_ns(rows: int) -> float:
     return delay_ns(time * NS for time in times) + 2.3 * _pass_ohm(switch) * own * NS
 
 
-def _charge_ns(column_ff: float) -> float:
+def _charge_ns() -> float:
     high, _ = sides()
-    charge = _ohm(_CHARGER.p, p=True) * (column_ff + 2 * PROCESS.output_ff(_CHARGER))
-    return delay_ns([(charge + PROCESS.wire_ohm(high) * column_ff / 2) * NS])
+    charge = _ohm(_CHARGER.p, p=True) * (_column_ff() + 2 * PROCESS.output_ff(_CHARGER))
+    return delay_ns([(charge + PROCESS.wire_ohm(high) * _column_ff() / 2) * NS])
 
 
-def _compare_ns(level: int, rows: int, column_ff: float) -> float:
-    """Return the time to compare with the reference of a level."""
-    levels = ARRAY["levels"]
-    ohm = cell_ohm() / rows * levels / (levels - level)
+def reference_ohm(level: int, rows: int) -> float:
+    """Return the resistance of the reference of a level."""
+    return cell_ohm() / rows * ARRAY["levels"] / (ARRAY["levels"] - level)
+
+
+def _compare_ns(level: int, rows: int) -> float:
+    levels, ohm = ARRAY["levels"], reference_ohm(level, rows)
     if ohm < SENSE["low_ohm"]:
         time = SENSE["low_ns"] + SENSE["low_ns_log"] * log(ohm)
     else:
         time = SENSE["high_ns"] + SENSE["high_ns_ohm"] * ohm
     if ohm > SENSE["loaded_ohm"]:
         gates = PROCESS.input_ff(Gate("inverter", 1, INVERTER.n, 0)) * (levels - 3)
-        larger = (column_ff + gates) / SENSE["loaded_ff"] - 1
+        larger = (_column_ff() + gates) / SENSE["loaded_ff"] - 1
         time += SENSE["loaded_ns"] * (ohm - SENSE["loaded_ohm"]) * larger
     return time
 
@@ -104,9 +115,3 @@ def _ohm(width: float, *, p: bool = False) -> float:
 
 def _pass_ohm(switch: Gate) -> float:
     return 1 / (1 / PROCESS.resistance(switch.n) + 1 / PROCESS.resistance(switch.p, p=True))
-
-
-def _filling(small: Gate) -> Gate:
-    """Return the gate as wide as its row of cells is high."""
-    room = PROCESS.cell_height - PROCESS.outside - PROCESS.between
-    return small.sized(room / (small.n + small.p))

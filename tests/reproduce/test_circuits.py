@@ -12,6 +12,7 @@ from neutrams import targets
 from neutrams.costs import roll_up
 from neutrams.reproduce.circuits import PROCESS, array
 from neutrams.reproduce.circuits_chip import chip_area
+from neutrams.reproduce.circuits_energy import conversion_pj, drives_pj, sums_pj
 from neutrams.reproduce.circuits_time import clock_ns
 from neutrams.reproduce.neurosim_sram import vgg8
 from neutrams.reproduce.process import Gate, delay_ns
@@ -49,6 +50,13 @@ def test_an_array_is_the_sum_of_its_parts() -> None:
 def test_more_rows_at_once_read_faster_and_add_less() -> None:
     assert clock_ns(64) < clock_ns(32)
     assert array(64).area.sums < array(32).area.sums
+    assert sums_pj(64) < sums_pj(32)
+
+
+@given(st.floats(1, 127), st.sampled_from([32, 64]))
+def test_more_ones_take_more_energy(ones: float, rows: int) -> None:
+    assert conversion_pj(rows, ones + 1) > conversion_pj(rows, ones)
+    assert drives_pj(rows, ones + 1) > drives_pj(rows, ones)
 
 
 def test_the_target_has_the_areas_of_its_circuits() -> None:
@@ -64,3 +72,16 @@ def test_the_target_has_the_areas_of_its_circuits() -> None:
     assert cores * area["shift-add"] == pytest.approx(found.sums * unit, rel=1e-4)
     assert cores * area["drivers"] == pytest.approx((found.other + found.empty) * unit, rel=1e-3)
     assert 32 * clock_ns(32) == pytest.approx(chip.machine.core.read_ns, rel=1e-3)
+
+
+def test_the_target_has_the_energies_of_its_circuits() -> None:
+    wires, ones = 1.22, 0.1551 * 128
+    energy = {
+        event: value
+        for part in targets.load("sram-cim").costs
+        for event, value in part.energy_pj
+        if value
+    }
+    assert energy["adc_conversions"] == pytest.approx(wires * conversion_pj(32, ones), rel=0.01)
+    assert energy["shift_adds"] == pytest.approx(wires * sums_pj(32) / 512, rel=0.01)
+    assert energy["dac_drives"] == pytest.approx(wires * drives_pj(32, ones) / 128, rel=0.05)
