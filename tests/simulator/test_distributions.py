@@ -108,7 +108,8 @@ def test_converters(what: str, stated: float, sigma: float) -> None:
     )  # fmt: skip
     drive = np.zeros((255, 1), int)
     drive[:128] = 1
-    physics, weights = Physics(**{what: stated}), np.full((255, 3000), -1)
+    errors: dict[str, Any] = {what: stated}
+    physics, weights = Physics(**errors), np.full((255, 3000), -1)
     found = read(weights, drive, e, physics, adcs=6000)[:, 0]
     spread = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 3000))
     z = (found + 128 + spread[0] - 2 * spread[1]) / sigma / np.sqrt(1 + 2**2)
