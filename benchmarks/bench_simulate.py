@@ -1,9 +1,9 @@
-"""Simulate all 10,000 MNIST test digits, beside onnxruntime on the same digits."""
+"""Simulate all 10,000 MNIST test digits, on all processors; `bench_inference` has peers."""
 
 import numpy as np
 
 import neutrams
-from benchmarks.measure import EXAMPLES, best, data, peak_gb, show, timed
+from benchmarks.measure import EXAMPLES, data, peak_gb, show, timed
 
 MODEL = EXAMPLES / "mnist8_cntk.onnx"
 
@@ -35,24 +35,6 @@ def main() -> None:
     slow, result = timed(lambda: neutrams.simulate(lossy, x, y, compare=False))
     show("  with a 6-bit ADC, which loses", slow, "s", note=f"{result.accuracy:.2%} right")
     show("peak memory", peak_gb(), "GB", limit=2)
-    runtime = _onnxruntime(x.astype(np.float32))
-    show("onnxruntime, float, one digit a call", runtime, "s", note=f"ratio {slow / runtime:.1f}")
-
-
-def _onnxruntime(x: np.ndarray) -> float:
-    """The model takes one sample a call, so that is how the runtime is driven."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
-    session = onnxruntime.InferenceSession(str(MODEL), options)
-    name = session.get_inputs()[0].name
-
-    def run() -> None:
-        for index in range(len(x)):
-            session.run(None, {name: x[index : index + 1]})
-
-    return best(run, runs=1)
 
 
 if __name__ == "__main__":
