@@ -64,12 +64,13 @@ def _typed(
 ) -> Any:  # fmt: skip
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         whole, into = (pointer(context, builder, signature, args, at) for at in (0, 7))
-        converter = Converter(builder, args[1:5], args[5], args[6])
+        converter = Converter(builder, args[1:5], args[5])
         places = (_WORD(0), _WORD(COLUMNS * LANES), _WORD(_AT_ONCE))
         with cgutils.for_range_slice(builder, *places, intp=_WORD) as (place, _):
             kind = ir.VectorType(whole.type.pointee, _AT_ONCE)
             at = builder.bitcast(builder.gep(whole, [place]), kind.as_pointer())
-            converter.emit(builder.load(at, align=1), builder.gep(into, [place]))
+            given = converter.given(builder.load(at, align=1))
+            add_times(builder, given, args[6], into, place)
         return context.get_dummy_value()
 
     return types.void(sums, half, keep, least, most, errors, worth, held), generate
@@ -88,25 +89,69 @@ def pointer(context: Any, builder: Any, signature: Any, args: Any, at: int) -> A
 class Converter:
     """Writes what :func:`collect` does, for one vector of sums."""
 
-    def __init__(self, builder: Any, limits: Any, errors: Any, worth: Any) -> None:
+    def __init__(self, builder: Any, limits: Any, errors: Any) -> None:
         self._builder = builder
         self._limits = limits
         self._errors = builder.trunc(errors, ir.IntType(1))
-        self._worth = worth
+        half, keep, least, _ = limits
+        drops = builder.xor(builder.and_(keep, _WORD(1)), _WORD(1))
+        moved = builder.or_(builder.or_(half, least), drops)
+        self._plain = builder.icmp_unsigned("==", moved, _WORD(0))
 
-    def emit(self, seen: Any, held: Any) -> None:
+    def given(self, seen: Any) -> Any:
+        """Return codes, or what sums have more."""
         b = self._builder
         half, keep, least, most = (everywhere(b, limit, seen.type) for limit in self._limits)
-        rounded = b.and_(b.add(seen, half), keep)
-        above = b.select(b.icmp_unsigned(">", rounded, least), rounded, least)
-        code = b.select(b.icmp_unsigned("<", above, most), above, most)
-        given = b.select(self._errors, b.sub(seen, code), code)
-        wide = ir.VectorType(held.type.pointee, seen.type.count)
-        if wide != seen.type:
-            given = b.zext(given, wide)
-        into = b.bitcast(held, wide.as_pointer())
-        more = b.mul(given, everywhere(b, self._worth, wide))
-        b.store(b.add(b.load(into, align=1), more), into, align=1)
+        with b.if_else(self._plain) as (then, otherwise):
+            with then:
+                over = b.select(b.icmp_unsigned("<", seen, most), seen, most)
+                plain, plainly = over, b.block
+            with otherwise:
+                rounded = b.and_(b.add(seen, half), keep)
+                above = b.select(b.icmp_unsigned(">", rounded, least), rounded, least)
+                code, there = b.select(b.icmp_unsigned("<", above, most), above, most), b.block
+        found = b.phi(seen.type)
+        found.add_incoming(plain, plainly)
+        found.add_incoming(code, there)
+        return b.select(self._errors, b.sub(seen, found), found)
+
+
+class Pending:
+    """Codes of some phases, added up in bytes before they are widened."""
+
+    def __init__(self, builder: Any, kind: Any) -> None:
+        self._builder = builder
+        self._kind = kind
+        self._zero = ir.Constant(kind, [kind.element(0)] * kind.count)
+        places = range(0, COLUMNS * LANES, kind.count)
+        self._held = {place: cgutils.alloca_once_value(builder, self._zero) for place in places}
+
+    def double(self) -> None:
+        b = self._builder
+        for held in self._held.values():
+            seen = b.load(held)
+            b.store(b.add(seen, seen), held)
+
+    def add(self, codes: Any, place: int) -> None:
+        held = self._held[place]
+        self._builder.store(self._builder.add(self._builder.load(held), codes), held)
+
+    def move(self, worth: Any, into: Any) -> None:
+        """Add all, ``worth`` times, to what ``into`` points to, and begin anew."""
+        for place, held in self._held.items():
+            add_times(self._builder, self._builder.load(held), worth, into, place)
+            self._builder.store(self._zero, held)
+
+
+def add_times(builder: Any, given: Any, worth: Any, into: Any, place: Any) -> None:
+    """Add a vector, widened, ``worth`` times to the elements from a place on."""
+    b, at = builder, builder.gep(into, [_WORD(place) if isinstance(place, int) else place])
+    wide = ir.VectorType(at.type.pointee, given.type.count)
+    if wide != given.type:
+        given = b.zext(given, wide)
+    at = b.bitcast(at, wide.as_pointer())
+    more = b.mul(given, everywhere(b, worth, wide))
+    b.store(b.add(b.load(at, align=1), more), at, align=1)
 
 
 def everywhere(builder: Any, number: Any, kind: Any) -> Any:

@@ -152,6 +152,7 @@ def convert(
     limits: I64,
     errors: bool,
     digit: int,
+    together: int,
     reach: I64,
     neurons: I64,
     gains: I64,
@@ -174,6 +175,7 @@ def convert(
             half makes them 0 or more.
         errors: whether to add what converters cut off, not what they give.
         digit: bits of a phase.
+        together: phases that a byte holds; see :func:`add_converted`.
         reach: ``[chunks]`` sum of driven digits up to which a chunk contributes nothing.
         neurons: ``[columns]`` that the columns from chunk 1 on belong to.
         gains: ``[columns]`` what a column's sum is worth to its neuron.
@@ -197,8 +199,8 @@ def convert(
             least, most = limits[chunk, 2], limits[chunk, 3]
             if chunk and parts.shape[0] == 1:
                 add_converted(
-                    tables, chunk, index, tile, half, keep, least, most, errors, digit, driven,
-                    reach[chunk], held,
+                    tables, chunk, index, tile, half, keep, least, most, errors, digit, together,
+                    driven, reach[chunk], held,
                 )  # fmt: skip
             else:
                 add_in_parts(

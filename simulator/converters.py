@@ -75,6 +75,8 @@ class Block:
     unit_gains: Ints
     zeros: Ints
     kind: type[np.unsignedinteger[Any]]
+    together: tuple[int, int]
+    """Phases whose codes, and whose errors, a byte holds; see :func:`add_converted`."""
     _kept: list[Bytes] = field(default_factory=list, repr=False, compare=False)
 
     def convert(self, drive: Array, out: Array, *, errors: bool) -> None:
@@ -93,9 +95,9 @@ class Block:
                 seen, first = filled_up(drive[:, low:], tiles * LANES), 0
             cut(seen, first, self.layout.sources, e.dac_bits, index)
             convert(
-                index, tables, self.layout.parts, self.limits, errors, e.dac_bits, reach,
-                self.neurons, sign * self.gains, sign * self.unit_gains, self.zeros, scratch, low,
-                out,
+                index, tables, self.layout.parts, self.limits, errors, e.dac_bits,
+                self.together[errors], reach, self.neurons, sign * self.gains,
+                sign * self.unit_gains, self.zeros, scratch, low, out,
             )  # fmt: skip
 
     def spared(self, drive: Array) -> int:
@@ -160,7 +162,7 @@ def plan(
     padded[:, COLUMNS : COLUMNS + len(order)] = codes[:, order]
     zeros = _zeros(padded, e)
     layout = _layout(padded, zeros, e)
-    kind, limits = _limits(padded, zeros, layout.parts, e)
+    kind, limits, together = _limits(padded, zeros, layout.parts, e)
     moved = zeros[1:].repeat(COLUMNS)[: len(order)] * gains[order]
     return Block(
         encoding=e,
@@ -175,6 +177,7 @@ def plan(
         unit_gains=_unit_gains(cells, e, neurons),
         zeros=np.bincount(belongs[order], moved, neurons).astype(np.int64),
         kind=kind,
+        together=together,
     )
 
 
@@ -260,8 +263,10 @@ def _by_chunk(codes: Ints) -> Ints:
 
 def _limits(
     codes: Ints, zeros: Ints, parts: Ints, e: Encoding
-) -> tuple[type[np.unsignedinteger[Any]], Ints]:
-    """Return the type in which a column's phases add up, and the limits of converters in it."""
+) -> tuple[type[np.unsignedinteger[Any]], Ints, tuple[int, int]]:
+    """Return the type in which a column's phases add up, the limits of converters in it, and how
+    many phases a byte holds.
+    """
     largest = int((zeros + _by_chunk(codes) * e.digit_max).max())
     base = int((parts[:, 4] << parts[:, 3]).sum())
     every = sum(1 << phase * e.dac_bits for phase in range(e.phases))
@@ -274,7 +279,17 @@ def _limits(
         for half, _, _, most in limits
     ]
     kind = next(k for k in (np.uint16, np.uint32, np.uint64) if max(needed) <= np.iinfo(k).max)
-    return kind, np.array(limits)
+    highest = max(most for *_, most in limits[1:])
+    most_off = largest - min(most for *_, most in limits[1:])
+    return kind, np.array(limits), (_together(highest, e), _together(most_off, e))
+
+
+def _together(most: int, e: Encoding) -> int:
+    """Return how many phases a byte holds of numbers up to some most."""
+    if e.dac_bits > 1:
+        return 1
+    fits = (n for n in range(e.phases, 1, -1) if most * (2**n - 1) <= _BYTE_MAX)
+    return next(fits, 1)
 
 
 def _limits_of(largest: int, zero: int, shift: int, e: Encoding) -> tuple[int, int, int, int]:

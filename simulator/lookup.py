@@ -23,6 +23,7 @@ from neutrams.simulator.collect import (
     Bytes,
     Converter,
     Counts,
+    Pending,
     cgutils,
     collect,
     pointer,
@@ -101,13 +102,16 @@ def add_converted(
     most: int,
     errors: bool,
     digit: int,
+    together: int,
     driven: I64,
     reach: int,
     held: Counts,
 ) -> None:
     """Look up and :func:`~neutrams.simulator.collect.collect` columns of one part.
 
-    Does so for every phase of ``digit`` bits with ``driven[phase] > reach``.
+    Does so for every phase of ``digit`` bits with ``driven[phase] > reach``. A byte holds what
+    converters make of ``together`` phases, each counted twice as much as the one before; with
+    digits of more than one bit, that is 1.
     """
     sums = np.empty((COLUMNS, LANES), np.uint8)
     for phase in range(index.shape[1]):
@@ -135,17 +139,17 @@ def _add_looked_up(
 @overload(add_converted)
 def _add_converted(
     tables: Any, chunk: Any, index: Any, tile: Any, half: Any, keep: Any, least: Any, most: Any,
-    errors: Any, digit: Any, driven: Any, reach: Any, held: Any,
+    errors: Any, digit: Any, together: Any, driven: Any, reach: Any, held: Any,
 ) -> Callable[..., None]:  # fmt: skip
     def run(
         tables: Any, chunk: Any, index: Any, tile: Any, half: Any, keep: Any, least: Any,
-        most: Any, errors: Any, digit: Any, driven: Any, reach: Any, held: Any,
+        most: Any, errors: Any, digit: Any, together: Any, driven: Any, reach: Any, held: Any,
     ) -> None:  # fmt: skip
         table = chunk * tables.shape[1] * tables.shape[2] * tables.shape[3]
         place = tile * index.shape[1] * index.shape[2] * index.shape[3]
         _collected(
             tables, table, index, place, index.shape[1], index.shape[2], half, keep, least, most,
-            errors, digit, driven, reach, held,
+            errors, digit, together, driven, reach, held,
         )  # fmt: skip
 
     return run
@@ -172,33 +176,38 @@ def _into_sums(
 
 def _into_held(
     _: Any, tables: Any, table: Any, index: Any, place: Any, phases: Any, count: Any,
-    half: Any, keep: Any, least: Any, most: Any, errors: Any, digit: Any, driven: Any, reach: Any,
-    held: Any,
+    half: Any, keep: Any, least: Any, most: Any, errors: Any, digit: Any, together: Any,
+    driven: Any, reach: Any, held: Any,
 ) -> Any:  # fmt: skip
     assert all(array.dtype == types.uint8 for array in (tables, index))
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         tables, row, sums, into = (
-            pointer(context, builder, signature, args, at) for at in (0, 2, 12, 14)
+            pointer(context, builder, signature, args, at) for at in (0, 2, 13, 15)
         )
         tables, row = builder.gep(tables, [args[1]]), builder.gep(row, [args[3]])
+        converter = Converter(builder, args[6:10], args[10])
+        pending = Pending(builder, ir.VectorType(_BYTE, unit().width))
         with cgutils.for_range(builder, args[4], intp=_WORD) as loop:
-            driven = builder.load(builder.gep(sums, [loop.index]))
-            with builder.if_then(builder.icmp_signed(">", driven, args[13])):
-                worth = builder.shl(_WORD(1), builder.mul(loop.index, args[11]))
-                converter = Converter(builder, args[6:10], args[10], worth)
+            phase = builder.sub(builder.sub(args[4], _WORD(1)), loop.index)
+            driven = builder.load(builder.gep(sums, [phase]))
+            pending.double()
+            with builder.if_then(builder.icmp_signed(">", driven, args[14])):
+                first = builder.mul(phase, builder.mul(args[5], _WORD(LANES)))
 
                 def convert(total: Any, place: int) -> None:
-                    converter.emit(total, builder.gep(into, [_WORD(place)]))
+                    pending.add(converter.given(total), place)
 
-                first = builder.mul(loop.index, builder.mul(args[5], _WORD(LANES)))
-                emitter = _Emitter(builder, unit(), convert)
-                emitter.emit(tables, builder.gep(row, [first]), args[5])
+                _Emitter(builder, unit(), convert).emit(tables, builder.gep(row, [first]), args[5])
+            whole = builder.icmp_unsigned("==", builder.urem(phase, args[12]), _WORD(0))
+            with builder.if_then(whole):
+                worth = builder.shl(_WORD(1), builder.mul(phase, args[11]))
+                pending.move(worth, into)
         return context.get_dummy_value()
 
     every = (
-        tables, table, index, place, phases, count, half, keep, least, most, errors, digit, driven,
-        reach, held,
+        tables, table, index, place, phases, count, half, keep, least, most, errors, digit,
+        together, driven, reach, held,
     )  # fmt: skip
     return types.void(*every), generate
 
