@@ -100,7 +100,7 @@ def test_many_runs(program: Program, digits: dict[str, np.ndarray]) -> None:
 
 def test_without_physics_nothing_changes(program: Program, digits: dict[str, np.ndarray]) -> None:
     plain, ideal = driver.simulate(program, digits), driver.simulate(
-        program, digits, physics="ideal", seed=9
+        program, digits, physics="ideal"
     )  # fmt: skip
     for name, array in plain.outputs.items():
         np.testing.assert_array_equal(ideal.outputs[name], array)
