@@ -189,6 +189,15 @@ def simulate(
             help="Where Ctrl-C leaves what is done; by default PROGRAM.checkpoint, here.",
         ),
     ] = "",
+    checkpoint_every: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="SECONDS",
+            help="Write a checkpoint so often as well, 0 for never; by default every 600 s with "
+            "`--checkpoint` or `--resume`.",
+        ),
+    ] = None,
     resume: Annotated[
         str, typer.Option(metavar="FILE", help="Go on from a checkpoint, as if never interrupted.")
     ] = "",
@@ -207,9 +216,13 @@ def simulate(
         return
     if not inputs:
         raise typer.BadParameter("no samples are given", param_hint="--inputs")
-    kept = checkpoint or resume or f"{_stem(program)}.checkpoint"
     for written in filter(None, (outputs, checkpoint)):
         driver.check_writable(written)
+    asked, usual = bool(checkpoint or resume), f"{_stem(program)}.checkpoint"
+    if not asked and checkpoint_every is None:
+        checkpoint_every = 0.0
+    if not asked and (checkpoint_every or driver.is_writable(usual)):
+        checkpoint = usual
     with readable(program, suffix=".ntp") as path:
         loaded = Program.load(path)
     with readable(inputs, suffix=".npz") as path, Bar() as bar:
@@ -227,16 +240,19 @@ def simulate(
             jobs=jobs,
             record=driver.Record(**record) if record else None,
             beside=load_all(beside or []),
-            checkpoint=kept,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
             resume=resume,
             progress=bar,
         )
-    if outputs:
-        driver.write_npz(outputs, found.outputs)
-    if format == "json":
-        show_json(report.simulation_json(found))
-    else:
-        show(*report.simulation_text(found, width=width()))
+    try:
+        if outputs:
+            driver.write_npz(outputs, found.outputs)
+    finally:
+        if format == "json":
+            show_json(report.simulation_json(found))
+        else:
+            show(*report.simulation_text(found, width=width()))
 
 
 def check(

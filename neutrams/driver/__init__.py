@@ -13,7 +13,7 @@ from neutrams.driver.links import Link
 from neutrams.driver.monte_carlo import CONFIDENCE, Spread
 from neutrams.driver.npz import write_npz
 from neutrams.driver.options import Options
-from neutrams.driver.outputs import check_writable
+from neutrams.driver.outputs import check_writable, is_writable
 from neutrams.driver.physics import described, load_physics
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress
@@ -70,6 +70,7 @@ __all__ = [
     "described",
     "dry_run",
     "export",
+    "is_writable",
     "load_graph",
     "load_module",
     "load_physics",

@@ -1,25 +1,27 @@
 """What is done of a simulation, kept so that it goes on later as if it had never stopped.
 
-A checkpoint is one safetensors file: batches that are done, and machines of the cycle grain as they
-stood. Its metadata say of which program, inputs and options it is; it is taken up for no others.
+That is batches that are done, and machines of the cycle grain as they stood. A checkpoint is taken
+up only for the program, inputs and options that it is of.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from neutrams.driver.cache import arrays_digest, code_digest
+from neutrams.driver.checkpoint_file import damaged, read_checkpoint, write_checkpoint
+from neutrams.driver.effects import without_effect
 from neutrams.driver.interrupts import Interrupted, Stop, stoppable
+from neutrams.driver.outputs import check_writable
 from neutrams.driver.progress import Progress
-from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Place, error
-from neutrams.ir.files import atomic_write
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError
 from neutrams.ir.program import Program
 from neutrams.ir.text import print_module
 from neutrams.ir.types import Array
@@ -27,7 +29,10 @@ from neutrams.simulator.cycle import Machine
 from neutrams.simulator.cycle.snapshot import restore, snapshot
 from neutrams.simulator.run import OtherParts, Parts
 
-FORMAT = "neutrams checkpoint 1"
+EVERY_S = 600.0
+"""Seconds from one checkpoint to the next, where nothing else is said."""
+SHARE = 0.05
+"""Part of the time that writing checkpoints may take."""
 
 
 @dataclass(slots=True)
@@ -37,17 +42,25 @@ class Book:
     tell: Progress
     """Told how far the run is; stops it where that is asked."""
     check: Callable[[], None] = lambda: None
-    """Stops the run where that is asked."""
+    """Stops the run where that is asked, and writes down what is done where it is time to."""
     parts: dict[str, Parts] = field(default_factory=dict)
     machines: dict[str, Machine] = field(default_factory=dict)
     source: Path | None = None
     """Where what is held was read."""
     held: dict[str, dict[str, Array]] = field(default_factory=dict)
     """Machines as they were read, by stage."""
+    warnings: list[Diagnostic] = field(default_factory=list)
+    gather: list[Callable[[], None]] = field(default_factory=list)
+    """What brings in what others have done, before it is written down."""
+    prefix: str = ""
+
+    def within(self, name: str) -> Book:
+        """Return the same book for stages of one of several networks."""
+        return replace(self, prefix=f"{name}: ")
 
     def batches(self, stage: str) -> Parts:
         """Return the batches of a stage that are done; who runs it adds to them."""
-        return self.parts.setdefault(stage, [])
+        return self.parts.setdefault(self.prefix + stage, [])
 
     def machine(self, stage: str, machine: Machine) -> Machine:
         """Keep a machine, put where it was when it was read.
@@ -55,13 +68,14 @@ class Book:
         Raises:
             NeutramsError: NT0577, it was read from a file that no machine like this one wrote.
         """
+        stage = self.prefix + stage
         self.machines[stage] = machine
         if stage in self.held:
             try:
                 restore(machine, self.held.pop(stage))
             except ValueError as fault:
                 assert self.source is not None
-                raise _damaged(self.source, f"{stage}: {fault}") from None
+                raise damaged(self.source, f"{stage}: {fault}") from None
         return machine
 
 
@@ -90,8 +104,9 @@ def kept(
     *,
     checkpoint: str | Path = "",
     resume: str | Path = "",
+    every: float | None = None,
 ) -> Iterator[Book]:
-    """Yield a book; where the block is interrupted, write it down.
+    """Yield a book; now and then, and where the block is interrupted, write it down.
 
     Args:
         tell: Told how far the run is.
@@ -100,125 +115,91 @@ def kept(
         options: All else that results depend on, by name.
         checkpoint: Where to write it; without one and ``resume``, nothing is kept.
         resume: What to go on from; by default it is also where to write.
+        every: Seconds from one checkpoint to the next; 0 for none, by default :data:`EVERY_S`.
 
     Raises:
-        NeutramsError: NT0576, ``resume`` is of another run; NT0577, it is no whole checkpoint.
+        NeutramsError: NT0576, ``resume`` is of another run; NT0577, it is no whole checkpoint;
+            NT0020, nothing can be written there; NT0590, ``every`` is given, and no place.
         Interrupted: SIGINT or SIGTERM came; it says where the checkpoint is.
     """
     if not checkpoint and not resume:
+        if every:
+            what = "say where: --checkpoint FILE"
+            raise NeutramsError(without_effect("--checkpoint-every", "nothing is kept", what))
         yield Book(tell)
         return
-    mine = identity(programs, inputs, options) if resume else {}
-    found = _read(Path(resume), mine) if resume else Book(tell)
     path = Path(checkpoint or resume)
+    mine = functools.cache(lambda: identity(programs, inputs, options))
+    found = Book(tell)
+    if resume:
+        content = read_checkpoint(Path(resume), mine())
+        found = Book(tell, parts=content.parts, held=content.states, source=Path(resume))
+    check_writable(path)
     with stoppable(lambda: tell("stopping; Ctrl-C again stops at once", 0, 0)) as stop:
-        found.tell, found.check = _watched(tell, stop), stop.check
+        keeper = _Keeper(path, found, mine, stop, EVERY_S if every is None else every)
+        found.check = keeper.look
+
+        def told(stage: str, done: int, total: int) -> None:
+            tell(stage, done, total)
+            keeper.look()
+
+        found.tell = told
         try:
             yield found
         except OtherParts as fault:
-            raise _damaged(path, str(fault)) from None
+            raise damaged(path, str(fault)) from None
         except Interrupted as fault:
-            _write(path, found, mine or identity(programs, inputs, options))
+            keeper.write()
             fault.checkpoint = str(path)
             raise
 
 
-def _watched(tell: Progress, stop: Stop) -> Progress:
-    def told(stage: str, done: int, total: int) -> None:
-        tell(stage, done, total)
-        stop.check()
+class _Keeper:
+    """Writes a book down when it is time to, and stops the run when that is asked."""
 
-    return told
+    def __init__(
+        self,
+        path: Path,
+        book: Book,
+        mine: Callable[[], Mapping[str, str]],
+        stop: Stop,
+        every: float,
+    ) -> None:
+        self._path, self._book, self._mine, self._stop = path, book, mine, stop
+        self._every, self._due = every, time.monotonic() + every
+        self._busy = threading.Lock()
 
+    def look(self) -> None:
+        """Do what is due; runs may ask from several threads."""
+        if self._stop.asked:
+            self._gather()
+        self._stop.check()
+        if not self._every or time.monotonic() < self._due:
+            return
+        if self._busy.acquire(blocking=False):
+            try:
+                self._keep()
+            finally:
+                self._busy.release()
 
-def _write(path: Path, book: Book, mine: Mapping[str, str]) -> None:
-    from safetensors.numpy import save
+    def write(self) -> None:
+        """Write down what is done."""
+        book = self._book
+        states = {stage: snapshot(machine) for stage, machine in book.machines.items()}
+        write_checkpoint(self._path, book.parts, states | book.held, self._mine())
 
-    arrays: dict[str, Array] = {}
-    for stage, parts in book.parts.items():
-        for number, part in enumerate(parts):
-            arrays |= {f"batch/{stage}/{number}/{name}": array for name, array in part.items()}
-    states = {stage: snapshot(machine) for stage, machine in book.machines.items()} | book.held
-    for stage, state in states.items():
-        arrays |= {f"machine/{stage}/{name}": array for name, array in state.items()}
-    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    about = {
-        "format": FORMAT,
-        "of": json.dumps(mine),
-        "sha256": arrays_digest(sorted(arrays.items())),
-    }
-    with atomic_write(path) as file:
-        file.write(save(arrays, about))
+    def _keep(self) -> None:
+        """Write, though a full disk is no reason to end a run; the next is due as late again."""
+        begun = time.monotonic()
+        try:
+            self._gather()
+            self.write()
+        except NeutramsError as fault:
+            if not self._book.warnings:
+                self._book.warnings += [replace(d, severity="warning") for d in fault.diagnostics]
+        ended = time.monotonic()
+        self._due = ended + max(self._every, (ended - begun) / SHARE)
 
-
-def _read(path: Path, mine: Mapping[str, str]) -> Book:
-    arrays, about = _arrays(path)
-    if about.get("format") != FORMAT:
-        raise _damaged(path, f"it is not of format `{FORMAT}`")
-    if about.get("sha256") != arrays_digest(sorted(arrays.items())):
-        raise _damaged(path, "its content does not match its SHA-256")
-    try:
-        theirs = json.loads(about.get("of", ""))
-    except (ValueError, RecursionError):
-        theirs = None
-    if not isinstance(theirs, dict):
-        raise _damaged(path, "it does not say of what it is")
-    if theirs != mine:
-        raise NeutramsError(_of_another_run(path, theirs, mine))
-    book = Book(lambda *_: None, source=path)
-    for key in sorted(arrays, key=_place):
-        match key.split("/", 3):
-            case ["machine", stage, name]:
-                book.held.setdefault(stage, {})[name] = arrays[key]
-            case ["batch", stage, number, name] if _place(key)[0] >= 0:
-                _add(path, book.batches(stage), stage, int(number), {name: arrays[key]})
-            case _:
-                raise _damaged(path, f"`{key}` is no part of a run")
-    return book
-
-
-def _place(key: str) -> tuple[int, str]:
-    """Return the number of the batch that a key names, and the key; -1 where it names none."""
-    number = (key.split("/", 3) + [""] * 3)[2]
-    return int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else -1, key
-
-
-def _add(path: Path, parts: Parts, stage: str, number: int, part: dict[str, Array]) -> None:
-    """Add an output to a batch; batches come in order."""
-    if number > len(parts):
-        raise _damaged(path, f"a batch of `{stage}` is missing")
-    if number == len(parts):
-        parts.append({})
-    parts[number] |= part
-
-
-def _arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            names: list[str] = file.keys()
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (SafetensorError, OSError, ValueError, TypeError) as fault:
-        raise _damaged(path, str(fault)) from None
-
-
-def _of_another_run(
-    path: Path, theirs: Mapping[str, object], mine: Mapping[str, str]
-) -> Diagnostic:
-    """Say in what a checkpoint is of another run."""
-    fault = error("NT0576", f"`{path}` is a checkpoint of another run").at(Place(str(path)))
-    for name in dict.fromkeys([*mine, *theirs]):
-        held, given = str(theirs.get(name, "none")), mine.get(name, "none")
-        if held != given:
-            fault = fault.note(f"{name}: there {_short(held)}, here {_short(given)}")
-    return fault.help("give the same program, inputs and options, or start anew without --resume")
-
-
-def _short(text: str) -> str:
-    return f"`{text[:12]}…`" if len(text) > 40 else f"`{text}`"
-
-
-def _damaged(path: Path, why: str) -> NeutramsError:
-    fault = error("NT0577", f"`{path}` is not a whole checkpoint").at(Place(str(path)))
-    return NeutramsError(fault.note(why).help("start anew, without --resume"))
+    def _gather(self) -> None:
+        for bring in self._book.gather:
+            bring()

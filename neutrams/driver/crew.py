@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, wait
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from neutrams.driver.processes import processes
+from neutrams.ir.files import atomic_write
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.program import Program
 from neutrams.ir.tensor_file import pack, unpack
@@ -22,7 +24,9 @@ from neutrams.simulator.run import Parts
 
 PATIENCE_S = 0.2
 """Between two looks at whether a run is to stop."""
-_PROGRAM, _SAMPLES = "program.ntp", "samples.safetensors"
+LEAVE_S = 1.0
+"""Between two times that a process leaves what it has done of a run."""
+_PROGRAM, _SAMPLES, _LEFT = "program.ntp", "samples.safetensors", "run-{}.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,20 @@ class Crew:
         Batches that are ``done`` are not run again; ``waiting`` is called now and then.
         """
         futures = [
-            self.pool.submit(_whole, self.folder, chance, batch, parts)
-            for chance, parts in zip(chances, done, strict=True)
+            self.pool.submit(_whole, self.folder, number, chance, batch, parts)
+            for number, (chance, parts) in enumerate(zip(chances, done, strict=True))
         ]
         for future in futures:
             while not wait([future], timeout=PATIENCE_S).done:
                 waiting()
             yield future.result()
+
+    def bring(self, done: Sequence[Parts]) -> None:
+        """Take up the batches that runs under way have left, beside those that are known."""
+        for number, parts in enumerate(done):
+            path = self.folder / _LEFT.format(number)
+            if path.exists() and len(found := _parts(path.read_bytes())) > len(parts):
+                parts[:] = found
 
 
 @contextmanager
@@ -99,12 +110,37 @@ class _FloatBatch:
         return interpret(_program(self.folder).module["float"], inputs)
 
 
-def _whole(folder: Path, chance: Chance, batch: int | None, done: Parts) -> tuple[Result, Parts]:
+def _whole(
+    folder: Path, number: int, chance: Chance, batch: int | None, done: Parts
+) -> tuple[Result, Parts]:
+    """Run all samples, and leave what is done now and then."""
+    left = time.monotonic()
+
+    def leave(samples: int, total: int) -> None:
+        nonlocal left
+        if samples < total and time.monotonic() - left > LEAVE_S:
+            with atomic_write(folder / _LEFT.format(number)) as file:
+                file.writelines(
+                    pack({f"{i}/{n}": a for i, p in enumerate(done) for n, a in p.items()})
+                )
+            left = time.monotonic()
+
     with (folder / _SAMPLES).open("rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     samples = unpack(memoryview(data))
     program = _program(folder)
-    return simulate(program, samples, batch=batch, threads=1, chance=chance, done=done), done
+    found = simulate(
+        program, samples, batch=batch, threads=1, chance=chance, done=done, progress=leave
+    )
+    return found, done
+
+
+def _parts(data: bytes) -> Parts:
+    found: dict[int, dict[str, Array]] = {}
+    for key, array in unpack(memoryview(data)).items():
+        batch, name = key.split("/", 1)
+        found.setdefault(int(batch), {})[name] = array
+    return [found[batch] for batch in sorted(found)]
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,17 @@ import errno
 import os
 from pathlib import Path
 
+from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.files import unwritable
+
+
+def is_writable(path: str | Path) -> bool:
+    """Return whether a file could be put at ``path``."""
+    try:
+        check_writable(path)
+    except NeutramsError:
+        return False
+    return True
 
 
 def check_writable(path: str | Path) -> None:

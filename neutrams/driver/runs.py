@@ -92,10 +92,12 @@ def run_all(
         return found
 
     if helpers is not None:
+        book.gather.append(partial(helpers.bring, parts))
         for found, done in helpers.each_run(chances, batch, parts, waiting=book.check):
             parts[len(ended)][:] = done
             ended.append(found)
             tell()
+        book.gather.pop()
         return ended
     return each_run(work, len(chances), jobs=jobs)
 

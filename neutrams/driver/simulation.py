@@ -10,19 +10,16 @@ from typing import Any, Literal, get_args
 from neutrams.costs import Charge, charge, charged_events
 from neutrams.driver.checkpoints import Book, kept
 from neutrams.driver.clocks import Cycles, with_cycles
-from neutrams.driver.crew import crew
 from neutrams.driver.cycle_sharing import run_together
 from neutrams.driver.cycles import run_cycles
-from neutrams.driver.effects import without_effect
 from neutrams.driver.metrics import Metric
 from neutrams.driver.monte_carlo import Spread
-from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
-from neutrams.driver.quality import Quality, agreement_of, judge_of, quality_of, relative_error_of
+from neutrams.driver.quality import Quality, agreement_of, quality_of, relative_error_of
 from neutrams.driver.recording import Record, check_record
 from neutrams.driver.resources import Resources, resources
-from neutrams.driver.runs import draws, run_all, run_float
-from neutrams.driver.samples import Samples, SampleSource, load_samples
+from neutrams.driver.samples import Samples, SampleSource
+from neutrams.driver.tasks import Answers, Task
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
 from neutrams.ir.events import OF_DATA
 from neutrams.ir.program import Program
@@ -113,9 +110,9 @@ def simulate(
     jobs: int = 0,
     record: Record | None = None,
     beside: Mapping[str, Program] | None = None,
-    measured: Mapping[str, Cycles] | None = None,
     checkpoint: str | Path = "",
     resume: str | Path = "",
+    checkpoint_every: float | None = None,
     progress: Progress | None = None,
 ) -> Simulation:
     """Run a program on samples, preprocessed as it says.
@@ -143,12 +140,12 @@ def simulate(
         record: Trace and waveform to write of the cycle grain.
         beside: Programs by name that run on the same chip meanwhile, at the cycle grain;
             :func:`neutrams.together` places them.
-        measured: What the cycle grain found of the program, first, and of those beside it, where
-            that is known already.
-        checkpoint: Where to write what is done when SIGINT or SIGTERM come. Without one, and
-            without ``resume``, signals are not heard.
+        checkpoint: Where to write what is done when SIGINT or SIGTERM come, and now and then.
+            Without one, and without ``resume``, signals are not heard.
         resume: A checkpoint to go on from, and where to write the next; results are those of a run
             that never stopped.
+        checkpoint_every: Seconds from one to the next, so that a run which is killed loses little;
+            0 for none but those of signals, by default 600.
         progress: Told how far the run is.
 
     Raises:
@@ -158,48 +155,101 @@ def simulate(
         Interrupted: a signal came and the checkpoint is written; a ``KeyboardInterrupt``.
     """
     tell = progress or silent
-    main = program.module["main"]
-    if record is not None or beside:
+    others = dict(beside or {})
+    if record is not None or others:
         _check_grain(grain)
     if record is not None:
-        check_record(record, _on_chip(program, beside or {}))
-    steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
-    samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
-    judge = judge_of(metric, samples)
-    if batch is not None and (fixed := batching(main).fixed):
-        why = f"the network takes {fixed} samples at once"
-        raise NeutramsError(without_effect("--batch", why, "leave it out"))
-    chances = draws(program, physics, seed, monte_carlo)
-    teacher = program.module.graphs.get("float") if compare else None
-    options = {
-        "grain": grain, "batch": batch, "physics": chances[0].physics if chances else None,
-        "seed": seed, "Monte-Carlo runs": monte_carlo, "float network": compare,
-    }  # fmt: skip
+        check_record(record, _on_chip(program, others))
+    task = Task.of(
+        program, inputs, labels, metric=metric, limit=limit, batch=batch, compare=compare,
+        reference=reference, physics=physics, seed=seed, monte_carlo=monte_carlo, jobs=jobs,
+    )  # fmt: skip
     with kept(
-        tell, (program, *(beside or {}).values()), samples.inputs, options,
-        checkpoint=checkpoint, resume=resume,
+        tell, (program, *others.values()), task.samples.inputs, {"grain": grain, **task.options},
+        checkpoint=checkpoint, resume=resume, every=checkpoint_every,
     ) as book:  # fmt: skip
-        with crew(program, samples.inputs, jobs) as helpers:
-            results = run_all(program, samples, chances, batch, jobs, helpers, book)
-            expected = reference
-            if reference is None and teacher is not None:
-                done = book.batches("float")
-                expected = run_float(teacher, samples, book.tell, helpers=helpers, done=done)
-        if grain == "cycle" and measured is None:
-            measured = _measured(program, beside or {}, record, book)
-    clocked = list((measured or {}).values())
-    cycles = clocked[0] if clocked else None
-    result = results[0]
+        answers = task.run(book)
+        measured: dict[str, Cycles] = {}
+        if grain == "cycle":
+            measured = _measured(program, others, record, book)
+    return _found(task, answers, list(measured.values()), others, book.warnings)
+
+
+def simulate_together(
+    programs: Mapping[str, Program],
+    inputs: Mapping[str, SampleSource],
+    *,
+    record: Record | None = None,
+    checkpoint: str | Path = "",
+    resume: str | Path = "",
+    checkpoint_every: float | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Simulation]:
+    """Run programs that share a chip, clock by clock and all at once.
+
+    Args:
+        programs: By name, as :func:`neutrams.together` placed them.
+        inputs: Samples of each, by the same names.
+        record: Trace to write of one inference of each.
+        checkpoint: As in :func:`simulate`, for all of them.
+        resume: Likewise.
+        checkpoint_every: Likewise.
+        progress: Told how far the run is.
+        **options: Others of :func:`simulate`, for each program.
+
+    Returns:
+        What :func:`simulate` finds of each at the cycle grain: outputs are those of a chip of its
+        own, times those of the shared chip.
+
+    Raises:
+        NeutramsError: NT0578, the programs were not placed together; others as in :func:`simulate`.
+        Interrupted: as in :func:`simulate`.
+    """
+    if record is not None:
+        check_record(record, programs)
+    tasks = {name: Task.of(each, inputs[name], **options) for name, each in programs.items()}
+    arrays = {
+        f"{name}/{key}": array
+        for name, task in tasks.items()
+        for key, array in task.samples.inputs.items()
+    }
+    facts = {"grain": "cycle", "networks": ", ".join(tasks), **next(iter(tasks.values())).options}
+    with kept(
+        progress or silent, list(programs.values()), arrays, facts,
+        checkpoint=checkpoint, resume=resume, every=checkpoint_every,
+    ) as book:  # fmt: skip
+        cycles = run_together(programs, record=record, book=book)
+        answers = {name: task.run(book.within(name)) for name, task in tasks.items()}
+    found: dict[str, Simulation] = {}
+    for name, task in tasks.items():
+        beside = {other: each for other, each in programs.items() if other != name}
+        clocked = [cycles[name], *(cycles[other] for other in beside)]
+        said = [] if found else book.warnings
+        found[name] = _found(task, answers[name], clocked, beside, said)
+    return found
+
+
+def _found(
+    task: Task,
+    answers: Answers,
+    clocked: Sequence[Cycles],
+    beside: Mapping[str, Program],
+    warnings: Sequence[Diagnostic],
+) -> Simulation:
+    """Say what a run came to; ``clocked`` is of the program, where it was, and of those beside."""
+    program, samples, judge = task.program, task.samples, task.judge
+    result, expected = answers.results[0], answers.expected
+    cycles, at_once = clocked[0] if clocked else None, batching(program.module["main"]).each
+    inferences = -(-result.samples // at_once)
     found = resources(program)
     by_op = {layer.name: layer.counts for layer in result.layers}
     if charged_events(program.target) & OF_DATA:
-        runs = -(-result.samples // batching(main).each)
-        for name, counts in activity(program, samples.inputs, inferences=runs).items():
+        for name, counts in activity(program, samples.inputs, inferences=inferences).items():
             by_op[name] = by_op[name] | counts
     if cycles is not None:
-        at_once = batching(main).each
         found = with_cycles(found, cycles, samples=at_once)
-        by_op["network"] = _network(cycles, inferences=-(-result.samples // at_once))
+        by_op["network"] = _network(cycles, inferences=inferences)
     total = _total(list(by_op.values()))
     costs = _layer_costs(program, found, by_op, result.samples)
     each = 1 / found.throughput_per_s if found.throughput_per_s else found.latency_s
@@ -219,51 +269,13 @@ def simulate(
             *cost.warnings(program.target.name),
             *_doubts(program, samples),
             *(cycles.warnings if cycles is not None else ()),
+            *warnings,
         ),
         cycles=cycles,
-        beside=dict(zip(beside or {}, clocked[1:], strict=True)),
-        physics=chances[0].physics if chances else None,
-        spread=_spread(judge, results, samples) if chances else None,
+        beside=dict(zip(beside, clocked[1:], strict=True)),
+        physics=task.physics,
+        spread=_spread(judge, answers.results, samples) if task.chances else None,
     )
-
-
-def simulate_together(
-    programs: Mapping[str, Program],
-    inputs: Mapping[str, SampleSource],
-    *,
-    record: Record | None = None,
-    progress: Progress | None = None,
-    **options: Any,
-) -> dict[str, Simulation]:
-    """Run programs that share a chip, clock by clock and all at once.
-
-    Args:
-        programs: By name, as :func:`neutrams.together` placed them.
-        inputs: Samples of each, by the same names.
-        record: Trace to write of one inference of each.
-        progress: Told how far the run is.
-        **options: Others of :func:`simulate`, for each program.
-
-    Returns:
-        What :func:`simulate` finds of each at the cycle grain: outputs are those of a chip of its
-        own, times those of the shared chip.
-
-    Raises:
-        NeutramsError: NT0578, the programs were not placed together; others as in :func:`simulate`.
-    """
-    tell = progress or silent
-    if record is not None:
-        check_record(record, programs)
-    cycles = run_together(programs, record=record, book=Book(tell))
-    found = {}
-    for name, program in programs.items():
-        beside = {other: each for other, each in programs.items() if other != name}
-        measured = {each: cycles[each] for each in (name, *beside)}
-        found[name] = simulate(
-            program, inputs[name], grain="cycle", beside=beside, measured=measured, progress=tell,
-            **options,
-        )  # fmt: skip
-    return found
 
 
 def _measured(

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import load_file
 
 from neutrams.driver import compiler
 
@@ -237,6 +238,50 @@ def test_ctrl_c_at_any_time_costs_nothing(neutrams: Command, program: Path, fold
             assert again[-2:] == ["--resume", "net.checkpoint"]
             given = again[1:]
     assert (folder / "out.npz").read_bytes() == (folder / "whole.npz").read_bytes()
+
+
+KILLED = """import sys, time
+from neutrams.cli import output, run
+from neutrams.driver import crew, pace
+pace.FIRST, pace.SOON, crew.LEAVE_S = 100, 0.0, 0.0
+output.Bar.__call__ = lambda *_: time.sleep(0.02)
+if __name__ == "__main__":
+    sys.exit(run())
+"""
+"""The command, slow enough to be killed on the way."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
+@pytest.mark.parametrize("how", ["monte-carlo", "jobs", "cycle"])
+def test_a_run_that_is_killed_goes_on(
+    neutrams: Command, program: Path, folder: Path, how: str
+) -> None:
+    """With `kill -9`; and processes that worked for it end too."""
+    x = np.tile(np.load(folder / "test.npz")["x"], (50, 1))
+    np.savez(folder / "many.npz", x=x)
+    options = {
+        "monte-carlo": ["--physics", "rram-wan", "--monte-carlo", "8", "--batch", "100"],
+        "jobs": ["--physics", "rram-wan", "--monte-carlo", "8", "--batch", "10", "-j", "2"],
+        "cycle": ["--grain", "cycle"],
+    }[how]
+    given = ["simulate", str(program), "-i", "many.npz", *options, "--format", "json"]
+    whole = neutrams(*given, "--outputs", "whole.npz")
+    (folder / "slow.py").write_text(KILLED)
+    kept, env = folder / "kept", {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
+    command = [sys.executable, "slow.py", *given, "--checkpoint", "kept"]
+    with subprocess.Popen(
+        [*command, "--checkpoint-every", "0.02"], env=env, stdout=subprocess.PIPE
+    ) as process:
+        while not (kept.exists() and load_file(kept)):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+        assert process.stdout is not None
+        assert process.stdout.read() == b""  # ends when the last process that holds it does
+    assert process.returncode == -signal.SIGKILL
+    again = neutrams(*given, "--outputs", "again.npz", "--resume", "kept")
+    assert again == whole
+    assert (folder / "again.npz").read_bytes() == (folder / "whole.npz").read_bytes()
 
 
 def _stopped(command: list[str], after: int, by: signal.Signals | None) -> tuple[int, str]:

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 import neutrams
 from neutrams import driver
-from neutrams.driver import checkpoints, pace
+from neutrams.driver import checkpoint_file, checkpoints, pace
 from neutrams.driver.cache import arrays_digest
 from neutrams.driver.interrupts import Interrupted
 from neutrams.ir.diagnostics import NeutramsError
@@ -110,14 +111,14 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
 def test_runs_in_processes_go_on_too(
     program: Program, digits: dict[str, Any], tmp_path: Path
 ) -> None:
-    """A run that is over is kept, be it done by a process or by this one."""
+    """Runs that are over and batches of those under way are kept, whoever did them."""
     path, options = tmp_path / "run.checkpoint", {**OPTIONS["physics"], "batch": 9}
     whole = neutrams.simulate(program, digits, **options)
     with pytest.raises(Interrupted):
         neutrams.simulate(
             program, digits, jobs=2, **options, checkpoint=path, progress=stopping_at(1)
         )
-    assert {name.split("/")[1] for name in load_file(path)} == {"run 0"}
+    assert {name.split("/")[1] for name in load_file(path)} >= {"run 0"}
     assert same(neutrams.simulate(program, digits, **options, resume=path), whole)
 
 
@@ -158,35 +159,41 @@ def test_a_program_that_was_saved_goes_on_with_what_was_compiled(
     assert same(found, neutrams.simulate(program, digits, batch=10))
 
 
-@pytest.mark.parametrize("kind", ["rounds", "beside"])
+@pytest.mark.parametrize("kind", ["rounds", "beside", "together"])
 def test_rounds_and_networks_beside_go_on_too(
     kind: str, digits: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped at every look in turn, until it is done."""
     model, path = EXAMPLES / "mnist8_cntk.onnx", tmp_path / "run.checkpoint"
     options: dict[str, Any] = {"grain": "cycle", "compare": False}
+    run: Callable[..., Any] = partial(neutrams.simulate, inputs=digits)
     if kind == "rounds":
         small = {"chip.tiles": 2, "tile.cores": 1, "core.crossbars": 1}
         program = driver.compile(
             model, calibration=digits, overrides=small, rounds=None, replicate=False
         )
+        run = partial(run, program)
     else:
         both = neutrams.together(dict.fromkeys("ab", driver.compile(model, calibration=digits)))
-        program, options["beside"] = both["a"], {"b": both["b"]}
-    whole = neutrams.simulate(program, digits, **options)
+        run = partial(run, both["a"], beside={"b": both["b"]})
+    if kind == "together":
+        options, inputs = {"compare": True, "batch": 9}, {"a": digits, "b": {"x": digits["x"][:9]}}
+        run = partial(neutrams.simulate_together, both, inputs)
+    whole = run(**options)
     monkeypatch.setattr(pace, "FIRST", 150_000)
     monkeypatch.setattr(pace, "SOON", 0.0)
     resume, found, stops = "", None, 0
     while found is None:
         try:
-            found = neutrams.simulate(
-                program, digits, **options, checkpoint=path, resume=resume,
-                progress=stopping(3 + stops),
-            )  # fmt: skip
+            tell = stopping(3 + stops)
+            found = run(**options, checkpoint=path, resume=resume, progress=tell)
         except Interrupted:
             resume, stops = str(path), stops + 1
     assert stops > 1
-    assert same(found, whole)
+    if isinstance(found, driver.Simulation):
+        found, whole = {"": found}, {"": whole}
+    assert found.keys() == whole.keys()
+    assert all(same(each, whole[name]) for name, each in found.items())
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +265,7 @@ def test_a_damaged_checkpoint_is_refused(
 
 def forged(written: Path, path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Write a checkpoint with other content and the right hash."""
-    arrays, about = checkpoints._arrays(written)
+    arrays, about = checkpoint_file._arrays(written)
     change(arrays)
     about["sha256"] = arrays_digest(sorted(arrays.items()))
     save_file(arrays, path, about)
@@ -285,7 +292,7 @@ def test_a_forged_checkpoint_is_refused(
         with pytest.raises(NeutramsError, match="NT0577"):
             neutrams.simulate(program, digits, grain="cycle", resume=path)
     for of in ("[" * 100_000, "[]", "{", "null"):
-        _, about = checkpoints._arrays(written)
+        _, about = checkpoint_file._arrays(written)
         save_file(arrays, path, {**about, "of": of})
         with pytest.raises(NeutramsError, match="NT0577"):
             neutrams.simulate(program, digits, grain="cycle", resume=path)
@@ -339,3 +346,47 @@ def test_signals_are_left_alone_in_other_threads(
     run.start()
     run.join()
     assert same(found[0], neutrams.simulate(program, digits))
+
+
+def test_checkpoints_are_written_now_and_then(
+    program: Program, digits: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run goes on from any of them; where they cannot be written it ends well, and says so."""
+    monkeypatch.setattr(checkpoints, "SHARE", 1e9)
+    monkeypatch.setattr(pace, "FIRST", 20_000)
+    monkeypatch.setattr(pace, "SOON", 0.0)
+    path, kept = tmp_path / "run.checkpoint", list[bytes]()
+
+    def told(stage: str, done: int, total: int) -> None:
+        if path.exists() and path.read_bytes() not in kept:
+            kept.append(path.read_bytes())
+
+    options = {"grain": "cycle", "batch": 9, "checkpoint": path, "checkpoint_every": 1e-9}
+    whole = neutrams.simulate(program, digits, progress=told, **options)  # type: ignore[arg-type]
+    assert len(kept) > 3
+    for content in kept[1::3]:
+        path.write_bytes(content)
+        assert same(neutrams.simulate(program, digits, grain="cycle", batch=9, resume=path), whole)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+
+    def removed(stage: str, done: int, total: int) -> None:
+        if gone.exists() and not list(gone.iterdir()):
+            gone.rmdir()
+
+    options["checkpoint"] = gone / "run.checkpoint"
+    found = neutrams.simulate(program, digits, progress=removed, **options)  # type: ignore[arg-type]
+    assert [each.code for each in found.warnings if each.severity == "warning"][-1] == "NT0020"
+    assert same(replace(found, warnings=whole.warnings), whole)
+
+
+def test_nowhere_to_write_is_known_at_once(
+    program: Program, digits: dict[str, Any], tmp_path: Path
+) -> None:
+    def never(stage: str, done: int, total: int) -> None:
+        raise AssertionError(stage)
+
+    with pytest.raises(NeutramsError, match="NT0020"):
+        neutrams.simulate(program, digits, checkpoint=tmp_path / "no" / "a", progress=never)
+    with pytest.raises(NeutramsError, match="NT0590"):
+        neutrams.simulate(program, digits, checkpoint_every=5.0, progress=never)

@@ -1,0 +1,99 @@
+"""A program and the samples it is to run on: what there is to compute, and the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from neutrams.driver.checkpoints import Book
+from neutrams.driver.crew import crew
+from neutrams.driver.effects import without_effect
+from neutrams.driver.metrics import Metric
+from neutrams.driver.preprocess import Preprocess
+from neutrams.driver.quality import judge_of
+from neutrams.driver.runs import draws, run_all, run_float
+from neutrams.driver.samples import Samples, SampleSource, load_samples
+from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.program import Program
+from neutrams.ir.types import Array
+from neutrams.simulator import Result
+from neutrams.simulator.batching import batching
+from neutrams.simulator.physics import Physics
+from neutrams.simulator.physics.matrix import Chance
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a program made of samples, run by run, and the float network where it ran."""
+
+    results: Sequence[Result]
+    expected: Mapping[str, Array] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """All that answers depend on, checked; and how they are computed."""
+
+    program: Program
+    samples: Samples
+    judge: Metric | None
+    chances: Sequence[Chance]
+    batch: int | None
+    compare: bool
+    reference: Mapping[str, Array] | None
+    jobs: int
+
+    @staticmethod
+    def of(
+        program: Program,
+        inputs: SampleSource,
+        labels: Array | None = None,
+        *,
+        metric: str | None = None,
+        limit: int | None = None,
+        batch: int | None = None,
+        compare: bool = True,
+        reference: Mapping[str, Array] | None = None,
+        physics: Physics | str | None = None,
+        seed: int = 0,
+        monte_carlo: int = 1,
+        jobs: int = 0,
+    ) -> Task:
+        """Load samples and check what is asked for; arguments are those of ``simulate``."""
+        main = program.module["main"]
+        steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
+        samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
+        judge = judge_of(metric, samples)
+        if batch is not None and (fixed := batching(main).fixed):
+            why = f"the network takes {fixed} samples at once"
+            raise NeutramsError(without_effect("--batch", why, "leave it out"))
+        chances = draws(program, physics, seed, monte_carlo)
+        return Task(program, samples, judge, chances, batch, compare, reference, jobs)
+
+    @property
+    def physics(self) -> Physics | None:
+        return self.chances[0].physics if self.chances else None
+
+    @property
+    def options(self) -> dict[str, object]:
+        """Options that answers, or how they are kept, depend on, by name."""
+        return {
+            "batch": self.batch,
+            "physics": self.physics,
+            "seed": self.chances[0].seed if self.chances else 0,
+            "Monte-Carlo runs": max(len(self.chances), 1),
+            "float network": self.compare,
+        }
+
+    def run(self, book: Book) -> Answers:
+        """Compute the answers, on from what is done."""
+        graphs, expected = self.program.module.graphs, self.reference
+        teacher = graphs.get("float") if self.compare else None
+        with crew(self.program, self.samples.inputs, self.jobs) as helpers:
+            results = run_all(
+                self.program, self.samples, self.chances, self.batch, self.jobs, helpers, book
+            )
+            if expected is None and teacher is not None:
+                done = book.batches("float")
+                expected = run_float(teacher, self.samples, book.tell, helpers=helpers, done=done)
+        return Answers(results, expected)
