@@ -1,9 +1,10 @@
 """A layer of 512 × 512 weights, a batch of 128, on cells that are not ideal.
 
 Run: ``OMP_NUM_THREADS=1 python -m benchmarks.bench_physics``. In one phase, weights are pairs of
-cells (7 bits and a sign); bit by bit, inputs take 8 phases and weights four cells of 2 bits, with a
-unit column. Converters have 8 bits and take the array's largest current; arrays have 512 rows where
-they are compared. Peers take turns with us where they are installed (``make peers``).
+cells (7 bits and a sign) with one converter, as peers have them, or one for each cell; bit by bit,
+inputs take 8 phases and weights four cells of 2 bits with a unit column, or pairs. Converters have
+8 bits and take the array's largest current; arrays have 512 rows where they are compared. Peers
+take turns with us where they are installed (``make peers``).
 """
 
 from __future__ import annotations
@@ -28,23 +29,34 @@ from neutrams.simulator.physics.wires import approximated, currents, solved
 from neutrams.simulator.steps import Product, steps
 
 SIZE, BATCH, DAY_S = 512, 128, 86_400.0
-WHOLE: dict[str, Any] = {
-    "rows": 512, "dac_bits": 8, "cell_bits": 7, "coding": "differential", "adc_mode": "scale",
+PAIRS: dict[str, Any] = {
+    "rows": 512, "dac_bits": 8, "cell_bits": 7, "adc_mode": "scale",
+    "coding": "analog-differential",
 }  # fmt: skip
 SERIAL: dict[str, Any] = {"rows": 512, "dac_bits": 1, "cell_bits": 2, "adc_mode": "scale"}
+CHIPS: dict[str, dict[str, Any]] = {
+    "one phase": PAIRS,
+    "one phase, two converters": {**PAIRS, "coding": "differential"},
+    "bit-serial": SERIAL,
+    "bit-serial, pairs": {**SERIAL, "coding": "analog-differential"},
+}
 SMALL: dict[str, Any] = {**SERIAL, "rows": 128, "column_flip": True, "adc_mode": "clip"}
 PROGRAMMING, READ = Physics(programming_proportional=0.05), Physics(read_additive=0.02)
 WIRES = Physics(read_additive=0.02, row_ohm=0.35, column_ohm=0.35)
 EACH = Physics(read_proportional=0.02)
+NOISE: dict[str, Physics | None] = {
+    "exact": None,
+    "programming noise": PROGRAMMING,
+    "read noise": READ,
+    "read noise, part of each": EACH,
+}
 CASES: dict[str, tuple[dict[str, Any], Physics | None]] = {
-    "one phase, programming noise": (WHOLE, PROGRAMMING),
-    "one phase, read noise": (WHOLE, READ),
-    "one phase, read noise, part of each": (WHOLE, EACH),
-    "one phase, read noise, IR drop": (WHOLE, WIRES),
-    "bit-serial": (SERIAL, None),
-    "bit-serial, programming noise": (SERIAL, PROGRAMMING),
-    "bit-serial, read noise": (SERIAL, READ),
-    "bit-serial, read noise, part of each": (SERIAL, EACH),
+    **{
+        f"{chip}, {what}": (cells, how)
+        for chip, cells in CHIPS.items()
+        for what, how in NOISE.items()
+    },
+    "one phase, read noise, IR drop": (PAIRS, WIRES),
     "bit-serial, 128 rows, clip": (SMALL, None),
     "bit-serial, 128 rows, clip, read noise": (SMALL, READ),
 }
@@ -100,7 +112,7 @@ def wires(peers: Peers) -> None:
 
 def relative_error(weights: Array, drive: Array, physics: Physics, seed: int) -> float:
     """Return the RMS of what physics change, behind ideal converters, over that of exact sums."""
-    made = layer(weights, physics, seed=seed, adc_bits=0, **WHOLE)
+    made = layer(weights, physics, seed=seed, adc_bits=0, **PAIRS)
     exact = drive.astype(float) @ weights.T.astype(float)
     return float(np.std(made(drive) - exact) / np.std(exact))
 

@@ -2,7 +2,7 @@
 
 Run: ``OMP_NUM_THREADS=1 python -m benchmarks.bench_physics_nets``. Random weights; arrays have 512
 rows, converters and inputs 8 bits. In one phase a weight is one cell, or a pair; bit by bit it is
-four cells of 2 bits. Peers have pairs of cells, one phase, and one converter for each pair.
+four cells of 2 bits, or pairs. Peers have pairs of cells, one phase, and one converter a pair.
 """
 
 from __future__ import annotations
@@ -27,14 +27,19 @@ ALIKE = Physics(
     column_ohm=0.35,
 )  # fmt: skip
 """What aihwkit has too: programming, drift, 1/f and read noise, IR drop."""
+PROGRAMMED = Physics(programming_additive=0.02, on_off=10)
+"""What CrossSim does at the speed of a product."""
 ALL = replace(
     ALIKE, read_proportional=0.01, stuck_on=0.001, stuck_off=0.002, on_off=50, adc_offset=0.3,
     adc_gain=0.01, adc_inl=0.2, adc_noise=0.3,
 )  # fmt: skip
+PHYSICS = {"programming noise": PROGRAMMED, "as aihwkit": ALIKE, "everything": ALL}
 CHIPS: dict[str, dict[str, Any]] = {
     "one phase, one cell": {"coding": "offset", "dac_bits": 8, "cell_bits": 8},
-    "one phase, pairs": {"coding": "differential", "dac_bits": 8, "cell_bits": 7},
+    "one phase, pairs": {"coding": "analog-differential", "dac_bits": 8, "cell_bits": 7},
+    "one phase, pairs, two converters": {"coding": "differential", "dac_bits": 8, "cell_bits": 7},
     "bit-serial, four cells": {"coding": "offset"},
+    "bit-serial, pairs": {"coding": "analog-differential"},
 }
 
 
@@ -54,7 +59,7 @@ def main(names: list[str]) -> None:
         ours: dict[str, Callable[[], object]] = {}
         for chip, core in CHIPS.items():
             program, given = compiled(name, core)
-            for what, physics in (("as aihwkit", ALIKE), ("everything", ALL)):
+            for what, physics in PHYSICS.items():
                 runner = Runner(program.module["main"], None, Chance(physics, adcs=8))
                 ours[f"{name}, {chip}, {what}"] = partial(runner, given)
         theirs = {

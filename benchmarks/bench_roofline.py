@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.bench_physics import EACH, READ, SERIAL, SIZE, SMALL, WHOLE, layer
+from benchmarks.bench_physics import EACH, PAIRS, READ, SERIAL, SIZE, SMALL, layer
 from benchmarks.measure import show
 from benchmarks.peers import least
 from neutrams.ir.kernel import kernel
@@ -111,10 +111,10 @@ def kernels(rng: np.random.Generator) -> dict[str, Work]:
             made(SERIAL, EACH), ends + 4.0 * cells / 8 / BATCH, word_cells=2 * cells, normals=reads
         ),
         "read noise, one phase, pairs": Work(
-            made(WHOLE, READ), ends + 8.0 * SIZE * SIZE, macs=2 * macs, normals=2 * SIZE * BATCH
+            made(PAIRS, READ), ends + 4.0 * SIZE * SIZE, macs=macs, normals=SIZE * BATCH
         ),
         "read noise by level, one phase, pairs": Work(
-            made(WHOLE, EACH), ends + 16.0 * SIZE * SIZE, macs=4 * macs, normals=2 * SIZE * BATCH
+            made(PAIRS, EACH), ends + 8.0 * SIZE * SIZE, macs=2 * macs, normals=SIZE * BATCH
         ),
     }
 
