@@ -15,6 +15,7 @@ from neutrams.ir.types import Array
 from neutrams.simulator.collect import COLUMNS, LANES, Bytes
 from neutrams.simulator.columns import busiest, convert, cut, fill
 from neutrams.simulator.lookup import unit
+from neutrams.simulator.wide import Multiplied
 
 _TILES = 16
 """Tiles of windows cut at a time: their indices stay in the second-level cache."""
@@ -25,6 +26,8 @@ _FLOATS = 32
 _DIGIT, _LEVEL = 3, 4
 """Bits of a digit and of a cell that one table serves: its sums stay below 256."""
 _BYTE_MAX = 255
+_WIDE = 16
+"""Bits of a digit times those of a cell, from which products are faster than look-ups in parts."""
 _ALWAYS = 2**62
 
 Ints = NDArray[np.int64]
@@ -117,7 +120,9 @@ class Block:
         return tables
 
 
-def direct(blocks: list[Block], drives: list[Array], neurons: int, fan_in: int) -> bool:
+def direct(
+    blocks: list[Block | Multiplied], drives: list[Array], neurons: int, fan_in: int
+) -> bool:
     """Say whether to sum what converters give; else to correct the product of so many neurons.
 
     Both give the same. The product takes time, but then columns that cannot err are spared.
@@ -137,7 +142,7 @@ def _worth(neurons: int, fan_in: int) -> int:
 
 def plan(
     weights: Array, e: Encoding, fan_in: int, *, keep: bool, always: bool = False
-) -> Block | None:
+) -> Block | Multiplied | None:
     """Prepare a block of ``weights`` ``[rows, neurons]``; ``None`` where nothing can go wrong.
 
     Each neuron has ``fan_in`` of the rows; the others hold zeros. Where converters drop bits, all
@@ -150,12 +155,16 @@ def plan(
     lossy = ~safe(cells, e)
     if not (always or _drops(e) or lossy.any() or (e.bias and not unit_safe(rows, e))):
         return None
-    spared = int((~lossy).sum()) * e.phases * rows
+    wide = e.dac_bits > _DIGIT and e.dac_bits * e.cell_bits >= _WIDE
+    spared = int((~lossy).sum()) * e.phases * rows * (_PRODUCT if wide else 1)
     whole = _summed(e) or spared < _worth(neurons, fan_in)
     codes, belongs, gains = _columns(cells, e, np.ones_like(lossy) if whole else lossy)
     reach = np.zeros(len(gains), np.int64) if e.subtracts else _reach(codes, e)
     alike = (-codes).clip(0).sum(axis=0) if e.subtracts else reach
     order = np.argsort(alike, kind="stable") if e.subtracts or not whole else np.arange(len(reach))
+    if wide:
+        unit_gains = _unit_gains(cells, e, neurons)
+        return Multiplied.of(codes, e, whole, belongs, gains, unit_gains)
     chunks = -(-len(order) // COLUMNS)
     padded = np.zeros((rows, (1 + chunks) * COLUMNS), np.int64)
     padded[:, 0] = 1

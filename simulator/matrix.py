@@ -28,6 +28,7 @@ from neutrams.simulator.dots import PLACES, unit
 from neutrams.simulator.joined import Seen, Taps, add_products, rows_seen, seen
 from neutrams.simulator.layout import samples_last
 from neutrams.simulator.products import THIN, largest_sum, thin_products
+from neutrams.simulator.wide import Multiplied
 
 _COLUMN_BYTES = 4 << 20
 """Memory for unfolded windows; a few times a second-level cache keeps the products fast."""
@@ -48,7 +49,7 @@ class Placed:
     inputs: slice
     neurons: slice
     split: int
-    block: Block
+    block: Block | Multiplied
 
 
 @dataclass(frozen=True, slots=True)

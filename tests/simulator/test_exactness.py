@@ -37,7 +37,7 @@ def encodings(draw: st.DrawFn) -> dict[str, Any]:
         "input_offset": draw(st.sampled_from([0, 2 ** (bits - 1)])),
         "weight_bits": draw(st.integers(2, 8)),
         "cell_bits": draw(st.integers(1, 7)),
-        "dac_bits": draw(st.integers(1, 3)),
+        "dac_bits": draw(st.sampled_from([1, 2, 3, 5])),
         "adc_bits": draw(st.integers(0, 9)),
         "coding": draw(st.sampled_from(get_args(Coding))),
         "column_flip": draw(st.booleans()),
