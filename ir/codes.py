@@ -107,6 +107,7 @@ CODES: dict[str, str] = {
     "NT0527": "A preprocessing text is wrong. It is `key=value` joined by commas, with the keys scale, mean, std, layout, dtype and range.",
     "NT0528": "There is no such metric, the file that should hold it has no such function, or that function failed.",
     "NT0529": "The samples hold NaN or infinite numbers, so nothing computed from them would mean anything.",
+    "NT0530": "Many numbers of the samples lie outside the range that the program was calibrated for, and are cut off at its ends. Mostly they are scaled otherwise than the calibration data were, such as 0 to 255 in place of 0 to 1.",
     "NT0540": "No calibration data was given, so ranges were taken from inputs made up: from what the batch norms of the network store, from a range that its inputs are declared to have, or, where nothing is known, from normal noise. Some dozens of real inputs are better.",
     "NT0541": "The passes that were asked for leave the network at a level that cannot be placed on a chip. A pipeline for a chip ends with lower-units and split-fan-in.",
     "NT0542": "There is no diagnostic with this code.",

@@ -136,6 +136,9 @@ def _read(path: Path) -> dict[str, memoryview]:
                 raise _damaged(path, "it claims more than 64 GiB")
             if any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist()):
                 raise _damaged(path, "a member is compressed; programs are stored as they are")
+            lacking = {_WEIGHTS, _TEXT, _TARGET, _MANIFEST} - set(archive.namelist())
+            if lacking:
+                raise _damaged(path, f"it holds no {min(lacking)}")
             weights = map_member(file, archive.getinfo(_WEIGHTS))
             small = {name: archive.read(name) for name in (_TEXT, _TARGET, _MANIFEST)}
             return {_WEIGHTS: weights, **{name: memoryview(data) for name, data in small.items()}}

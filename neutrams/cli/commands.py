@@ -64,6 +64,7 @@ def compile_(
     written = output or ("program.ntp" if model == "-" else f"{Path(model).stem}.ntp")
     if written != "-":
         driver.check_writable(written)
+        shared.spare("--output", written, model, calibrate)
     chosen = driver.Options(
         **lowering,
         keep_float=keep_float,
@@ -216,8 +217,14 @@ def simulate(
         return
     if not inputs:
         raise typer.BadParameter("no samples are given", param_hint="--inputs")
-    for written in filter(None, (outputs, checkpoint)):
-        driver.check_writable(written)
+    if outputs == "-":
+        raise typer.BadParameter("stdout is for the report: name a file", param_hint="--outputs")
+    files = {"--outputs": outputs, "--checkpoint": checkpoint}
+    files |= {f"--{name}": record.get(name, "") for name in ("trace", "vcd")}
+    for option, written in files.items():
+        if written:
+            driver.check_writable(written)
+            shared.spare(option, written, program, inputs)
     asked, usual = bool(checkpoint or resume), f"{_stem(program)}.checkpoint"
     if not asked and checkpoint_every is None:
         checkpoint_every = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -272,6 +273,14 @@ def one_of(option: str, given: str, known: tuple[C, ...]) -> C:
         if given == each:
             return each
     raise typer.BadParameter(f"`{given}` is not " + " or ".join(known), param_hint=option)
+
+
+def spare(option: str, written: str, *read: str) -> None:
+    """Refuse to write over what is read; that is a fault of the command line."""
+    for each in map(Path, filter(None, read)):
+        if Path(written).exists() and each.exists() and each.samefile(written):
+            text = f"`{written}` is what is read, and would be written over"
+            raise typer.BadParameter(text, param_hint=option)
 
 
 def sizes(given: list[str] | None) -> dict[str, int]:

@@ -17,20 +17,32 @@ def reproduce(
         bool, typer.Option("--all", help="Run every recipe and write the page of them.")
     ] = False,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where --all writes the page.")
-    ] = "docs/validation.md",
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where --all writes the page; docs/validation.md if not said.",
+        ),
+    ] = "",
     format: shared.Format = "text",
 ) -> None:
     """Compute published tables with our own targets: the published number, ours, the error."""
     from neutrams import reproduce as known
     from neutrams.cli.output import Bar, say, show, show_json
+    from neutrams.driver import check_writable
 
     shared.checked_format(format)
     if listed:
         _list(format)
         return
-    if not names and not everything:
+    if bool(names) == everything:
         raise typer.BadParameter("name recipes, or say --list or --all")
+    if output and not everything:
+        raise typer.BadParameter("only --all writes a page", param_hint="--output")
+    page = Path(output or "docs/validation.md")
+    if everything:
+        check_writable(page)
     chosen = known.RECIPES if everything else known.recipes_named(names or [])
     results = []
     with Bar() as bar:
@@ -42,9 +54,9 @@ def reproduce(
     elif not everything:
         show(*known.tables(results))
     if everything:
-        known.write_page(results, Path(output))
+        known.write_page(results, page)
         missed = sum(len(result.missed) for result in results)
-        say(f"wrote {output}: {len(results)} recipes, {missed} numbers missed")
+        say(f"wrote {page}: {len(results)} recipes, {missed} numbers missed")
 
 
 def _list(format: str) -> None:

@@ -25,7 +25,7 @@ def map_(
     from neutrams.cli.output import say
 
     folder = Path(output)
-    for path in dict.fromkeys([folder.parent, *([folder] if folder.is_dir() else [])]):
+    for path in dict.fromkeys([folder.parent, *([folder] if folder.exists() else [])]):
         driver.check_writable(path / "program.ntp")
     placed = driver.together(load_all(programs), seed=seed)
     folder.mkdir(exist_ok=True)

@@ -55,10 +55,15 @@ def default_metric(labels: Array) -> Metric:
 def _top(count: int) -> Measure:
     def measure(outputs: Outputs, inputs: Outputs, labels: Array) -> float:
         scores = _only(outputs).reshape(len(labels), -1)
-        if scores.shape[1] < 2 or labels.ndim != 1 or labels.dtype.kind not in "iub":
-            raise _misfit("needs scores of at least two classes, and class numbers as labels")
-        if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < scores.shape[1]:
-            raise _misfit(f"labels must lie in 0..{scores.shape[1] - 1}")
+        classes = scores.shape[1]
+        if classes < 2 or labels.ndim != 1 or labels.dtype.kind not in "iub":
+            wanted = "scores of at least two classes, and a class number for each sample"
+            raise _misfit(f"it needs {wanted}; {_shapes(outputs, labels)}")
+        least, most = int(labels.min()), int(labels.max())
+        if not 0 <= least <= most < classes:
+            raise _misfit(f"labels lie in {least}..{most}, and classes in 0..{classes - 1}")
+        if count >= classes:
+            raise _misfit(f"of {classes} classes, one is always among the best {count}")
         best = np.argsort(-scores, axis=1, kind="stable")[:, :count]
         return float((best == labels[:, None]).any(axis=1).mean())
 
@@ -76,7 +81,7 @@ def _mae(outputs: Outputs, inputs: Outputs, labels: Array) -> float:
 def _correlation(outputs: Outputs, inputs: Outputs, labels: Array) -> float:
     """Pearson's r over all elements."""
     _difference(outputs, labels)
-    a, b = _only(outputs).ravel().astype(np.float64), labels.ravel().astype(np.float64)
+    a, b = _only(outputs).ravel().astype(np.float64), _numbers(labels)
     a, b = a - a.mean(), b - b.mean()
     norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum() / norm) if norm else 0.0
@@ -113,7 +118,7 @@ def _scores(outputs: Outputs, inputs: Outputs, labels: Array) -> tuple[Array, Ar
         found = found.reshape(-1, 2)[:, 1]
     if found.size != labels.size:
         raise _misfit(f"{found.size} scores for {labels.size} labels")
-    positive = labels.ravel() > 0
+    positive = _numbers(labels) > 0
     if positive.all() or not positive.any():
         raise _misfit("labels must hold both 0 and 1")
     return found.ravel(), positive
@@ -122,8 +127,20 @@ def _scores(outputs: Outputs, inputs: Outputs, labels: Array) -> tuple[Array, Ar
 def _difference(outputs: Outputs, labels: Array) -> Array:
     found = _only(outputs)
     if found.size != labels.size:
-        raise _misfit(f"outputs have shape {list(found.shape)}, labels {list(labels.shape)}")
-    return found.ravel().astype(np.float64) - labels.ravel().astype(np.float64)
+        raise _misfit(f"an error needs a number for each output; {_shapes(outputs, labels)}")
+    return found.ravel().astype(np.float64) - _numbers(labels)
+
+
+def _numbers(labels: Array) -> Array:
+    """Return labels in a row, as floats."""
+    if labels.dtype.kind not in "biuf" or not np.isfinite(labels).all():
+        raise _misfit(f"labels must be finite numbers; they are of type {labels.dtype}")
+    return labels.ravel().astype(np.float64)
+
+
+def _shapes(outputs: Outputs, labels: Array) -> str:
+    shape = list(_only(outputs).shape)
+    return f"outputs have shape {shape}, labels {list(labels.shape)} and type {labels.dtype}"
 
 
 def _only(outputs: Outputs) -> Array:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import fields, replace
+from difflib import get_close_matches
 from math import inf
 from pathlib import Path
 from typing import Any, cast
@@ -24,14 +25,24 @@ def load_physics(text: str | Physics) -> Physics:
     if isinstance(text, Physics):
         check_physics(text)
         return text
-    first, *rest = text.split(",")
+    first, *rest = (part.strip() for part in text.split(","))
     if "=" in first:
         first, rest = "ideal", [first, *rest]
     base = _file(Path(first)) if first.endswith(".toml") else _preset(first)
-    pairs = dict(part.partition("=")[::2] for part in rest)
-    found = _changed(base, pairs, None)
+    found = _changed(base, [_pair(part) for part in rest], None)
     check_physics(found)
     return found
+
+
+def _pair(part: str) -> tuple[str, str]:
+    key, equals, value = (each.strip() for each in part.partition("="))
+    if not equals:
+        raise NeutramsError(
+            error("NT0571", f"`{part}` is no `key=value`").help(
+                "a preset or a file comes first and alone, then values: pcm,read-additive=0.01"
+            )
+        )
+    return key, value
 
 
 def _preset(name: str) -> Physics:
@@ -48,23 +59,25 @@ def _file(path: Path) -> Physics:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise NeutramsError(error("NT0571", f"physics cannot be read: {fault}").at(place)) from None
-    return _changed(_preset(str(values.pop("preset", "ideal"))), values, place)
+        why = getattr(fault, "strerror", None) or fault
+        raise NeutramsError(error("NT0571", f"physics cannot be read: {why}").at(place)) from None
+    base = _preset(str(values.pop("preset", "ideal")))
+    return _changed(base, values.items(), place)
 
 
-def _changed(base: Physics, values: Mapping[str, Any], place: Place | None) -> Physics:
+def _changed(base: Physics, values: Iterable[tuple[str, Any]], place: Place | None) -> Physics:
     changes: dict[str, Any] = {}
     faults: list[Diagnostic] = []
-    for key, value in values.items():
+    for key, value in values:
         name = _FIELDS.get(key.replace("_", "-"))
-        if name is None:
-            fault = error("NT0571", f"physics have no `{key}`").help("known: " + ", ".join(_FIELDS))
+        if name is None or name in changes:
+            fault = _unknown(key) if name is None else error("NT0571", f"`{key}` is given twice")
             faults.append(fault.at(place) if place else fault)
             continue
         kind = type(getattr(base, name))
         try:
             changes[name] = _read(value, kind)
-        except ValueError:
+        except (TypeError, ValueError):
             wanted = {bool: "true or false", float: "a number"}.get(kind, "a name")
             fault = error("NT0571", f"`{key}` is `{value}`; it must be {wanted}")
             faults.append(fault.at(place) if place else fault)
@@ -73,8 +86,14 @@ def _changed(base: Physics, values: Mapping[str, Any], place: Place | None) -> P
     return replace(base, **changes)
 
 
+def _unknown(key: str) -> Diagnostic:
+    fault = error("NT0571", f"physics have no `{key}`")
+    near = get_close_matches(key.lower(), _FIELDS, n=1)
+    return fault.help(f"did you mean `{near[0]}`?" if near else "known: " + ", ".join(_FIELDS))
+
+
 def _read(value: object, kind: type) -> object:
-    """Return a value of the kind of a field; raise ``ValueError`` where it is none."""
+    """Return a value of the kind of a field; raise an error of value or type where it is none."""
     if kind is float and not isinstance(value, bool):
         return float(cast(str, value))
     if kind is str:

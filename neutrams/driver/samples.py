@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def load_samples(
     place = str(source) if isinstance(source, (str, Path)) else "samples"
     arrays = load_arrays(source)
     found = labels if labels is not None else arrays.pop("y", None)
-    arrays = _by_input(arrays, graph, place)
+    arrays = _by_input(arrays, graph, place, ["y"] * (found is not None))
     if limit is not None:
         arrays = {name: array[:limit] for name, array in arrays.items() if array.ndim}
         found = None if found is None else found[:limit]
@@ -111,7 +111,7 @@ def read_npz(path: Path) -> dict[str, Array]:
                 .help("save it with: np.savez(path, x=array)")
             )
         with stored:
-            return {name: stored[name] for name in stored.files}
+            return {name: _array(stored[name], name) for name in stored.files}
     except FileNotFoundError as fault:
         raise NeutramsError(error("NT0520", "there is no such sample file").at(place)) from fault
     except _UNREADABLE as fault:
@@ -121,6 +121,13 @@ def read_npz(path: Path) -> dict[str, Array]:
             .note(_reason(fault))
             .help("save it with: np.savez(path, x=inputs, y=labels)")
         ) from fault
+
+
+def _array(found: Array | bytes, name: str) -> Array:
+    """Return a member of an archive; NumPy gives bytes where it is no array."""
+    if isinstance(found, bytes):
+        raise ValueError(f"its member `{name}` is no array of NumPy's")
+    return found
 
 
 def _reason(fault: BaseException) -> str:
@@ -133,7 +140,9 @@ def _reason(fault: BaseException) -> str:
     return str(fault).strip().splitlines()[0] if str(fault).strip() else "it is empty or cut short"
 
 
-def _by_input(arrays: dict[str, Array], graph: Graph, place: str) -> dict[str, Array]:
+def _by_input(
+    arrays: dict[str, Array], graph: Graph, place: str, others: Sequence[str]
+) -> dict[str, Array]:
     """Key arrays by graph input; ``x`` stands for the only input."""
     names = [value.name for value in graph.inputs]
     if len(names) == 1 and names[0] not in arrays and "x" in arrays:
@@ -142,7 +151,7 @@ def _by_input(arrays: dict[str, Array], graph: Graph, place: str) -> dict[str, A
     if not missing:
         return {name: arrays[name] for name in names}
     wanted = "array `x`" if len(names) == 1 else "arrays " + ", ".join(f"`{n}`" for n in missing)
-    held = ", ".join(f"`{name}`" for name in arrays) or "nothing"
+    held = ", ".join(f"`{name}`" for name in (*arrays, *others)) or "nothing"
     raise NeutramsError(
         error("NT0521", f"the samples hold no {wanted}")
         .at(Place(place))
@@ -175,10 +184,11 @@ def _faults(value: Value, array: Array, inputs: int) -> list[tuple[str, Diagnost
         message = f"samples of type {array.dtype} do not fit input `{value.name}`"
         fault = error("NT0523", message).note(f"the network reads {value.type.dtype.value}")
         faults.append(fault.help("convert them before saving: x.astype(...)"))
-    elif array.dtype.kind == "f" and not np.isfinite(array).all():
-        bad = int(np.argwhere(~np.isfinite(array))[0][0])
-        message = "the samples hold NaN or infinite numbers"
-        faults.append(error("NT0529", message).note(f"the first such sample is number {bad}"))
+    elif array.dtype.kind == "f" and not (held := _held(value, array)).all():
+        bad = int(np.argwhere(~held)[0][0])
+        wanted = value.type.dtype.value
+        fault = error("NT0529", f"the samples hold NaN, or numbers too large for {wanted}")
+        faults.append(fault.note(f"the first such sample is number {bad}, counted from 0"))
     return [(name, fault) for fault in faults]
 
 
@@ -195,6 +205,12 @@ def _dtype_fits(value: Value, array: Array) -> bool:
     if wanted.kind == "f":
         return array.dtype.kind in "fiub"
     return bool(np.can_cast(array.dtype, wanted, casting="safe"))
+
+
+def _held(value: Value, array: Array) -> Array:
+    """Say which numbers are finite, and stay so in the type that the network reads."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.isfinite(array.astype(value.type.dtype.numpy, copy=False))
 
 
 def _shape_help(value: Value, array: Array) -> str:

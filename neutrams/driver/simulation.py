@@ -12,6 +12,7 @@ from neutrams.driver.checkpoints import Book, kept
 from neutrams.driver.clocks import Cycles, with_cycles
 from neutrams.driver.cycle_sharing import run_together
 from neutrams.driver.cycles import run_cycles
+from neutrams.driver.doubts import doubts
 from neutrams.driver.metrics import Metric
 from neutrams.driver.monte_carlo import Spread
 from neutrams.driver.progress import Progress, silent
@@ -20,7 +21,7 @@ from neutrams.driver.recording import Record, check_record
 from neutrams.driver.resources import Resources, resources
 from neutrams.driver.samples import Samples, SampleSource
 from neutrams.driver.tasks import Answers, Task
-from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error, warning
+from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.events import OF_DATA
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
@@ -267,7 +268,7 @@ def _found(
         others=tuple(costs[len(found.layers) :]),
         warnings=(
             *cost.warnings(program.target.name),
-            *_doubts(program, samples),
+            *doubts(program, samples),
             *(cycles.warnings if cycles is not None else ()),
             *warnings,
         ),
@@ -344,10 +345,3 @@ def _layer_costs(
         energy = charge(program.target, counts, 0.0).energy_j / samples
         costs.append(LayerCost(name, energy, counts, samples))
     return costs
-
-
-def _doubts(program: Program, samples: Samples) -> list[Diagnostic]:
-    known = program.manifest.get("calibration")
-    if known or samples.labels is None or program.manifest.get("quantised"):
-        return []
-    return [warning("NT0540", "the program was calibrated with synthetic inputs")]

@@ -138,17 +138,28 @@ def _physics_rows(found: Simulation) -> list[Row]:
     if found.physics is None:
         return []
     values = described(found.physics)
-    text = ", ".join(f"{key}={value}" for key, value in values.items())
-    rows: list[Row] = [("physics", text)]
+    rows: list[Row] = [("physics", ",".join(f"{k}={_as_given(v)}" for k, v in values.items()))]
     spread = found.spread
     if spread is not None and spread.half_width is not None:
-        times, unit = (100, " %") if spread.percent else (1, "")
+        times, form, unit = (100, ".2f", " %") if spread.percent else (1, ".4g", "")
         mean, width, each = (
-            f"{times * value:.4g}" for value in (spread.mean, spread.half_width, spread.deviation)
+            f"{times * value:{form}}"
+            for value in (spread.mean, spread.half_width, spread.deviation)
         )
-        runs = f"{count(len(spread.values))} runs, {percent(CONFIDENCE)} interval"
+        runs = f"{count(len(spread.values))} runs, {100 * CONFIDENCE:.0f} % interval"
         rows.append(("over all runs", f"{mean} ± {width}{unit}  ({runs}; σ of a run {each}{unit})"))
     return rows
+
+
+def _as_given(value: float | str | bool) -> str:
+    """Spell a value as the command line takes it."""
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else value
+    )
 
 
 def _quality(quality: Quality) -> Text:

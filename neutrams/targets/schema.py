@@ -18,6 +18,8 @@ Size = Annotated[int, Field(ge=1, le=65536)]
 Bits = Annotated[int, Field(ge=1, le=16)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Clock = Annotated[float, Field(ge=1e-9, le=1000)]
+"""In GHz. With the longest read, and the least rate of a link, runs still count in 64 bits."""
 
 
 class Strict(BaseModel):
@@ -79,7 +81,7 @@ class CoreSection(Strict):
     column_flip: bool
     adc_mode: AdcMode
     read_ns: Annotated[
-        Annotated[Rate, Tag("#number")] | Annotated[Widths, Tag("#widths")],
+        Annotated[float, Field(gt=0, le=1e9), Tag("#number")] | Annotated[Widths, Tag("#widths")],
         Discriminator(lambda value: "#widths" if isinstance(value, dict | Widths) else "#number"),
     ]
     pipeline_cycles: Annotated[int, Field(ge=0, le=65536)]
@@ -92,7 +94,7 @@ class TileSection(Strict):
     buffer_bytes: Annotated[int, Field(ge=1, le=2**40)]
     bus_bits: Size
     vector_lanes: Size
-    clock_ghz: Rate
+    clock_ghz: Clock
 
 
 class NetworkSection(Strict):
@@ -102,7 +104,7 @@ class NetworkSection(Strict):
     flit_bits: Size
     router_cycles: Annotated[int, Field(ge=1, le=65536)]
     link_cycles: Annotated[int, Field(ge=0, le=65536)]
-    clock_ghz: Rate
+    clock_ghz: Clock
     multicast: bool = False
 
 
@@ -117,7 +119,7 @@ class KindSection(Strict):
 
 class ChipSection(Strict):
     tiles: Annotated[int, Field(ge=1, le=2**20)]
-    io_gbytes_per_s: Rate
+    io_gbytes_per_s: Annotated[float, Field(ge=1e-9, allow_inf_nan=False)]
 
 
 class Table(Strict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from math import isfinite
 
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.op import Op, Weight
@@ -14,7 +13,15 @@ from neutrams.ir.program import Program
 from neutrams.simulator.physics.devices import DEVICES
 from neutrams.simulator.physics.physics import Physics
 
-PROBABILITIES = ("stuck_on", "stuck_off")
+MOST = {
+    "stuck_on": 1.0,
+    "stuck_off": 1.0,
+    "on_off": float("inf"),
+    "time_s": 1e12,
+    "row_ohm": 1e9,
+    "column_ohm": 1e9,
+}
+"""The most that a value may be; of others, which are beyond sense long before, a million."""
 
 
 def check_physics(physics: Physics, program: Program | None = None) -> None:
@@ -42,9 +49,9 @@ def _values(p: Physics) -> list[Diagnostic]:
         value = getattr(p, each.name)
         if not isinstance(value, float | int) or isinstance(value, bool):
             continue
-        most = 1.0 if each.name in PROBABILITIES else float("inf")
-        if not 0.0 <= value <= most or not (isfinite(value) or each.name == "on_off"):
-            allowed = "0 to 1" if most == 1.0 else "0 or more"
+        most = MOST.get(each.name, 1e6)
+        if not 0.0 <= value <= most:
+            allowed = f"0 to {most:g}"
             faults.append(error("NT0571", f"`{each.name}` is {value:g}; it must be {allowed}"))
     if p.on_off and not p.on_off > 1.0:
         faults.append(error("NT0571", f"`on_off` is {p.on_off:g}; it must be above 1, or 0"))
