@@ -210,7 +210,8 @@ def _dtype_fits(value: Value, array: Array) -> bool:
 def _held(value: Value, array: Array) -> Array:
     """Say which numbers are finite, and stay so in the type that the network reads."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.isfinite(array.astype(value.type.dtype.numpy, copy=False))
+        held: Array = np.isfinite(array.astype(value.type.dtype.numpy, copy=False))
+        return held
 
 
 def _shape_help(value: Value, array: Array) -> str:
