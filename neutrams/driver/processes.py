@@ -17,6 +17,11 @@ from threadpoolctl import threadpool_limits
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.processors import processors
 
+GUARD = (
+    'a script of your own that asks for jobs must do so below `if __name__ == "__main__":`, '
+    "since each process imports it"
+)
+
 
 @contextmanager
 def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
@@ -37,7 +42,8 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     except BrokenProcessPool:
         fault = error("NT0546", "a process was ended from outside")
         fault = fault.note("often because memory ran out; what is in a file already is kept")
-        raise NeutramsError(fault.help("run it again with fewer --jobs")) from None
+        fault = fault.help("run it again with fewer --jobs")
+        raise NeutramsError(fault.help(GUARD)) from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         mine = set(active_children()) - others
