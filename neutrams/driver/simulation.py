@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -261,7 +261,7 @@ def _found(
         quality=None if judge is None else quality_of(judge, result.outputs, expected, samples),
         agreement=agreement_of(result.outputs, expected, samples),
         relative_error=relative_error_of(result.outputs, expected),
-        resources=found,
+        resources=replace(found, energy_j=cost.energy_j),
         charge=cost,
         counts=total,
         layers=tuple(costs[: len(found.layers)]),

@@ -55,7 +55,7 @@ def test_texts_and_files_say_the_same(tmp_path: Path) -> None:
         ("pcm,nois=1", "NT0571", "have no `nois`"),
         ("pcm,read-additive=much", "NT0571", "must be a number"),
         ("pcm,compensate=perhaps", "NT0571", "must be true or false"),
-        ("pcm,read-additive=-1", "NT0571", "must be 0 or more"),
+        ("pcm,read-additive=-1", "NT0571", "must be 0 to 1e+06"),
         ("stuck-on=0.7,stuck-off=0.7", "NT0571", "more than 1 together"),
         ("on-off=0.5", "NT0571", "must be above 1"),
         ("device=tape", "NT0571", "no device `tape`"),
