@@ -62,8 +62,8 @@ def _top(count: int) -> Measure:
         least, most = int(labels.min()), int(labels.max())
         if not 0 <= least <= most < classes:
             raise _misfit(f"labels lie in {least}..{most}, and classes in 0..{classes - 1}")
-        if count >= classes:
-            raise _misfit(f"of {classes} classes, one is always among the best {count}")
+        if count > classes:
+            raise _misfit(f"there are {classes} classes, and no {count} best ones")
         best = np.argsort(-scores, axis=1, kind="stable")[:, :count]
         return float((best == labels[:, None]).any(axis=1).mean())
 

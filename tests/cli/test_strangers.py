@@ -52,7 +52,7 @@ def test_physics_are_shown_as_they_may_be_given_again(neutrams: Command) -> None
     ("labels", "metric", "text"),
     [
         (np.full(20, 7), "accuracy", "labels lie in 7..7, and classes in 0..1"),
-        (np.zeros(20, np.int64), "topk:2", "one is always among the best 2"),
+        (np.zeros(20, np.int64), "topk:3", "there are 2 classes, and no 3 best ones"),
         (np.zeros(20), "accuracy", "labels [20] and type float64"),
         (np.array([["a", "b"]] * 20), "mae", "labels must be finite numbers; they are of type <U1"),
         (np.full((20, 2), np.nan), "mse", "labels must be finite numbers"),
