@@ -116,6 +116,8 @@ def read_raw(node: Any) -> Any:
 
 def read_number(node: Node) -> int | float:
     token = node.children[0]
+    if token.startswith("nan"):  # whichever it is: only weights keep its bits
+        return float("nan")
     return int(token) if token.type == "INT" else float(token)
 
 

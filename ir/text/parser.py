@@ -314,7 +314,10 @@ class _Reader:
                 bounds = [float(read_number(c)) for c in child.children]
             else:
                 raw = read_raw(child)
-                shape.append(symbol(raw) if isinstance(raw, str) else raw)
+                size = symbol(raw) if isinstance(raw, str) else raw
+                if (size.factor if isinstance(size, Symbol) else size) < 0:
+                    self._fault("NT0001", f"`{size}` is no size", name, "0 or more")
+                shape.append(size)
         type = TensorType(dtype, tuple(shape))
         return (type.with_range(*bounds) if bounds else type), origin
 

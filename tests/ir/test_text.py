@@ -81,6 +81,12 @@ def test_a_weight_lists_numbers_alone(list_: str) -> None:
         parse_graph(f"graph @net() {{ weight @w : f32[1] = {list_} return @w }}")
 
 
+@pytest.mark.parametrize("size", ["2.5", "1e3", "-3", "-2*N", "1" * 5000])
+def test_a_size_is_a_whole_number(size: str) -> None:
+    with pytest.raises(NeutramsError, match="NT0001"):
+        parse_graph(f"graph @net(%x: f32[{size}]) {{ return %x }}")
+
+
 def test_large_weights_live_beside_the_text() -> None:
     data = np.arange(100, dtype=np.float32)
     graph = Graph("net")
