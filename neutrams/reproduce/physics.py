@@ -21,8 +21,8 @@ _SIGMAS = {
 _AT_US = {"pcm": (5, 10, 15, 20, 25), "rram-wan": (5, 10, 20, 30)}
 _BOUND = 0.05
 _FITS = (
-    "two fits of one measured figure: ours is a polynomial of fourth degree (aihwkit), the other "
-    "one of third, and at these points above ours"
+    "two fits of one measured figure, after 1 s: ours is a polynomial of fourth degree (aihwkit, "
+    "its coefficients digit for digit), the other one of third, and at these points above ours"
 )
 
 
