@@ -20,6 +20,7 @@ from neutrams.reproduce.physics import CELLS, IR_DROP
 from neutrams.reproduce.pruning import PRUNING
 from neutrams.reproduce.puma import PUMA
 from neutrams.reproduce.recipe import Recipe, Result
+from neutrams.reproduce.sinangil import SINANGIL
 from neutrams.reproduce.spikesim import SPIKESIM
 from neutrams.reproduce.sram_circuits import CIRCUITS
 from neutrams.reproduce.wang import WANG
@@ -37,6 +38,7 @@ RECIPES: tuple[Recipe, ...] = (
     NEURRAM,
     JIA,
     WANG,
+    SINANGIL,
     CIMLOOP,
     ADC,
     IR_DROP,

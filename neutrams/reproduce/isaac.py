@@ -41,8 +41,8 @@ def _rows() -> Iterator[Row]:
 
 _LOAD = (
     "the library divides a part's power by what it could move, 256 bits a nanosecond for the "
-    "buffer; ours by what a chip at full load moves, 1 KB in a read of 100 ns, so that energies add "
-    "up to the published power"
+    "buffer; ours by what a chip at full load moves, 1 KB in a read of 100 ns, so that energies "
+    "add up to the published power"
 )
 
 

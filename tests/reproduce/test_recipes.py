@@ -25,6 +25,7 @@ MISSED: dict[str, set[str]] = {
     "jia-sram": {"0.85 V, 8-bit inputs: throughput"},
     "programming-noise": {f"rram-wan, {at} µS: deviation" for at in (5, 10, 20, 30)},
     "wang-sram": {f"{volts} V: by power" for volts in ("0.8", "1.1")},
+    "sinangil-sram": {f"1.0 V, output {output}: by power" for output in (0, 6, 15)},
     "prune-to-blocks": {f"784×50, {kind}: magnitude kept" for kind in ("Gaussian", "Laplace")},
     "neurosim": {
         "Table I: ResNet-34, conventional mapping",
