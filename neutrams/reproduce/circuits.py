@@ -138,7 +138,7 @@ def _select() -> tuple[float, float]:
     first, wires = 4 * (address // 2), 4 * (address // 2) + address % 2 * 2
     last, driver = 2**address, PROCESS.width(gate("select_driver"))
     small = PROCESS.width(INVERTER) + 3 * PROCESS.width(NAND)
-    return ROW * max(first, last), small + 2 * driver + PROCESS.drain * wires
+    return ROW * max(first, last), small + 2 * driver + PROCESS.wire_pitch * wires
 
 
 def filling(small: Gate) -> Gate:

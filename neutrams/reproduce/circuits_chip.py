@@ -113,7 +113,7 @@ def _buffer(bits: int, line: int) -> float:
     address = ceil(log2(lines))
     wires = 4 * (address // 2) + address % 2 * 2
     wide = PROCESS.width(NAND) + (ceil(address / 2) + 1) * PROCESS.pitch
-    wide += 2 * PROCESS.width(INVERTER) + PROCESS.drain * wires
+    wide += 2 * PROCESS.width(INVERTER) + PROCESS.wire_pitch * wires
     return REGISTER * ROW * bits + wide * ROW * lines
 
 

@@ -37,6 +37,7 @@ class Process:
     between: float
     pitch: float
     drain: float
+    wire_pitch: float
     supply_v: float
     on_n_ua_um: float
     on_p_ua_um: float
