@@ -31,7 +31,7 @@ def converted(total: int, largest: int, e: Encoding, *, signed: bool) -> int:
         step *= 2
     code = (2 * total + step) // (2 * step) if step > 1 else total
     low, high = (-(2**magnitude) if signed else 0), 2**magnitude - 1
-    return max(low, min(high, code)) * step
+    return int(max(low, min(high, code)) * step)
 
 
 def columns(weights: list[int], e: Encoding) -> list[tuple[int, list[int]]]:
@@ -112,7 +112,7 @@ def test_a_block_gives_what_its_columns_add_up_to(e: Encoding, rows: int, seed: 
     ("rows", "level", "changed"),
     [
         (85, 127, {}),  # 85 cells of level 3 sum to 255
-        (255, 0, {"column_flip": True}),  # a column of level 2, turned: 255 of level 1
+        (255, 1, {"column_flip": True}),  # a column of level 2, turned: 255 of level 1
         (127, 3, {"coding": "analog-differential", "cell_bits": 1}),  # codes of 8 bits end at 127
         (128, -3, {"coding": "analog-differential", "cell_bits": 1}),  # and at -128
         (17, 127, {"coding": "twos-complement", "dac_bits": 4, "cell_bits": 1}),  # 17 × 15
