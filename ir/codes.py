@@ -139,6 +139,7 @@ CODES: dict[str, str] = {
     "NT0571": "A value of the physics of a run is out of range, unknown or written wrongly. Physics are a preset (`ideal`, `pcm`, `rram-wan` ...) or a `.toml` file, then `key=value` joined by commas.",
     "NT0572": "A non-ideality cannot be simulated for this device, chip or program, or would change nothing there. docs/support-matrix.md shows what goes with what.",
     "NT0590": "An option changes nothing beside the others that are given, so what it asks for would not be had. Leave it out, or add what it needs.",
+    "NT0593": "An option of a run is out of range or of another kind: numbers of samples, runs and processes are whole, and a grain is `tick` or `cycle`.",
     "NT0591": "The window of clocks that should be written down begins behind the end of the run, so the file holds no event.",
     # 06: models
     "NT0601": "The file cannot be read as a model: it is missing, empty, cut short, or holds something else.",

@@ -82,8 +82,13 @@ _HOMES = {
     "verify": "neutrams.driver",
 }
 
+_PARTS = ("costs", "driver", "frontends", "passes", "report", "reproduce", "targets")
+"""Packages that are there once named, as the manual writes them."""
+
 
 def __getattr__(name: str) -> object:
+    if name in _PARTS:
+        return import_module(f"neutrams.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module `neutrams` has no attribute `{name}`")
     module, _, attribute = _HOMES[name].partition(":")

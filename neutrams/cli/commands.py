@@ -150,24 +150,37 @@ def simulate(
     grain: Annotated[
         str,
         typer.Option(
+            metavar="tick|cycle",
             help="`tick`: times from the schedule; `cycle`: measured clock by clock, with buses, "
-            "buffers and the network."
+            "buffers and the network.",
         ),
     ] = "tick",
     physics: Annotated[
         str,
         typer.Option(
+            rich_help_panel=shared.PHYSICS,
             metavar="TEXT",
             help="What is not ideal: a preset or `.toml`, then values: "
             "rram-wan,read-additive=0.01,adc-offset=0.5. See docs/physics.md.",
         ),
     ] = "",
     time: Annotated[
-        float, typer.Option(min=0.0, help="Seconds since cells were programmed.")
+        float,
+        typer.Option(
+            rich_help_panel=shared.PHYSICS, min=0.0, help="Seconds since cells were programmed."
+        ),
     ] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of what physics draw.")] = 0,
+    seed: Annotated[
+        int, typer.Option(rich_help_panel=shared.PHYSICS, min=0, help="Of what physics draw.")
+    ] = 0,
     monte_carlo: Annotated[
-        int, typer.Option("--monte-carlo", min=1, help="Runs, each on a chip of its own.")
+        int,
+        typer.Option(
+            "--monte-carlo",
+            rich_help_panel=shared.PHYSICS,
+            min=1,
+            help="Runs, each on a chip of its own.",
+        ),
     ] = 1,
     jobs: Annotated[
         int,
@@ -186,6 +199,7 @@ def simulate(
     checkpoint: Annotated[
         str,
         typer.Option(
+            rich_help_panel=shared.STOPPING,
             metavar="FILE",
             help="Where Ctrl-C leaves what is done; by default PROGRAM.checkpoint, here.",
         ),
@@ -193,6 +207,7 @@ def simulate(
     checkpoint_every: Annotated[
         float | None,
         typer.Option(
+            rich_help_panel=shared.STOPPING,
             min=0.0,
             metavar="SECONDS",
             help="Write a checkpoint so often as well, 0 for never; by default every 600 s with "
@@ -200,8 +215,19 @@ def simulate(
         ),
     ] = None,
     resume: Annotated[
-        str, typer.Option(metavar="FILE", help="Go on from a checkpoint, as if never interrupted.")
+        str,
+        typer.Option(
+            rich_help_panel=shared.STOPPING,
+            metavar="FILE",
+            help="Go on from a checkpoint, as if never interrupted.",
+        ),
     ] = "",
+    sources: Annotated[
+        bool,
+        typer.Option(
+            "--sources", help="Show which numbers of the chip the energy is made of, and whence."
+        ),
+    ] = False,
     format: shared.Format = "text",
 ) -> None:
     """Simulate a program on samples: accuracy, latency, energy, area, utilisation."""
@@ -259,7 +285,7 @@ def simulate(
         if format == "json":
             show_json(report.simulation_json(found))
         else:
-            show(*report.simulation_text(found, width=width()))
+            show(*report.simulation_text(found, width=width(), sources=sources))
 
 
 def check(

@@ -12,6 +12,9 @@ import typer
 
 C = TypeVar("C", bound=str)
 
+PHYSICS, STOPPING = "Chips that are not ideal", "Stop and go on"
+"""Headings of the help."""
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 

@@ -8,48 +8,71 @@ from typing import Annotated, Any
 import typer
 
 LIST = "list"
+PANEL = "Traces and waveforms of --grain cycle"
 
 
 def record(
     trace: Annotated[
         str,
         typer.Option(
+            rich_help_panel=PANEL,
             metavar="JSON",
-            help="With `--grain cycle`: write a trace for ui.perfetto.dev or chrome://tracing; "
+            help="Write a trace for ui.perfetto.dev or chrome://tracing; "
             "compressed where the name ends in `.gz`.",
         ),
     ] = "",
     vcd: Annotated[
         str,
-        typer.Option(metavar="VCD", help="With `--grain cycle`: write a waveform of `--signals`."),
+        typer.Option(rich_help_panel=PANEL, metavar="VCD", help="Write a waveform of `--signals`."),
     ] = "",
     signals: Annotated[
         str,
         typer.Option(
+            rich_help_panel=PANEL,
             metavar="NAMES",
             help="Signals of the waveform: 'core(3,*),link(0,0)->(1,0)'; `list` prints them all.",
         ),
     ] = "",
     trace_from: Annotated[
-        int, typer.Option(min=0, metavar="CLOCK", help="First clock that is written.")
+        int,
+        typer.Option(
+            rich_help_panel=PANEL, min=0, metavar="CLOCK", help="First clock that is written."
+        ),
     ] = 0,
     trace_to: Annotated[
-        int | None, typer.Option(min=1, metavar="CLOCK", help="The clock behind the last one.")
+        int | None,
+        typer.Option(
+            rich_help_panel=PANEL, min=1, metavar="CLOCK", help="The clock behind the last one."
+        ),
     ] = None,
     trace_bin: Annotated[
         int,
         typer.Option(
-            min=0, metavar="CLOCKS", help="Clocks of a counter's value; 0: about 1,000 of them."
+            rich_help_panel=PANEL,
+            min=0,
+            metavar="CLOCKS",
+            help="Clocks of a counter's value; 0: about 1,000 of them.",
         ),
     ] = 0,
     trace_limit: Annotated[
-        int, typer.Option(min=1, metavar="EVENTS", help="Most events of a trace.")
+        int,
+        typer.Option(
+            rich_help_panel=PANEL, min=1, metavar="EVENTS", help="Most events of a trace."
+        ),
     ] = 1_000_000,
     trace_detail: Annotated[
-        str, typer.Option(metavar="items|busy", help="A span an item, or one where spans touch.")
+        str,
+        typer.Option(
+            rich_help_panel=PANEL,
+            metavar="items|busy",
+            help="A span an item, or one where spans touch.",
+        ),
     ] = "items",
     trace_inferences: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Inferences of the run that is written.")
+        int,
+        typer.Option(
+            rich_help_panel=PANEL, min=1, metavar="N", help="Inferences of the run that is written."
+        ),
     ] = 1,
 ) -> dict[str, Any]:
     """Say what is written down: fields of :class:`neutrams.driver.Record`; none for nothing."""

@@ -4,14 +4,14 @@ Every number comes from the target's own table; nothing here knows a constant.
 """
 
 from neutrams.costs.area import Budget, Part, RollUp, roll_up
-from neutrams.costs.energy import Assumption, Charge, Charged, Occupancy, charge, charged_events
+from neutrams.costs.energy import Charge, Charged, Entry, Occupancy, charge, charged_events
 from neutrams.costs.peak import Peak, peak
 
 __all__ = [
-    "Assumption",
     "Budget",
     "Charge",
     "Charged",
+    "Entry",
     "Occupancy",
     "Part",
     "Peak",

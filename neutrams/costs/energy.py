@@ -60,13 +60,19 @@ class Occupancy:
 
 
 @dataclass(frozen=True, slots=True)
-class Assumption:
-    """An assumed constant, and the energy that rests on it."""
+class Entry:
+    """A constant of the target, and the energy that rests on it."""
 
     key: str
     """Its dotted key in the target, such as ``costs.link.energy_pj.link_flits``."""
     value: float
+    """In pJ an event, or mW."""
+    times: float
+    """Events, or instances that are switched on."""
     energy_j: float
+    assumed: bool
+    source: str
+    """Where the numbers of its component come from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +95,8 @@ class Charge:
 
     parts: tuple[Charged, ...]
     time_s: float
-    assumptions: tuple[Assumption, ...]
-    """Assumed constants that the energy rests on, the heaviest first."""
+    entries: tuple[Entry, ...]
+    """Constants that the energy rests on, the heaviest first; they add up to it."""
     uncharged: tuple[str, ...]
     """Events that occurred and that no component charges for."""
 
@@ -102,6 +108,11 @@ class Charge:
     def power_w(self) -> float:
         """Average power; nought for a run without duration."""
         return self.energy_j / self.time_s if self.time_s else 0.0
+
+    @property
+    def assumptions(self) -> tuple[Entry, ...]:
+        """Those of the constants that are assumed."""
+        return tuple(entry for entry in self.entries if entry.assumed)
 
     @property
     def assumed_j(self) -> float:
@@ -135,15 +146,15 @@ def charge(
     machine = target.machine
     on = Occupancy.whole(machine) if occupancy is None else occupancy
     known = charged_events(target)
-    assumptions = [
-        a
+    entries = [
+        entry
         for c in target.costs
-        for a in _assumptions(c, counts, _static_j(c, on.instances(c, machine), time_s))
+        for entry in _entries(c, counts, on.instances(c, machine), time_s)
     ]
     return Charge(
         parts=tuple(_charged(component, counts, on, machine, time_s) for component in target.costs),
         time_s=time_s,
-        assumptions=tuple(sorted(assumptions, key=lambda found: (-found.energy_j, found.key))),
+        entries=tuple(sorted(entries, key=lambda found: (-found.energy_j, found.key))),
         uncharged=tuple(event for event, n in counts.items() if n > 0 and event not in known),
     )
 
@@ -164,18 +175,24 @@ def _static_j(component: Component, instances: int, time_s: float) -> float:
     return component.static_mw * _MW * instances * time_s
 
 
-def _assumptions(
-    component: Component, counts: Mapping[str, int], static_j: float
-) -> list[Assumption]:
-    key = f"costs.{component.name}"
-    found = [
-        Assumption(f"{key}.energy_pj.{event}", energy, energy * counts.get(event, 0) * _PJ)
+def _entries(
+    component: Component, counts: Mapping[str, int], instances: int, time_s: float
+) -> list[Entry]:
+    """Return what each number of a component comes to, where that is anything."""
+    numbers = [
+        (f"energy_pj.{event}", energy, counts.get(event, 0), energy * counts.get(event, 0) * _PJ)
         for event, energy in component.energy_pj
-        if component.assumes(f"energy_pj.{event}")
     ]
-    if component.assumes("static_mw"):
-        found.append(Assumption(f"{key}.static_mw", component.static_mw, static_j))
-    return [assumption for assumption in found if assumption.energy_j > 0]
+    leaks = _static_j(component, instances, time_s)
+    numbers.append(("static_mw", component.static_mw, instances, leaks))
+    return [
+        Entry(
+            f"costs.{component.name}.{key}", value, times, energy_j,
+            component.assumes(key), component.source,
+        )
+        for key, value, times, energy_j in numbers
+        if energy_j > 0
+    ]  # fmt: skip
 
 
 def _forgotten(event: str, target: str) -> Diagnostic:

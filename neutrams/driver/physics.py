@@ -25,6 +25,9 @@ def load_physics(text: str | Physics) -> Physics:
     if isinstance(text, Physics):
         check_physics(text)
         return text
+    if not isinstance(text, str):
+        kind = type(text).__name__
+        raise NeutramsError(error("NT0571", f"physics are a text or a `Physics`, not of `{kind}`"))
     first, *rest = (part.strip() for part in text.split(","))
     if "=" in first:
         first, rest = "ideal", [first, *rest]

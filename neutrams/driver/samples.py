@@ -51,7 +51,7 @@ def load_samples(
     """
     place = str(source) if isinstance(source, (str, Path)) else "samples"
     arrays = load_arrays(source)
-    found = labels if labels is not None else arrays.pop("y", None)
+    found = np.asarray(labels) if labels is not None else arrays.pop("y", None)
     arrays = _by_input(arrays, graph, place, ["y"] * (found is not None))
     if limit is not None:
         arrays = {name: array[:limit] for name, array in arrays.items() if array.ndim}

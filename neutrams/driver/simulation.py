@@ -157,8 +157,7 @@ def simulate(
     """
     tell = progress or silent
     others = dict(beside or {})
-    if record is not None or others:
-        _check_grain(grain)
+    _check_grain(grain, clocked=record is not None or bool(others))
     if record is not None:
         check_record(record, _on_chip(program, others))
     task = Task.of(
@@ -296,8 +295,10 @@ def _on_chip(program: Program, beside: Mapping[str, Program]) -> dict[str, Progr
     return {name: program, **beside}
 
 
-def _check_grain(grain: Grain) -> None:
-    if grain != "cycle":
+def _check_grain(grain: Grain, *, clocked: bool) -> None:
+    if grain not in GRAINS:
+        raise NeutramsError(error("NT0593", f"`grain` is {grain!r}; it must be `tick` or `cycle`"))
+    if clocked and grain != "cycle":
         fault = error("NT0575", f"the `{grain}` grain has no clocks to record or to share")
         raise NeutramsError(fault.help("run clock by clock: --grain cycle"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 from neutrams.driver.checkpoints import Book
 from neutrams.driver.crew import crew
@@ -13,13 +14,16 @@ from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.quality import judge_of
 from neutrams.driver.runs import draws, run_all, run_float
 from neutrams.driver.samples import Samples, SampleSource, load_samples
-from neutrams.ir.diagnostics import NeutramsError
+from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
 from neutrams.simulator import Result
 from neutrams.simulator.batching import batching
 from neutrams.simulator.physics import Physics
 from neutrams.simulator.physics.matrix import Chance
+
+LEAST = {"limit": 1, "batch": 1, "seed": 0, "monte_carlo": 1, "jobs": 0}
+"""What the numbers of a run must at least be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Task:
         jobs: int = 0,
     ) -> Task:
         """Load samples and check what is asked for; arguments are those of ``simulate``."""
+        _check_numbers(limit=limit, batch=batch, seed=seed, monte_carlo=monte_carlo, jobs=jobs)
         main = program.module["main"]
         steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
         samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
@@ -97,3 +102,21 @@ class Task:
                 done = book.batches("float")
                 expected = run_float(teacher, self.samples, book.tell, helpers=helpers, done=done)
         return Answers(results, expected)
+
+
+def _check_numbers(**given: object) -> None:
+    """Refuse numbers of a run that mean nothing, all at once.
+
+    Raises:
+        NeutramsError: NT0593.
+    """
+    faults = [
+        error(
+            "NT0593", f"`{name}` is {value!r}; it must be a whole number of {LEAST[name]} or more"
+        )
+        for name, value in given.items()
+        if not (value is None and name in ("limit", "batch"))
+        and not (isinstance(value, Integral) and int(value) >= LEAST[name])
+    ]
+    if faults:
+        raise NeutramsError(*faults)

@@ -134,6 +134,7 @@ def simulation_json(found: Simulation) -> dict[str, Any]:
         "layers": layers,
         "components": components,
         "events": {event: number / found.samples for event, number in found.counts.items()},
+        "entries": [asdict(entry) for entry in found.charge.entries],
         "assumed": assumed + base["assumed"],
         "assumed_energy_share": found.charge.assumed_j / found.energy_j if found.energy_j else 0.0,
         "warnings": [diagnostic.render() for diagnostic in found.warnings],

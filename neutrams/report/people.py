@@ -20,6 +20,7 @@ from neutrams.driver import (
     Simulation,
     described,
 )
+from neutrams.report.entries import entries_text
 from neutrams.report.tables import Row, facts, layer_table, short, table
 from neutrams.report.units import area, count, percent, quantity
 
@@ -51,8 +52,10 @@ def resources_text(found: Resources, *, width: int = 120) -> list[RenderableType
     ]
 
 
-def simulation_text(found: Simulation, *, width: int = 120) -> list[RenderableType]:
-    """Return what ``simulate`` shows."""
+def simulation_text(
+    found: Simulation, *, width: int = 120, sources: bool = False
+) -> list[RenderableType]:
+    """Return what ``simulate`` shows; with ``sources`` also what the energy is made of."""
     rows = [*_quality_rows(found), *_cost_rows(found), *_resource_rows(found.resources)]
     rows += _cycle_rows(found)
     others = (*found.others, _static(found))
@@ -62,7 +65,7 @@ def simulation_text(found: Simulation, *, width: int = 120) -> list[RenderableTy
         _component_table(found),
         Text(),
         facts(rows),
-        *_assumptions(found),
+        *(entries_text(found.charge) if sources else _assumptions(found)),
         *(Text(diagnostic.render(), style="yellow") for diagnostic in found.warnings),
     ]
 
@@ -115,8 +118,7 @@ def _component_table(found: Simulation) -> Table:
             quantity(part.energy_j, "J"),
             percent(part.energy_j / energy),
             quantity(part.static_j, "J") if part.static_j else "",
-            area(mm2),
-            percent(mm2 / whole),
+            *((area(mm2), percent(mm2 / whole)) if mm2 else ()),
         )
     return made
 
@@ -361,5 +363,5 @@ def _assumptions(found: Simulation) -> list[RenderableType]:
     ]
     if rest := len(items) - SHOWN_ASSUMPTIONS:
         lines += [Text(f"  and {rest} more: --format json", style="dim")] if rest > 0 else []
-    where = f"  sources: neutrams targets show {found.resources.target} --sources"
+    where = "  each number of the chip, what it comes to and its source: --sources"
     return [Group(*lines, Text(where, style="dim"))]

@@ -25,8 +25,10 @@ def percent(share: float) -> str:
 
 
 def area(mm2: float) -> str:
-    """Return mm², or µm² where that is little."""
-    return f"{_digits(mm2)} mm²" if mm2 >= 0.01 or not mm2 else f"{mm2 * 1e6:,.0f} µm²"
+    """Return mm², or µm² where that is little; or 0."""
+    if not mm2:
+        return "0 mm²"
+    return f"{_digits(mm2)} mm²" if mm2 >= 0.01 else f"{mm2 * 1e6:,.0f} µm²"
 
 
 def _digits(value: float) -> str:

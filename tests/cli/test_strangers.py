@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+import neutrams as api
+from neutrams import targets
+from neutrams.ir.diagnostics import NeutramsError
 
 from .conftest import Command
 
@@ -128,3 +134,41 @@ def test_pages_of_recipes(neutrams: Command, folder: Path) -> None:
 
 def test_a_folder_of_programs_that_is_a_file(neutrams: Command, program: Path) -> None:
     refused(neutrams, 1, "NT0020", "map", program.name, "-o", "net.nt")
+
+
+@pytest.mark.usefixtures("program")
+def test_each_number_of_an_energy_has_its_source(neutrams: Command) -> None:
+    told = json.loads(neutrams(*RAN, "test.npz", "--format", "json").out)
+    chip = targets.load("cim")
+    for entry in told["entries"]:
+        component, number = entry["key"].removeprefix("costs.").split(".", 1)
+        part = next(each for each in chip.costs if each.name == component)
+        known = {f"energy_pj.{event}": pj for event, pj in part.energy_pj}
+        assert entry["value"] == {"static_mw": part.static_mw, **known}[number]
+        assert entry["source"] == part.source
+        if number != "static_mw":
+            assert entry["times"] == told["events"][number.removeprefix("energy_pj.")]
+    text = neutrams(*RAN, "test.npz", "--sources").out
+    assert "\ncosts.adc\n" in text
+    assert "\n  energy_pj.adc_conversions " in text
+    assert "ISAAC Table I: 2 mW at 1.2 GS/s" in text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"monte_carlo": 0},
+        {"limit": -3},
+        {"batch": 0},
+        {"jobs": -1},
+        {"seed": None},
+        {"seed": 1.5},
+        {"grain": "Cycle"},
+    ],
+)
+def test_numbers_of_a_run_from_python(program: Path, wrong: dict[str, Any]) -> None:
+    held, x = api.Program.load(program), np.zeros((2, 4), np.float32)
+    with pytest.raises(NeutramsError, match=f"NT0593.*`{next(iter(wrong))}`"):
+        api.simulate(held, x, **wrong)
+    labels: Any = [0, 1]
+    assert api.simulate(held, x, labels).accuracy is not None

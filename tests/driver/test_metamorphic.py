@@ -81,6 +81,7 @@ def test_energy_area_and_power_add_up(target: str, grain: str) -> None:
     parts, layers = told["components"], told["layers"]
     static = sum(part["static_j"] for part in parts)
     assert sum(part["energy_j"] for part in parts) == pytest.approx(told["energy_j"])
+    assert sum(entry["energy_j"] for entry in told["entries"]) == pytest.approx(told["energy_j"])
     # counts of one inference are whole numbers by component, and shares of the run by layer
     assert sum(layer["energy_j"] for layer in layers) + static == pytest.approx(told["energy_j"])
     assert told["power_w"] / told["throughput_per_s"] == pytest.approx(told["energy_j"])
