@@ -34,19 +34,19 @@ def triad(a: Floats, b: Floats, c: Floats) -> None:
         c[n] = a[n] + np.float32(3) * b[n]
 
 
-@kernel(cache=False)
+@kernel
 def look_up_bytes(times: int, tables: Bytes, index: Bytes, sums: Bytes) -> None:
     for _ in range(times):
         add_looked_up(tables, 0, 0, index, 0, 0, 0, index.shape[2], sums)
 
 
-@kernel(cache=False)
+@kernel
 def look_up_words(times: int, tables: Words, index: Bytes, sums: Words) -> None:
     for _ in range(times):
         look_up(tables, index, 0, 0, sums)
 
 
-@kernel(cache=False)
+@kernel
 def draw(times: int, ids: Ids, z: Floats) -> None:
     for key in range(times):
         fill_normals(ids, 0, key, z)

@@ -10,6 +10,7 @@ from neutrams.ir.crossbar import Encoding
 from neutrams.ir.crossbar import program as levels_of
 from neutrams.ir.types import Array
 from neutrams.simulator.physics import serial
+from neutrams.simulator.physics.bytes import TOP, ByteCells, cells_of_bits, square_bytes
 from neutrams.simulator.physics.conductances import highest_us, lowest, program
 from neutrams.simulator.physics.normals import TOGETHER, Ids
 from neutrams.simulator.physics.physics import Physics
@@ -51,8 +52,9 @@ class Analog:
     with one converter is one column of differences once its cells and wires are what they are.
 
     Conductances are rounded so that currents are exact sums: to 16 bits a column's current where a
-    converter's steps are coarse beside that, so that look-ups and products give the same; else to
-    the 24 bits of single precision, or the 53 of double. So nothing depends on a batch's size.
+    converter's steps are coarse beside that, so that look-ups and products give the same; where
+    digits are wide, to 8 bits a cell on the same condition; else to the 24 bits of single
+    precision, or the 53 of double. So nothing depends on a batch's size.
     """
 
     def __init__(
@@ -100,12 +102,15 @@ class Analog:
         self._columns, self._rows = cells.shape
         self._square = 1.0  # what squares of digits are rounded to multiples of
         self._rounded: tuple[Rounded, Rounded] | None = None
+        self._bytes: tuple[ByteCells, ByteCells] | None = None
         if self._takes_rounding(cells):
             signed = self._e.subtracts
             self._rounded = (
                 rounded(cells, self._e.digit_max, signed=signed), rounded(variance, 1)
             )  # fmt: skip
-        else:
+            return
+        self._bytes = self._as_bytes(cells, variance)
+        if self._bytes is None:
             self._held = self._on_grid(cells, variance)
 
     def _pairs(self, cells: Array) -> Array:
@@ -123,6 +128,18 @@ class Analog:
         whole = max(e.code_max, -e.code_min) * steps.max() * 2.0**e.input_bits < 2**24
         off = sigma_of(cells, e.digit_max, signed=e.subtracts)
         return bool(whole and off <= _ROUNDING * steps.min())
+
+    def _as_bytes(self, cells: Array, variance: Array) -> tuple[ByteCells, ByteCells] | None:
+        e = self._e
+        if not e.adc_bits or self._physics.dac_inl or e.cell_bits > 7 or e.dac_bits > 8:
+            return None
+        made = (
+            ByteCells(cells, cells_of_bits(e.cell_bits)),
+            ByteCells(variance * e.digit_max**2 / TOP, 1e-30),
+        )
+        steps = self._steps().repeat([self._unit, self._columns - self._unit])
+        fine = made[0].fit(_ROUNDING * steps * (TOP / e.digit_max))
+        return made if fine and made[1].fit(np.array(np.inf)) else None
 
     def _on_grid(self, cells: Array, variance: Array) -> tuple[Array, Array]:
         e, p = self._e, self._physics
@@ -179,12 +196,10 @@ class Analog:
 
     def _multiplied(self, drive: Array, ids: Ids) -> Array:
         e, places = self._e, drive.shape[1]
-        g, variance = self._values()
         held = np.zeros((self._columns, places)) if e.phases > 1 else None
+        currents_of = self._currents if self._bytes is None else self._byte_currents
         for phase in range(e.phases):
-            digits = SCRATCH.array("digits", drive.shape, g.dtype)
-            digits_of(drive, phase * e.dac_bits, e.digit_max, digits)
-            currents = self._currents(g, variance, digits, ids, phase)
+            currents = self._converted(*currents_of(drive, phase), ids, phase)
             if held is not None:
                 held += currents * np.float32(1 << phase * e.dac_bits)
         total = SCRATCH.array("total", (len(self._unit_worth), places), np.float64)
@@ -197,15 +212,37 @@ class Analog:
             return self._rounded[0].values(), self._rounded[1].values()
         return self._held
 
-    def _currents(self, g: Array, variance: Array, digits: Array, ids: Ids, phase: int) -> Array:
-        """Return what converters make of the currents of one phase, in level units."""
+    def _currents(self, drive: Array, phase: int) -> tuple[Array, Array, Array]:
+        """Return currents of a phase, sums of squares of digits, and variances by level."""
+        e, (g, variance) = self._e, self._values()
+        digits = SCRATCH.array("digits", drive.shape, g.dtype)
+        digits_of(drive, phase * e.dac_bits, e.digit_max, digits)
         if self._physics.dac_inl:
-            bend(digits, self._bows, float(self._e.digit_max), _BENT)
+            bend(digits, self._bows, float(e.digit_max), _BENT)
         currents = _product(g, digits, "currents")
-        if self._noisy:
-            squares = SCRATCH.array("squares", (1, digits.shape[1]))
-            square(digits, self._square, squares[0])
-            varying = _product(variance, digits, "varying")
+        squares = SCRATCH.array("squares", (1, digits.shape[1]))
+        if not self._noisy:
+            return currents, squares, squares[:0]
+        square(digits, self._square, squares[0])
+        return currents, squares, _product(variance, digits, "varying")
+
+    def _byte_currents(self, drive: Array, phase: int) -> tuple[Array, Array, Array]:
+        """Do what :meth:`_currents` does for cells that are bytes."""
+        assert self._bytes is not None
+        e, (cells, variance) = self._e, self._bytes
+        digits = np.asarray(drive >> phase * e.dac_bits & e.digit_max, np.uint8)
+        currents = cells.times(digits, "currents")
+        squares = SCRATCH.array("squares", (1, digits.shape[1]))
+        if not self._noisy:
+            return currents, squares, squares[:0]
+        each = SCRATCH.array("square bytes", digits.shape, np.uint8)
+        square_bytes(digits, e.digit_max, each, squares[0])
+        return currents, squares, variance.times(each, "varying")
+
+    def _converted(
+        self, currents: Array, squares: Array, varying: Array, ids: Ids, phase: int
+    ) -> Array:
+        """Return what converters make of the currents of one phase, in level units."""
         for kind, step in zip(self._kinds, self._steps(), strict=True):
             seen = currents[kind]
             if self._noisy and len(seen):

@@ -23,6 +23,7 @@ from neutrams.simulator import simulate
 from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes
 from neutrams.simulator.physics import DEVICES, Physics
 from neutrams.simulator.physics.array import Analog
+from neutrams.simulator.physics.bytes import ByteCells, cells_of_bits, square_bytes
 from neutrams.simulator.physics.conductances import program
 from neutrams.simulator.physics.matrix import Chance
 from neutrams.simulator.physics.normals import TOGETHER, fill_normals, mixed
@@ -383,3 +384,24 @@ def test_arrays_of_two_cells_differ() -> None:
     one, other = Runner(graph, chance=read)({"x": drive}).values()
     assert (one[:, 0] != one[:, 2]).any()
     assert (one[0] != one[1]).any()
+
+
+def test_cells_as_bytes_are_near() -> None:
+    """Rounding changes currents by what is stated, and variances by a part that noise hides."""
+    rng = np.random.default_rng(0)
+    cells, digits = rng.normal(0, 40, (12, 512)), rng.integers(0, 256, (512, 300)).astype(np.uint8)
+    made = ByteCells(cells, cells_of_bits(7))
+    found = made.times(digits, "currents").copy()
+    off, sigma = found - cells @ digits, made.fine * 255 * np.sqrt(512 / 12)
+    assert 0.3 * sigma.max() < off.std() < sigma.min()
+    assert not made.fit(sigma * 0.9)
+    assert made.fit(sigma * 1.1)
+    few = made.times(np.ascontiguousarray(digits[:, 100:110]), "few")
+    np.testing.assert_array_equal(few, found[:, 100:110])
+    squares, sums = np.empty_like(digits), np.empty(300, np.float32)
+    square_bytes(digits, 255, squares, sums)
+    whole = np.square(digits.astype(np.float64))
+    np.testing.assert_array_equal(sums, whole.sum(axis=0))
+    assert np.abs(squares - whole / 255).max() < 0.51
+    varying = ByteCells(np.square(cells) * 255, 1e-30).times(squares, "varying")
+    np.testing.assert_allclose(varying, np.square(cells) @ whole, rtol=0.01)
