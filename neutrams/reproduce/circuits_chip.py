@@ -29,20 +29,27 @@ from neutrams.reproduce.process import Gate
 
 def chip_area(layers: Sequence[Shape], plan: FloorPlan, rows: int) -> Area:
     """Return the area of a chip for a network, with so many rows of an array read at a time."""
-    element = _element(plan.element_side // ARRAY["rows"], rows)
-    spread = _tile(element, plan.element_side, rows, elements=plan.taps, added=plan.taps)
-    across = plan.tile_side // plan.element_side
-    plain = _tile(element, plan.element_side, rows, elements=across**2, added=across)
+    _, spread, plain = blocks(plan, rows)
     kinds = {True: spread, False: plain}
     found = Area()
     for layer, count in zip(layers, plan.tiles, strict=True):
-        found += kinds[_spread(layer, plan)].area * count
+        found += kinds[spreads(layer, plan)].area * count
     tall = max(spread.height, plain.height)
     bus = Area(wires=_bus(sum(plan.tiles), bus_lines(layers, plan), tall))
     return found + bus + _shared(layers, plan, rows)
 
 
-def _spread(layer: Shape, plan: FloorPlan) -> bool:
+def blocks(plan: FloorPlan, rows: int) -> tuple[Block, Block, Block]:
+    """Return an element, a tile whose elements hold a tap of a kernel each, and a plain tile."""
+    element = _element(plan.element_side // ARRAY["rows"], rows)
+    spread = _tile(element, plan.element_side, rows, elements=plan.taps, added=plan.taps)
+    across = plan.tile_side // plan.element_side
+    plain = _tile(element, plan.element_side, rows, elements=across**2, added=across)
+    return element, spread, plain
+
+
+def spreads(layer: Shape, plan: FloorPlan) -> bool:
+    """Tell whether taps of this layer lie on elements of their own."""
     return layer.taps == plan.taps and layer.inputs * layer.taps >= ARRAY["rows"]
 
 
@@ -119,7 +126,7 @@ def _buffer(bits: int, line: int) -> float:
 
 def _tree(lines: int, levels: int, side: float) -> float:
     """Return the ground of wires that branch to elements; the last branch is over them."""
-    folded, repeater = lines / CHIP["tree_folds"], PROCESS.width(_repeater())
+    folded, repeater = lines / CHIP["tree_folds"], PROCESS.width(repeater_gate())
     found = folded * ROW * (1 << (levels - 1)) * side
     for level in range(1, levels):
         found += level * folded * (repeater + ROW) * side * (1 << (levels - 1 - level)) / 2
@@ -130,7 +137,7 @@ def _bus(tiles: int, lines: float, tall: float) -> float:
     """Return the ground of a bus along the rows of tiles and one along the columns."""
     down = ceil(sqrt(tiles))
     across = ceil(tiles / down)
-    repeater = PROCESS.width(_repeater())
+    repeater = PROCESS.width(repeater_gate())
     return lines / CHIP["bus_folds"] * (repeater * down + ROW * across) * tall
 
 
@@ -138,7 +145,7 @@ def bus_lines(layers: Sequence[Shape], plan: FloorPlan) -> float:
     """Return what all tiles could take and give at once, halved until a chip may have it."""
     spread = plan.element_side * ceil(sqrt(plan.taps))
     taken = sum(
-        count * (spread if _spread(layer, plan) else plan.tile_side)
+        count * (spread if spreads(layer, plan) else plan.tile_side)
         for layer, count in zip(layers, plan.tiles, strict=True)
     )
     lines = taken * (1 + 1 / ARRAY["shared"])
@@ -147,7 +154,7 @@ def bus_lines(layers: Sequence[Shape], plan: FloorPlan) -> float:
     return lines
 
 
-def _repeater() -> Gate:
+def repeater_gate(*, fastest: bool = False) -> Gate:
     """Return the inverter of long wires, half as wide as the fastest.
 
     The fastest balances its own input with the wire that it drives. It is halved until that costs
@@ -155,7 +162,8 @@ def _repeater() -> Gate:
     """
     ohm = PROCESS.switching * PROCESS.resistance(INVERTER.n)
     ideal = ohm * PROCESS.wire_ff_um / (PROCESS.input_ff(INVERTER) * PROCESS.wire_ohm_um)
-    return INVERTER.sized(int(sqrt(ideal)) // 2)
+    times = int(sqrt(ideal))
+    return INVERTER.sized(times if fastest else times // 2)
 
 
 def chip_buffers(layers: Sequence[Shape]) -> int:
@@ -174,7 +182,7 @@ def _shared(layers: Sequence[Shape], plan: FloorPlan, rows: int) -> Area:
     buffers = chip_buffers(layers) * _buffer(CHIP["buffer_bits"], CHIP["buffer_line"])
     at_once = results(layers, plan)
     arrays = plan.element_side // ARRAY["rows"] * ceil(sqrt(plan.taps)) * (len(layers) + 1)
-    most = max(ceil(s.inputs * s.taps / plan.tile_side) for s in layers if not _spread(s, plan))
+    most = max(ceil(s.inputs * s.taps / plan.tile_side) for s in layers if not spreads(s, plan))
     sums = _trees(most, _bits(rows) + ceil(log2(arrays)), at_once)
     active = at_once * ARRAY["input_bits"] * REGISTER * ROW
     return Area(sums=sums, other=buffers + active + _pool(plan.tile_side // ARRAY["shared"]))
