@@ -10,20 +10,19 @@ from numpy.typing import NDArray
 
 from neutrams.ir.blocks import used
 from neutrams.ir.graph import Graph
-from neutrams.ir.ops.chip import Flow, Group, Place, Round
+from neutrams.ir.ops.chip import Group, Place, Round
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
-from neutrams.ir.traffic import Mesh
 from neutrams.ir.types import Array, bind
 from neutrams.simulator.batching import Batching
 from neutrams.simulator.border import sent_form
 from neutrams.simulator.constants import constant
 from neutrams.simulator.digital import Sizes, elements, traffic, work
-from neutrams.simulator.flows import Flows
 from neutrams.simulator.network.state import LOCAL
-from neutrams.simulator.network.trees import NODE, tree_loads
+from neutrams.simulator.network.trees import NODE
+from neutrams.simulator.traffic import network_load
 
 Counts = dict[str, int]
 
@@ -111,28 +110,10 @@ def crossbar_events(op: Mvm, target: Target, sizes: Sizes, group: Group | None) 
 
 def network_events(chip: Graph, target: Target) -> Counts:
     """Return the flits of one inference: over links, and out of routers, to tiles or links."""
-    load = network_loads(chip, target)
-    if load is None:
+    if not any(isinstance(op, Place) for op in chip.ops):
         return {}
+    load = network_load(chip, target)
     return {"router_flits": int(load[..., :NODE].sum()), "link_flits": int(load[..., :LOCAL].sum())}
-
-
-def network_loads(chip: Graph, target: Target) -> NDArray[np.int64] | None:
-    """Return what :func:`tree_loads` says of one inference; ``None`` where nothing is placed."""
-    place = next((op for op in chip.ops if isinstance(op, Place)), None)
-    if place is None:
-        return None
-    network = target.machine.network
-    mesh = Mesh(network.columns, network.rows)
-    router = constant(place.y) * mesh.columns + constant(place.x)
-    load = np.zeros((mesh.rows, mesh.columns, NODE + 1), np.int64)
-    for op in chip.ops:
-        if isinstance(op, Flow):
-            sent = Flows.of(op, network.flit_bits)
-            apart = sent.source != sent.target
-            ends = router[sent.source[apart]], router[sent.target[apart]]
-            load += tree_loads(mesh, *ends, sent.packet[apart], sent.flits[apart])
-    return load
 
 
 def _distinct_rows(

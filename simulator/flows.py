@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from neutrams.ir.ops.chip import Flow
 from neutrams.simulator.constants import constant
-from neutrams.simulator.joins import Joins, Node
+from neutrams.simulator.divided import Divided
+from neutrams.simulator.joins import Joins, Node, value_of
 from neutrams.simulator.packets import Sent, bits_of, classes, deliveries, flits
 
 I64 = NDArray[np.int64]
@@ -35,6 +36,10 @@ class Flows:
             dict(zip(named, values, strict=True)) for values in zip(*named.values(), strict=True)
         ]
 
+    def where(self, kept: NDArray[np.bool_]) -> Flows:
+        """Return only some of the rows."""
+        return Flows(*(getattr(self, field.name)[kept] for field in fields(self)))
+
     @staticmethod
     def of(op: Flow, flit_bits: int) -> Flows:
         """Return what an op states; without packets, each row is one, sent at a stretch."""
@@ -44,27 +49,31 @@ class Flows:
         return Flows(constant(op.source), constant(op.target), bits, each, sent)
 
 
-def flows(joins: Joins, *, flit_bits: int, multicast: bool) -> Flows:
-    """Return all that nodes send from tile to tile, rising by source and targets.
+def flows(joins: Joins, *, flit_bits: int, multicast: bool) -> dict[str, Flows]:
+    """Return what nodes send from tile to tile, by the values that they make or bring."""
+    found = {
+        value_of(node): _flows(joins.divided[node], sent, flit_bits=flit_bits, multicast=multicast)
+        for node, sent in _sent(joins).items()
+        if any(sent)
+    }
+    return {name: sent for name, sent in found.items() if len(sent.source)}
 
-    What goes the same way is one flow, whatever it is.
-    """
+
+def _flows(divided: Divided, sent: list[list[Sent]], *, flit_bits: int, multicast: bool) -> Flows:
+    """Return what the parts of a node send; what goes the same way is one flow."""
     sums: dict[tuple[int, tuple[int, ...]], list[float]] = {}
-    for node, sent in _sent(joins).items():
-        divided = joins.divided[node]
-        for part, ones in zip(divided.parts, sent, strict=True):
-            each = len(divided.makes[part.copy])
-            edges, kind = classes(each, ones)
-            times = np.bincount(kind, minlength=len(edges)).tolist()
-            for group, count in zip(edges, times, strict=True):
-                for tiles in deliveries(part.tile, group, multicast=multicast):
-                    if part.tile in tiles:
-                        continue
-                    ends = tuple(sorted(tiles))
-                    total = sums.setdefault((part.tile, ends), [0.0] * (1 + len(ends)))
-                    total[0] += count * flits(part.tile, tiles, flit_bits)
-                    for place, tile in enumerate(ends, 1):
-                        total[place] += count * bits_of(tiles[tile])
+    for part, ones in zip(divided.parts, sent, strict=True):
+        edges, kind = classes(len(divided.makes[part.copy]), ones)
+        times = np.bincount(kind, minlength=len(edges)).tolist()
+        for group, count in zip(edges, times, strict=True):
+            for tiles in deliveries(part.tile, group, multicast=multicast):
+                if part.tile in tiles:
+                    continue
+                ends = tuple(sorted(tiles))
+                total = sums.setdefault((part.tile, ends), [0.0] * (1 + len(ends)))
+                total[0] += count * flits(part.tile, tiles, flit_bits)
+                for place, tile in enumerate(ends, 1):
+                    total[place] += count * bits_of(tiles[tile])
     rows = [
         (source, tile, round(bits), number, int(total[0]))
         for number, ((source, ends), total) in enumerate(sorted(sums.items()))

@@ -28,6 +28,12 @@ from neutrams.simulator.parts import Part, partial_sums
 Node = Op | Border
 """What works on windows: an op, or the link of the chip on one of its values."""
 
+
+def value_of(node: Node) -> str:
+    """Return the name of the value that a node makes or brings."""
+    return node.value.name if isinstance(node, Border) else node.results[0].name
+
+
 Portion = tuple[str | int, ...]
 """Which part of an item: a value, and what tells its parts apart; a value alone is all of it that
 its source makes."""

@@ -120,10 +120,27 @@ class Flow(Op):
     part; each by itself if not said."""
     flits: Value | None = operand(default=None)
     """i64 ``[E]``: of all edges of a packet the same; those that hold its bits if not said."""
+    unit: str = attr(default="")
+    """Name of the value that is sent, if it is one."""
 
     def infer(self) -> tuple[TensorType, ...]:
         others = [value for value in (self.packet, self.flits) if value is not None]
         _same_length(self, self.source, self.target, self.bits, *others)
+        return ()
+
+
+@op("chip.bound")
+class Bound(Op):
+    """What, beside stages, keeps inferences from following each other sooner: a shared part.
+
+    Of each kind of part the busiest is named.
+    """
+
+    part: str = attr()
+    busy_ns: float = attr()
+    """In which one inference takes it."""
+
+    def infer(self) -> tuple[TensorType, ...]:
         return ()
 
 

@@ -167,7 +167,7 @@ def _routes(program: Program, facts: ChipFacts) -> list[dict[str, Any]]:
         for row in Flows.of(op, program.target.machine.network.flit_bits).rows():
             start, end = row["source"], row["target"]
             path = _xy((int(xs[start]), int(ys[start])), (int(xs[end]), int(ys[end])))
-            found.append({**row, "routers": path})
+            found.append({"value": op.unit, **row, "routers": path})
     return found
 
 

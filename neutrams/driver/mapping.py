@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +39,8 @@ class Mapping:
     copies: dict[Mvm, int]
     """Times each unit's matrix is held."""
     homes: Homes
-    flows: Flows
-    """What tiles send each other."""
+    flows: dict[str, Flows]
+    """What tiles send each other of each value."""
     placement: Placement
     plan: Plan | None
     """The round of every block, where one does not hold the network."""
@@ -85,7 +86,7 @@ def map_units(
     wires = machine.network
     sent = flows(joined(graph, homes), flit_bits=wires.flit_bits, multicast=wires.multicast)
     placement = place(
-        pairs([sent], nodes=nodes),
+        pairs(sent.values(), nodes=nodes),
         _mesh(target),
         seed=seed,
         moves=moves,
@@ -115,15 +116,32 @@ def _hold(
         for kind, available in enumerate(free.tolist()):
             mine = {unit: size for unit, size in here.items() if kinds[unit] == kind}
             copies |= wanted.copies(mine, available)
-        sizes = np.array([here[unit] * copies[unit] for unit in here], np.int64)
-        held = pack_blocks(sizes, target, np.array([kinds[unit] for unit in here], np.int64))
-        for unit, given in zip(here, held, strict=True):
-            taken = given
+        order = _side_by_side({unit: copies[unit] for unit in here}, wanted)
+        sizes = np.array([here[unit] for unit, _ in order], np.int64)
+        packed = pack_blocks(sizes, target, np.array([kinds[unit] for unit, _ in order], np.int64))
+        places: dict[Mvm, dict[int, Ints]] = {unit: {} for unit in here}
+        for (unit, copy), given in zip(order, packed, strict=True):
+            places[unit][copy] = given
+        for unit, each in places.items():
+            taken = np.concatenate([each[copy] for copy in sorted(each)])
             whole = blocks[unit] == len(unit.table())
             crossbars[unit] = np.append(
                 crossbars[unit], _neighbours(unit, taken) if whole else taken
             )
     return crossbars, copies
+
+
+def _side_by_side(copies: dict[Mvm, int], wanted: Wanted) -> list[tuple[Mvm, int]]:
+    """Order the copies of units so that those that work on one part of an image are neighbours,
+    from unit to unit as long as the image is as wide.
+
+    What one makes the next then often finds in its own tile, and what a unit sends leaves many.
+    """
+    order: list[tuple[Mvm, int]] = []
+    for _, units in groupby(copies, key=lambda unit: wanted.shapes[unit][1]):
+        here = [(unit, copy) for unit in units for copy in range(copies[unit])]
+        order += sorted(here, key=lambda each: (2 * each[1] + 1) / copies[each[0]])
+    return order
 
 
 def _neighbours(unit: Mvm, crossbars: Ints) -> Ints:
@@ -165,20 +183,21 @@ def chip_graph(graph: Graph, mapping: Mapping) -> Graph:
     x = chip.weight("place.x", mapping.placement.x)
     y = chip.weight("place.y", mapping.placement.y)
     chip.insert(Place(x, y))
-    chip.insert(flow(chip, mapping.flows))
+    for name, sent in mapping.flows.items():
+        chip.insert(_flow(chip, name, sent))
     return chip
 
 
-def flow(chip: Graph, sent: Flows) -> Flow:
-    """Return the op that states what is sent."""
+def _flow(chip: Graph, name: str, sent: Flows) -> Flow:
     ends = (sent.source, sent.target, sent.packet)
     source, target, packet = (each.astype(np.int32) for each in ends)
     return Flow(
-        chip.weight("flow.source", source),
-        chip.weight("flow.target", target),
-        chip.weight("flow.bits", sent.bits),
-        packet=chip.weight("flow.packet", packet),
-        flits=chip.weight("flow.flits", sent.flits),
+        chip.weight(f"{name}.source", source),
+        chip.weight(f"{name}.target", target),
+        chip.weight(f"{name}.bits", sent.bits),
+        packet=chip.weight(f"{name}.packet", packet),
+        flits=chip.weight(f"{name}.flits", sent.flits),
+        unit=name,
     )
 
 

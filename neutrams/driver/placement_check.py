@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.simulator.flows import flows
-from neutrams.simulator.joins import Joins
+from neutrams.simulator.joins import Joins, value_of
 
 NAME = "unit graph → placement"
 
@@ -120,46 +121,55 @@ def _flows(
         if name in stated and stated[name] != set(spread.tiles.tolist()):
             yield name, f"works on tiles {sorted(stated[name])}, its operands lie elsewhere"
     joins = joined(network, homes)
-    wanted = _packets(flows(joins, **image.facts["network"]).rows())
-    sent, why = _packets(image.facts["routes"]), _ends(joins)
+    needed = flows(joins, **image.facts["network"])
+    wanted = _packets(
+        [{"value": name, **row} for name, sent in needed.items() for row in sent.rows()]
+    )
+    sent, makes = _packets(image.facts["routes"]), _ends(joins)
     for way in [*wanted, *(way for way in sent if way not in wanted)]:
-        source, target, others = way
-        value, path = why.get((source, target), ""), f"from tile {source} to tile {target}"
+        value, source, target, others = way
+        path = f"from tile {source} to tile {target}"
         if len(others) > 1:
             path += f", in one packet to {len(others)} tiles"
         bits, flits = wanted.get(way, (0, 0))
         if way not in sent:
             yield value, f"nothing is sent {path}, {bits} bits are wanted"
-        elif not value:
+        elif (value, source, target) not in makes:
             yield "", f"{sent[way][0]} bits go {path}, which are no homes of who makes and reads"
         elif sent[way] != (bits, flits):
             held = "{} bits in {} flits".format
             yield value, f"{held(*sent[way])} are sent {path}, {held(bits, flits)} are wanted"
 
 
-def _packets(rows: list[dict[str, int]]) -> dict[tuple[int, int, tuple[int, ...]], tuple[int, int]]:
-    """Return bits and flits of each row by its ends, and by all ends of its packet."""
-    ends: dict[int, list[int]] = {}
+Way = tuple[str, int, int, tuple[int, ...]]
+"""What is sent, from where, to where, and all ends of its packet."""
+
+
+def _packets(rows: list[dict[str, Any]]) -> dict[Way, tuple[int, int]]:
+    """Return bits and flits of each row."""
+    ends: dict[tuple[str, int], list[int]] = {}
     for row in rows:
-        ends.setdefault(row["packet"], []).append(row["target"])
+        ends.setdefault((row["value"], row["packet"]), []).append(row["target"])
     return {
-        (row["source"], row["target"], tuple(sorted(ends[row["packet"]]))): (
-            row["bits"],
-            row["flits"],
-        )
+        (
+            row["value"],
+            row["source"],
+            row["target"],
+            tuple(sorted(ends[row["value"], row["packet"]])),
+        ): (row["bits"], row["flits"])
         for row in rows
     }
 
 
-def _ends(joins: Joins) -> dict[tuple[int, int], str]:
-    """Return for every pair of tiles the first value made in one and read in the other."""
-    found: dict[tuple[int, int], str] = {}
+def _ends(joins: Joins) -> set[tuple[str, int, int]]:
+    """Return every value with a tile where it is made and one where it is read."""
+    found: set[tuple[str, int, int]] = set()
     for node, reads in joins.of.items():
         here = {part.tile for part in joins.divided[node].parts}
         for join in reads:
             there = {part.tile for part in joins.divided[join.source].parts}
-            for pair in ((source, target) for source in there for target in here):
-                found.setdefault(pair, join.value.name)
+            name = value_of(join.source)
+            found.update((name, source, target) for source in there for target in here)
     return found
 
 

@@ -18,7 +18,7 @@ from neutrams.driver.shares import Share, Shares
 from neutrams.driver.traffic import find_homes
 from neutrams.ir.cores import kinds_of_crossbars
 from neutrams.ir.op import Weight
-from neutrams.ir.ops.chip import Group, Place, Round, Span, Stage, Vector
+from neutrams.ir.ops.chip import Bound, Group, Place, Round, Span, Stage, Vector
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
@@ -81,6 +81,15 @@ class RoundUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """A part of the chip that inferences have one after the other."""
+
+    part: str
+    busy_s: float
+    """In which one inference takes it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resources:
     """What a program takes of its chip.
 
@@ -101,6 +110,9 @@ class Resources:
     latency_s: float
     """Of one inference, or of a batch in rounds."""
     throughput_per_s: float
+    bounds: tuple[Pace, ...]
+    """What sets the pace by the schedule: the slowest stage, and the busiest part of each kind that
+    inferences share, longest first. Empty where there are rounds."""
     buffer_bytes: int
     """What the fullest buffer must hold at least while inferences stream through."""
     buffer_bytes_available: int
@@ -172,6 +184,7 @@ def resources(program: Program) -> Resources:
         energy_j=energy(program, facts),
         latency_s=facts.latency_s,
         throughput_per_s=facts.throughput_per_s,
+        bounds=facts.bounds,
         buffer_bytes=_fullest_buffer(program, facts),
         buffer_bytes_available=machine.tile.buffer_bytes,
         batch=facts.rounds[0].batch if facts.rounds else 1,
@@ -213,6 +226,7 @@ class ChipFacts:
     stages: dict[str, Stage]
     rounds: tuple[Round, ...]
     spans: tuple[Span, ...]
+    shared: tuple[Bound, ...]
     place: Place
     cycle_s: float
     samples: int
@@ -227,6 +241,7 @@ class ChipFacts:
             stages={op.unit: op for op in ops if isinstance(op, Stage)},
             rounds=tuple(op for op in ops if isinstance(op, Round)),
             spans=tuple(op for op in ops if isinstance(op, Span)),
+            shared=tuple(op for op in ops if isinstance(op, Bound)),
             place=next(op for op in ops if isinstance(op, Place)),
             cycle_s=program.target.machine.core.read_ns * 1e-9,
             samples=batching(program.module["main"]).each,
@@ -240,13 +255,25 @@ class ChipFacts:
 
     @property
     def throughput_per_s(self) -> float:
-        """A run starts as soon as the busiest stage has done with the last one, a batch of rounds
+        """A run starts as soon as the busiest part has done with the last one, a batch of rounds
         when the one before has ended.
         """
         if self.rounds:
             return self.samples * self.rounds[0].batch / self.latency_s
-        busiest = max((s.windows * s.interval_cycles for s in self.stages.values()), default=0)
-        return self.samples / (self.cycle_s * busiest) if busiest else 0.0
+        busy = self.bounds[0].busy_s if self.bounds else 0.0
+        return self.samples / busy if busy else 0.0
+
+    @property
+    def bounds(self) -> tuple[Pace, ...]:
+        """What runs cannot have at once: the slowest stage and what they share, longest first."""
+        if self.rounds:
+            return ()
+        found = [Pace(op.part, op.busy_ns * 1e-9) for op in self.shared]
+        if self.stages:
+            slow = max(self.stages.values(), key=lambda s: s.windows * s.interval_cycles)
+            busy = self.cycle_s * slow.windows * slow.interval_cycles
+            found.insert(0, Pace(f"`{slow.unit}`", busy))
+        return tuple(sorted(found, key=lambda pace: -pace.busy_s))
 
     def occupancy(self, program: Program) -> Occupancy:
         """Return what is switched on: what holds a block or runs an op, and the routers between."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neutrams.ir.ops.chip import Span, Stage
+from neutrams.ir.ops.chip import Bound, Span, Stage
 from neutrams.ir.program import Program
 from neutrams.simulator import schedule
 
@@ -19,6 +19,8 @@ def add_schedule(program: Program) -> None:
                 finish_cycle=span.finish_cycle,
             )
         )
+    for bound in timing.bounds:
+        chip.insert(Bound(part=bound.part, busy_ns=bound.busy_ns))
     for stage in timing.stages:
         chip.insert(
             Stage(

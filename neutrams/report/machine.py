@@ -31,6 +31,7 @@ def resources_json(found: Resources) -> dict[str, Any]:
         "energy_j": found.energy_j,
         "latency_s": found.latency_s,
         "throughput_per_s": found.throughput_per_s,
+        "bounds": [asdict(each) for each in found.bounds],
         "batch": found.batch,
         "rounds": [asdict(each) for each in found.rounds],
         "programming_time_share": found.programming_share,

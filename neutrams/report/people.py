@@ -193,6 +193,7 @@ def _resource_rows(found: Resources) -> list[Row]:
     on, whole = found.occupancy, found.available
     bits = found.bits
     held = [(use.weight_bits, use.input_bits) for use in found.layers if use.crossbars]
+    paced = f", paced by {found.bounds[0].part}" if found.bounds else ""
     weights, inputs = zip(*held or [(bits["weight_bits"], bits["input_bits"])], strict=True)
     return [
         (
@@ -203,7 +204,7 @@ def _resource_rows(found: Resources) -> list[Row]:
         ),
         (
             "throughput",
-            Text.assemble((count(found.throughput_per_s), "bold"), " inferences a second"),
+            Text.assemble((count(found.throughput_per_s), "bold"), " inferences a second", paced),
         ),
         (
             "area",

@@ -109,17 +109,18 @@ def test_every_digital_op_has_a_tile() -> None:
 def test_only_what_leaves_a_tile_is_sent() -> None:
     graph = two_layers()
     one_tile = map_units(graph, chip(crossbars=4), replicate=False).flows
-    assert one_tile.bits.sum() == 0
+    assert not one_tile
     apart = map_units(graph, chip(crossbars=1), replicate=False).flows
     flows = {
-        (int(s), int(t)): int(b)
-        for s, t, b in zip(apart.source, apart.target, apart.bits, strict=True)
+        (value, row["source"], row["target"]): row["bits"]
+        for value, sent in apart.items()
+        for row in sent.rows()
     }
     partial_sums = 4 * 32
     activations = 4 * 8
     inputs, outputs = 4 * 8, 2 * 8  # of the link, which ends at tile 0
-    between = {(1, 0): partial_sums, (0, 2): activations}
-    assert flows == {**between, (0, 1): inputs, (2, 0): outputs}
+    between = {("a.mvm", 1, 0): partial_sums, ("a", 0, 2): activations}
+    assert flows == {**between, ("x", 0, 1): inputs, ("b", 2, 0): outputs}
 
 
 def test_a_network_that_does_not_fit_says_what_would() -> None:

@@ -78,13 +78,13 @@ def test_copies_change_no_count(isaac: Target) -> None:
 def test_flows_pay_for_every_hop(isaac: Target) -> None:
     chip = Graph("chip", "chip")
     place = [chip.weight("x", np.array([0, 3, 0])), chip.weight("y", np.array([0, 1, 0]))]
-    edges = [
+    source, end, bits = (
         chip.weight("s", np.array([0, 0, 1])),
         chip.weight("t", np.array([1, 2, 1])),
         chip.weight("b", np.array([100, 32, 999])),
-    ]
+    )
     chip.insert(Place(*place))
-    chip.insert(Flow(*edges))
+    chip.insert(Flow(source, end, bits))
     assert isaac.machine.network.flit_bits == 32
     # 4 flits over 4 links and 5 routers; 1 flit within one router; nothing for a tile to itself
     assert network_events(chip, isaac) == {"link_flits": 16, "router_flits": 21}

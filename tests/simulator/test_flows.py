@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neutrams.driver import compile
+from neutrams.driver.cycles import run_cycles
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value
 from neutrams.ir.ops.activations import Relu
@@ -20,10 +21,12 @@ from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.tensors import Concat, Reshape
 from neutrams.ir.traffic import Mesh
 from neutrams.ir.types import DType, symbol, tensor
+from neutrams.simulator import schedule
 from neutrams.simulator.cycle import Machine, lay_out, routers_of
-from neutrams.simulator.events import network_events, network_loads
+from neutrams.simulator.events import network_events
 from neutrams.simulator.network import Network, Routers, packets
 from neutrams.simulator.network.trees import NODE, tree_loads
+from neutrams.simulator.traffic import network_load
 
 RANDOM = np.random.default_rng(0)
 
@@ -84,8 +87,7 @@ def test_both_grains_count_the_same_flits(
     }
     program = compile(graph, calibration={"x": weights(*shape)}, overrides=overrides)
     found = Machine(lay_out(program).plan, routers_of(program.target)).run()
-    load = network_loads(program.module["chip"], program.target)
-    assert load is not None
+    load = network_load(program.module["chip"], program.target)
     np.testing.assert_array_equal(load[..., :NODE], found.load)
     sent = np.zeros(load[..., NODE].size, np.int64)
     np.add.at(sent, found.packets["source"], found.packets["length"])
@@ -122,3 +124,17 @@ def test_trees_are_those_that_routers_build(data: st.DataObject) -> None:
     load = tree_loads(mesh, *np.array(rows_of, np.int64).T)
     np.testing.assert_array_equal(load[..., :NODE], found.load)
     assert load[..., NODE].sum() == found.sent
+
+
+@pytest.mark.parametrize("make", [branches, groups, layers])
+@pytest.mark.parametrize("changed", ["network.flit_bits", "chip.io_gbytes_per_s", "tile.bus_bits"])
+def test_the_schedule_knows_what_is_narrow(make: Any, changed: str) -> None:
+    """Latency and period are about those of the cycle grain."""
+    value = {"network.flit_bits": 8, "chip.io_gbytes_per_s": 0.01, "tile.bus_bits": 8}[changed]
+    graph = make()
+    shape = tuple(dim if isinstance(dim, int) else 4 for dim in graph.inputs[0].type.shape)
+    overrides = {"core.crossbars": 2, "tile.cores": 2, changed: value}
+    program = compile(graph, calibration={"x": weights(*shape)}, overrides=overrides)
+    timing, found = schedule(program), run_cycles(program)
+    assert found.clocks * found.clock_s == pytest.approx(timing.latency_s, rel=0.2)
+    assert found.period_s == pytest.approx(timing.period_s, rel=0.15)

@@ -9,7 +9,9 @@ import pytest
 
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value
+from neutrams.ir.ops.activations import Relu
 from neutrams.ir.ops.pooling import MaxPool
+from neutrams.ir.ops.products import Matmul
 from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
@@ -17,6 +19,8 @@ from neutrams.ir.stripes import stripes
 from neutrams.ir.target import Target
 from neutrams.ir.types import DType, symbol, tensor
 from neutrams.simulator import schedule, schedule_graph
+from neutrams.simulator.cycle import Machine, lay_out, routers_of
+from neutrams.simulator.traffic import network_load
 
 
 def matrix(graph: Graph, x: Value, neurons: int, fan_in: int, **attributes: Any) -> Value:
@@ -113,3 +117,40 @@ def test_a_program_is_scheduled_by_its_chip_graph(build_net: Any) -> None:
     stages = schedule(program).stages
     assert [stage.unit for stage in stages] == [op.result.name for op in program.module["main"].ops]
     assert all(stage.start_cycle <= stage.finish_cycle for stage in stages)
+
+
+def layers(**chip: Any) -> Program:
+    from neutrams.driver import compile
+
+    graph = Graph("net", "nn")
+    random = np.random.default_rng(0)
+    x = graph.input("x", tensor(DType.F32, symbol("N"), 64))
+    for name, inputs, outputs in (("a", 64, 200), ("b", 200, 30)):
+        w = graph.weight(name, random.standard_normal((inputs, outputs)).astype(np.float32))
+        x = graph.add(Relu(graph.add(Matmul(x, w))))
+    graph.output(x)
+    data = random.standard_normal((4, 64)).astype(np.float32)
+    return compile(graph, calibration={"x": data}, overrides=chip)
+
+
+def test_a_slow_link_sets_the_pace() -> None:
+    """Inputs come, in 8 bits, and outputs go, in 32, one after the other."""
+    fast, slow = layers(), layers(**{"chip.io_gbytes_per_s": 1e-3})
+    before, timing = schedule(fast), schedule(slow)
+    inside, outside = 64 / 1e-3 * 1e-9, 30 * 4 / 1e-3 * 1e-9
+    assert timing.bounds[0].part == "link of the chip"
+    assert timing.period_s == pytest.approx(inside + outside)
+    assert inside + outside < timing.latency_s <= inside + outside + before.latency_s
+    assert timing.stages[-1].op == "chip.io"
+
+
+def test_routers_and_buses_set_the_pace() -> None:
+    """Each sends what it has to as fast as it can: a flit a clock, and what a bus is wide."""
+    program = layers(**{"core.crossbars": 1, "tile.cores": 1, "network.flit_bits": 1})
+    timing, load = schedule(program), network_load(program.module["chip"], program.target)
+    assert timing.bounds[0].busy_ns == load.max() / program.target.machine.network.clock_ghz
+    assert timing.period_s == pytest.approx(timing.bounds[0].busy_ns * 1e-9)
+    narrow = layers(**{"tile.bus_bits": 1})
+    found = Machine(lay_out(narrow).plan, routers_of(narrow.target)).run()
+    bus = next(each for each in schedule(narrow).bounds if each.part.startswith("bus"))
+    assert bus.busy_ns * narrow.target.machine.network.clock_ghz == found.tiles["bus_busy"].max()
