@@ -14,7 +14,7 @@ from neutrams.ir.target import Target
 from neutrams.ir.text import parse_graph
 from neutrams.simulator.batching import batching
 from neutrams.simulator.events import Counts, events
-from neutrams.simulator.timing import schedule
+from neutrams.simulator.timing import schedule_graph
 
 _NET = """neutrams 1
 
@@ -34,7 +34,8 @@ class Layer:
     counts: Counts
     """Events of its crossbars in one inference."""
     latency_cycles: float
-    """Reads from the buffer that its input is in to the one its result is put in."""
+    """Reads from the buffer that its input is in to the one its result is put in; a core alone does
+    not wait for the bus of a tile."""
 
 
 def one_layer(target: Target, *, inputs: int, neurons: int) -> Layer:
@@ -44,7 +45,8 @@ def one_layer(target: Target, *, inputs: int, neurons: int) -> Layer:
     program = driver.compile(graph, target=target, calibration=samples, replicate=False)
     how = batching(program.module["main"])
     crossbars = [made for made in events(program, how, inferences=1) if made.op == Mvm.name]
-    stages = [stage for stage in schedule(program).stages if stage.op == Mvm.name]
+    timing = schedule_graph(program.target, program.module["main"])
+    stages = [stage for stage in timing.stages if stage.op == Mvm.name]
     return Layer(
         program=program,
         macs=inputs * neurons,
