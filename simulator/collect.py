@@ -34,7 +34,7 @@ def collect(
     sums: Counts, half: int, keep: int, least: int, most: int, errors: bool, worth: int,
     held: Counts,
 ) -> None:  # fmt: skip
-    """Add to ``held`` ``[COLUMNS, LANES]`` what the converters make of ``sums`` in one phase.
+    """Add to ``held`` ``[columns, LANES]`` what the converters make of ``sums`` in one phase.
 
     That is ``worth`` times ``(sum + half) & keep`` held within ``least`` and ``most``, or with
     ``errors`` times what the sum has more. The type of ``sums`` holds ``sum + half``, up to a
@@ -53,19 +53,19 @@ def _collect(
     def run(
         sums: Any, half: Any, keep: Any, least: Any, most: Any, errors: Any, worth: Any, held: Any
     ) -> None:
-        _vectors(sums, half, keep, least, most, errors, worth, held)
+        _vectors(sums, half, keep, least, most, errors, worth, held, sums.size)
 
     return run
 
 
 def _typed(
     _: Any, sums: Any, half: Any, keep: Any, least: Any, most: Any, errors: Any, worth: Any,
-    held: Any,
+    held: Any, size: Any,
 ) -> Any:  # fmt: skip
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         whole, into = (pointer(context, builder, signature, args, at) for at in (0, 7))
         converter = Converter(builder, args[1:5], args[5])
-        places = (_WORD(0), _WORD(COLUMNS * LANES), _WORD(_AT_ONCE))
+        places = (_WORD(0), args[8], _WORD(_AT_ONCE))
         with cgutils.for_range_slice(builder, *places, intp=_WORD) as (place, _):
             kind = ir.VectorType(whole.type.pointee, _AT_ONCE)
             at = builder.bitcast(builder.gep(whole, [place]), kind.as_pointer())
@@ -73,7 +73,7 @@ def _typed(
             add_times(builder, given, args[6], into, place)
         return context.get_dummy_value()
 
-    return types.void(sums, half, keep, least, most, errors, worth, held), generate
+    return types.void(sums, half, keep, least, most, errors, worth, held, size), generate
 
 
 _vectors: Any = intrinsic(_typed)

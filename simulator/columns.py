@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from neutrams.ir.kernel import kernel
 from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes, Counts, collect
 from neutrams.simulator.cutting import gather_bits
-from neutrams.simulator.lookup import add_converted, add_looked_up
+from neutrams.simulator.lookup import add_converted, add_driven, add_looked_up
 
 Sums = NDArray[np.signedinteger[Any]]
 """i32 where the sums of a whole neuron fit, else i64."""
@@ -113,6 +113,28 @@ def add_in_parts(
 
 
 @kernel
+def add_unit(
+    tables: Bytes,
+    index: Bytes,
+    tile: int,
+    half: int,
+    keep: int,
+    least: int,
+    most: int,
+    errors: bool,
+    digit: int,
+    driven: I64,
+    sums: Bytes,
+    held: Counts,
+) -> None:
+    """Do what :func:`add_in_parts` does for a unit column of one part; find ``driven``."""
+    for phase in range(index.shape[1]):
+        add_driven(tables, index, tile, phase, sums)
+        collect(sums, half, keep, least, most, errors, 1 << phase * digit, held)
+        driven[phase] = sums.max()
+
+
+@kernel
 def add_up(held: Counts, columns: I64, neurons: I64, gains: I64, whole: Sums) -> None:
     """Add ``gains`` times columns of ``held`` to neurons ``[neurons, LANES]``."""
     wide = whole.dtype.type
@@ -197,7 +219,12 @@ def convert(
             held[:] = 0
             half, keep = limits[chunk, 0], limits[chunk, 1]
             least, most = limits[chunk, 2], limits[chunk, 3]
-            if chunk and parts.shape[0] == 1:
+            if not chunk and parts.shape[0] == 1:
+                add_unit(
+                    tables, index, tile, half, keep, least, most, errors, digit, driven, sums[:1],
+                    held[:1],
+                )  # fmt: skip
+            elif parts.shape[0] == 1:
                 add_converted(
                     tables, chunk, index, tile, half, keep, least, most, errors, digit, together,
                     driven, reach[chunk], held,
@@ -214,3 +241,38 @@ def convert(
             these = slice((chunk - 1) * COLUMNS, chunk * COLUMNS)
             add_up(held, each, neurons[these], gains[these], whole)
         add_to(whole, first + tile * LANES, out)
+
+
+@kernel
+def cut_and_convert(
+    drive: Counts,
+    first: int,
+    sources: I64,
+    index: Bytes,
+    tables: Bytes,
+    parts: I64,
+    limits: I64,
+    errors: bool,
+    digit: int,
+    together: int,
+    reach: I64,
+    neurons: I64,
+    gains: I64,
+    unit_gains: I64,
+    zeros: I64,
+    scratch: Counts,
+    out: Sums,
+) -> None:
+    """Do :func:`cut` and :func:`convert` for all whole tiles of ``drive``, some at a time.
+
+    Its windows are those of ``out`` from ``first`` on; ``index`` has room for the tiles.
+    """
+    whole = drive.shape[1] // LANES
+    for tile in range(0, whole, index.shape[0]):
+        some = index[: min(index.shape[0], whole - tile)]
+        low = tile * LANES
+        cut(drive, low, sources, digit, some)
+        convert(
+            some, tables, parts, limits, errors, digit, together, reach, neurons, gains,
+            unit_gains, zeros, scratch, first + low, out,
+        )  # fmt: skip

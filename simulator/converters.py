@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neutrams.ir.crossbar import Cells, Encoding, never_errs, program, read, safe, unit_safe
 from neutrams.ir.types import Array
 from neutrams.simulator.collect import COLUMNS, LANES, Bytes
-from neutrams.simulator.columns import busiest, convert, cut, fill
+from neutrams.simulator.columns import busiest, cut_and_convert, fill
 from neutrams.simulator.lookup import unit
 from neutrams.simulator.wide import Multiplied
 
@@ -89,18 +89,15 @@ class Block:
         sign = -1 if errors else 1
         scratch = aligned((2, COLUMNS, LANES), self.kind)
         windows = drive.shape[1]
-        most = min(_TILES, -(-windows // LANES))
-        whole = aligned((most, e.phases, len(self.layout.sources), LANES))
-        for low in range(0, windows, _TILES * LANES):
-            tiles = min(most, -(-(windows - low) // LANES))
-            seen, first, index = drive, low, whole[:tiles]
-            if low + tiles * LANES > windows:
-                seen, first = filled_up(drive[:, low:], tiles * LANES), 0
-            cut(seen, first, self.layout.sources, e.dac_bits, index)
-            convert(
-                index, tables, self.layout.parts, self.limits, errors, e.dac_bits,
-                self.together[errors], reach, self.neurons, sign * self.gains,
-                sign * self.unit_gains, self.zeros, scratch, low, out,
+        whole = windows // LANES * LANES
+        tiles = max(1, min(_TILES, windows // LANES))
+        index = aligned((tiles, e.phases, len(self.layout.sources), LANES))
+        rest = [(filled_up(drive[:, whole:], LANES), whole)] if whole < windows else []
+        for seen, first in [(drive, 0), *rest]:
+            cut_and_convert(
+                seen, first, self.layout.sources, index, tables, self.layout.parts, self.limits,
+                errors, e.dac_bits, self.together[errors], reach, self.neurons, sign * self.gains,
+                sign * self.unit_gains, self.zeros, scratch, out,
             )  # fmt: skip
 
     def spared(self, drive: Array) -> int:

@@ -91,6 +91,13 @@ def add_looked_up(
         sums += tables[chunk, first + group][:, index[tile, phase, start + group]]
 
 
+def add_driven(tables: Bytes, index: Bytes, tile: int, phase: int, sums: Bytes) -> None:
+    """Write into ``sums`` ``[1, LANES]`` what all groups add up to in the first column."""
+    sums[:] = 0
+    for group in range(index.shape[2]):
+        sums += tables[0, group, :1, index[tile, phase, group]].T
+
+
 def add_converted(
     tables: Bytes,
     chunk: int,
@@ -136,6 +143,17 @@ def _add_looked_up(
     return run
 
 
+@overload(add_driven)
+def _add_driven(
+    tables: Any, index: Any, tile: Any, phase: Any, sums: Any
+) -> Callable[..., None]:  # fmt: skip
+    def run(tables: Any, index: Any, tile: Any, phase: Any, sums: Any) -> None:
+        place = (tile * index.shape[1] + phase) * index.shape[2] * index.shape[3]
+        _stored_one(tables, 0, index, place, index.shape[2], sums)
+
+    return run
+
+
 @overload(add_converted)
 def _add_converted(
     tables: Any, chunk: Any, index: Any, tile: Any, half: Any, keep: Any, least: Any, most: Any,
@@ -158,6 +176,18 @@ def _add_converted(
 def _into_sums(
     _: Any, tables: Any, table: Any, index: Any, place: Any, count: Any, sums: Any
 ) -> Any:
+    return _first_into_sums(COLUMNS, tables, table, index, place, count, sums)
+
+
+def _one_into_sums(
+    _: Any, tables: Any, table: Any, index: Any, place: Any, count: Any, sums: Any
+) -> Any:
+    return _first_into_sums(1, tables, table, index, place, count, sums)
+
+
+def _first_into_sums(
+    columns: int, tables: Any, table: Any, index: Any, place: Any, count: Any, sums: Any
+) -> Any:
     assert all(array.dtype == types.uint8 for array in (tables, index, sums))
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -167,7 +197,7 @@ def _into_sums(
             at = builder.gep(whole, [_WORD(place)])
             builder.store(total, builder.bitcast(at, total.type.as_pointer()), align=1)
 
-        emitter = _Emitter(builder, unit(), store)
+        emitter = _Emitter(builder, unit(), store, columns)
         emitter.emit(builder.gep(held, [args[1]]), builder.gep(row, [args[3]]), args[4])
         return context.get_dummy_value()
 
@@ -213,44 +243,51 @@ def _into_held(
 
 
 _stored: Any = intrinsic(_into_sums)
+_stored_one: Any = intrinsic(_one_into_sums)
 _collected: Any = intrinsic(_into_held)
 
 
 class _Emitter:
     """Writes loops over groups, as many columns and windows at once as registers hold."""
 
-    def __init__(self, builder: Any, unit: Unit, use: Callable[[Any, int], None]) -> None:
+    def __init__(
+        self, builder: Any, unit: Unit, use: Callable[[Any, int], None], columns: int = COLUMNS
+    ) -> None:
         self._builder = builder
         self._unit = unit
+        self._columns = columns
         self._use = use  # what becomes of a vector of sums, and their place
         self._entries = 2**unit.bits
         self._vector = ir.VectorType(_BYTE, unit.width)
 
     def emit(self, tables: Any, index: Any, count: Any) -> None:
         wide = min(LANES, 8 // self._unit.columns * self._unit.width)
-        for column in range(0, COLUMNS, self._unit.columns):
+        at_once = min(self._columns, self._unit.columns)
+        for column in range(0, self._columns, at_once):
             for lane in range(0, LANES, wide):
                 self._block(
                     self._ahead(tables, column * self._entries),
                     self._ahead(index, lane),
                     count,
                     column * LANES + lane,
-                    wide // self._unit.width,
+                    (at_once, wide // self._unit.width),
                 )
 
-    def _block(self, tables: Any, index: Any, count: Any, first: int, vectors: int) -> None:
+    def _block(
+        self, tables: Any, index: Any, count: Any, first: int, held: tuple[int, int]
+    ) -> None:
         b, width = self._builder, self._unit.width
         zero = ir.Constant(self._vector, [_BYTE(0)] * width)
+        columns, vectors = held
         totals = [
-            [cgutils.alloca_once_value(b, zero) for _ in range(vectors)]
-            for _ in range(self._unit.columns)
+            [cgutils.alloca_once_value(b, zero) for _ in range(vectors)] for _ in range(columns)
         ]
         with cgutils.for_range(b, count, intp=_WORD) as loop:
             row = b.gep(index, [b.mul(loop.index, _WORD(LANES))])
-            held = b.gep(tables, [b.mul(loop.index, _WORD(COLUMNS * self._entries))])
+            these = b.gep(tables, [b.mul(loop.index, _WORD(COLUMNS * self._entries))])
             places = [self._load(self._ahead(row, v * width)) for v in range(vectors)]
             for column, part in enumerate(totals):
-                look_up = self._table(self._ahead(held, column * self._entries))
+                look_up = self._table(self._ahead(these, column * self._entries))
                 for total, place in zip(part, places, strict=True):
                     b.store(b.add(b.load(total), look_up(place)), total)
         for column, part in enumerate(totals):
