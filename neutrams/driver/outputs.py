@@ -9,6 +9,9 @@ from pathlib import Path
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.files import unwritable
 
+LONGEST_NAME = 230
+"""Bytes of a name that leave room for what a part of a file is called; most systems allow 255."""
+
 
 def is_writable(path: str | Path) -> bool:
     """Return whether a file could be put at ``path``."""
@@ -23,6 +26,9 @@ def check_writable(path: str | Path) -> None:
     """Raise NT0020 where a file could not be put at ``path``."""
     final = Path(path)
     folder = final.parent
+    if len(os.fsencode(final.name)) > LONGEST_NAME:
+        fault = f"its name takes more than {LONGEST_NAME} bytes"
+        raise unwritable(final, OSError(errno.ENAMETOOLONG, fault))
     if final.is_dir():
         raise unwritable(final, OSError(errno.EISDIR, "it is a folder"))
     if not folder.is_dir():

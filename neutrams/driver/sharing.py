@@ -66,6 +66,8 @@ def together(programs: Mapping[str, Program], *, seed: int = 0) -> dict[str, Pro
         NeutramsError: NT0578, they are not for one chip, or one runs in rounds; NT0579, they do not
             fit together.
     """
+    if not programs:
+        raise NeutramsError(error("NT0578", "there is no program to place"))
     claims = {name: Claim.of(program) for name, program in programs.items()}
     check_together(programs)
     first = next(iter(programs.values()))

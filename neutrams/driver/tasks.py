@@ -15,6 +15,7 @@ from neutrams.driver.quality import judge_of
 from neutrams.driver.runs import draws, run_all, run_float
 from neutrams.driver.samples import Samples, SampleSource, load_samples
 from neutrams.ir.diagnostics import NeutramsError, error
+from neutrams.ir.processors import processors
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
 from neutrams.simulator import Result
@@ -24,6 +25,8 @@ from neutrams.simulator.physics.matrix import Chance
 
 LEAST = {"limit": 1, "batch": 1, "seed": 0, "monte_carlo": 1, "jobs": 0}
 """What the numbers of a run must at least be."""
+MOST_JOBS = 32
+"""Processes for each processor: more are a slip, and would take memory for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,5 +121,9 @@ def _check_numbers(**given: object) -> None:
         if not (value is None and name in ("limit", "batch"))
         and not (isinstance(value, Integral) and int(value) >= LEAST[name])
     ]
+    there, jobs = processors(), given["jobs"]
+    if not faults and isinstance(jobs, int) and jobs > MOST_JOBS * there:
+        text = f"`jobs` is {jobs}; on {there} processors it must be {MOST_JOBS * there} or less"
+        faults.append(error("NT0593", text).help(f"one for each processor: --jobs {there}"))
     if faults:
         raise NeutramsError(*faults)

@@ -109,6 +109,7 @@ def test_nothing_that_is_read_is_written_over(
     before = {path: path.read_bytes() for path in folder.iterdir()}
     refused(neutrams, 2, "Invalid value", *RAN, "test.npz", *options)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    refused(neutrams, 1, "more than 230 bytes", *RAN, "test.npz", "--outputs", "a" * 300)
     refused(neutrams, 2, "written over", "compile", "net.nt", "-o", "net.nt")
 
 
@@ -161,6 +162,7 @@ def test_each_number_of_an_energy_has_its_source(neutrams: Command) -> None:
         {"limit": -3},
         {"batch": 0},
         {"jobs": -1},
+        {"jobs": 100_000},
         {"seed": None},
         {"seed": 1.5},
         {"grain": "Cycle"},

@@ -193,6 +193,12 @@ def test_drift_and_wires_and_noise_grow_with_their_causes() -> None:
         assert changes[0] < changes[-1], text
 
 
+def test_wires_lose_more_in_larger_arrays() -> None:
+    lost = [moved(program(core__rows=rows), "row-ohm=1,column-ohm=1") for rows in (16, 64, 128)]
+    assert lost == sorted(lost)
+    assert lost[-1] > 2 * lost[0]
+
+
 def test_the_interval_shrinks_as_the_root_of_the_runs() -> None:
     labels = scores(program()).argmax(axis=1)
     few, many = (
