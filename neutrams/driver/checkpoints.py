@@ -120,7 +120,8 @@ def kept(
     Raises:
         NeutramsError: NT0576, ``resume`` is of another run; NT0577, it is no whole checkpoint;
             NT0020, nothing can be written there; NT0590, ``every`` is given, and no place.
-        Interrupted: SIGINT or SIGTERM came; it says where the checkpoint is.
+        Interrupted: SIGINT or SIGTERM came; it says where the checkpoint is. Where the block cannot
+            write a file (NT0020), what is done is kept too.
     """
     if not checkpoint and not resume:
         if every:
@@ -140,8 +141,8 @@ def kept(
         found.check = keeper.look
 
         def told(stage: str, done: int, total: int) -> None:
+            keeper.look()  # first, so that it stays told that a run is stopping
             tell(stage, done, total)
-            keeper.look()
 
         found.tell = told
         try:
@@ -151,6 +152,11 @@ def kept(
         except Interrupted as fault:
             keeper.write()
             fault.checkpoint = str(path)
+            raise
+        except NeutramsError as fault:
+            if any(each.code == "NT0020" for each in fault.diagnostics) and keeper.tried():
+                go_on = f"what is done is in `{path}`: go on with --resume {path}"
+                raise NeutramsError(*(each.help(go_on) for each in fault.diagnostics)) from None
             raise
 
 
@@ -187,6 +193,14 @@ class _Keeper:
         book = self._book
         states = {stage: snapshot(machine) for stage, machine in book.machines.items()}
         write_checkpoint(self._path, book.parts, states | book.held, self._mine())
+
+    def tried(self) -> bool:
+        """Write down what is done, and return whether that went well."""
+        try:
+            self.write()
+        except NeutramsError:
+            return False
+        return True
 
     def _keep(self) -> None:
         """Write, though a full disk is no reason to end a run; the next is due as late again."""

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from neutrams.ir.diagnostics import NeutramsError
-from neutrams.ir.files import unwritable
+from neutrams.ir.files import is_stream, unwritable
 
 LONGEST_NAME = 230
 """Bytes of a name that leave room for what a part of a file is called; most systems allow 255."""
@@ -25,6 +25,12 @@ def is_writable(path: str | Path) -> bool:
 def check_writable(path: str | Path) -> None:
     """Raise NT0020 where a file could not be put at ``path``."""
     final = Path(path)
+    if is_stream(final):
+        if not os.access(final, os.W_OK):
+            raise unwritable(final, OSError(errno.EACCES, "it takes nothing"))
+        return
+    if final.is_symlink():
+        final = Path(os.path.realpath(final))
     folder = final.parent
     if len(os.fsencode(final.name)) > LONGEST_NAME:
         fault = f"its name takes more than {LONGEST_NAME} bytes"

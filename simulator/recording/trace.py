@@ -30,7 +30,8 @@ DETAILS: tuple[Detail, ...] = get_args(Detail)
 CHIP = 1 << 21
 """Number of the process of the chip: of programming, and of what goes on and off it."""
 VECTOR_UNIT = 1
-"""Number of the thread of a tile's vector unit; stations on crossbars follow."""
+"""Number of the thread of a tile's vector unit, and of the chip's for what is between rounds;
+stations on crossbars follow."""
 
 
 class Trace:
@@ -79,6 +80,7 @@ class Trace:
         }
         head = f'{{"displayTimeUnit":"ns","otherData":{json.dumps(facts)},"traceEvents":['
         file.write(head.encode())
+        self._titles = {(CHIP, 0): "chip", (CHIP, VECTOR_UNIT): "rounds"}
         self._known: set[tuple[int, int]] = set()
 
     def place(self, places: Places, *, base: int = 0) -> None:
@@ -86,19 +88,17 @@ class Trace:
         self._flush()
         self._places, self._base = places, base
         own = ~places.shared
-        self._pids = np.where(places.link, CHIP, places.tiles + 1)
-        self._tids = np.where(own, self._threads + np.arange(len(own)), VECTOR_UNIT)
+        self._pids = np.where(places.link, CHIP, places.tiles + 1).tolist()
+        self._tids = np.where(own, self._threads + np.arange(len(own)), VECTOR_UNIT).tolist()
         self._threads += len(own)
         self._names = [json.dumps(layer) for layer in places.layers]
         before, self._gauges = self._gauges, Gauges.of(places)
-        self._ended(self._gauges.after(before), base)
-        for pid, title in self._gauges.processes:
-            self._meta("process_name", pid, 0, title)
-        if places.link.any():
-            self._meta("process_name", CHIP, 0, "link of the chip")
+        gone = [(gauge, 0) for gauge in self._gauges.after(before)]
+        self._values(gone, base, 1)
+        self._titles |= {(pid, 0): title for pid, title in self._gauges.processes}
         for station, (pid, tid) in enumerate(zip(self._pids, self._tids, strict=True)):
             title = places.title(station) if own[station] else "vector unit"
-            self._meta("thread_name", int(pid), int(tid), title)
+            self._titles[pid, tid] = title
 
     def next_look(self, clock: int) -> int:
         """Return the next clock at which the machine has to be looked at."""
@@ -128,12 +128,9 @@ class Trace:
     def mark(self, name: str, begin: int, end: int) -> None:
         """Write a span of the chip as a whole, between what others do."""
         if begin < end and end > self._first and begin < self._last:
-            ts, then, title = self._ns(begin), self._ns(end), json.dumps(name)
-            line = f'{{"ph":"X","pid":{CHIP},"tid":1,"ts":{_us(ts)},"dur":{_us(then - ts)},'
-            args = f'"args":{{"clock":{begin},"clocks":{end - begin}}}'
-            self._meta("process_name", CHIP, 0, "chip")
-            self._meta("thread_name", CHIP, 1, "rounds")
-            self._write([f'{line}"name":{title},{args}}}'], begin)
+            self._name(CHIP, VECTOR_UNIT)
+            name, clocks = json.dumps(name), end - begin
+            self._write([self._span(CHIP, VECTOR_UNIT, name, begin, clocks)], begin)
 
     def close(self) -> None:
         """Write what is left."""
@@ -166,23 +163,28 @@ class Trace:
         for station, item, start, clocks, count in rows:
             inference, nth = divmod(item, each[station])
             begin = start + self._base
-            ts, end = self._ns(begin), self._ns(begin + clocks)
-            joined = f',"items":{count}' if self._detail == "busy" else ""
-            lines.append(
-                f'{{"ph":"X","pid":{self._pids[station]},"tid":{self._tids[station]},'
-                f'"ts":{_us(ts)},"dur":{_us(end - ts)},"name":{self._names[station]},'
-                f'"args":{{"inference":{inference},"item":{nth}{joined},'
-                f'"clock":{begin},"clocks":{clocks}}}}}'
-            )
+            facts = f'"inference":{inference},"item":{nth},'
+            if self._detail == "busy":
+                facts += f'"items":{count},'
+            lane = self._pids[station], self._tids[station]
+            self._name(*lane)
+            lines.append(self._span(*lane, self._names[station], begin, clocks, facts))
         self._write(lines, rows[0][2] + self._base if rows else 0)
 
-    def _counters(self, clock: int, first: int, values: I64, width: int) -> None:
-        changed = self._gauges.changed(first, values)
-        self._write([self._counter(gauge, clock, value, width) for gauge, value in changed], clock)
+    def _span(self, pid: int, tid: int, name: str, begin: int, clocks: int, facts: str = "") -> str:
+        ts, end = self._ns(begin), self._ns(begin + clocks)
+        return (
+            f'{{"ph":"X","pid":{pid},"tid":{tid},"ts":{_us(ts)},"dur":{_us(end - ts)},'
+            f'"name":{name},"args":{{{facts}"clock":{begin},"clocks":{clocks}}}}}'
+        )
 
-    def _ended(self, gauges: list[Gauge], clock: int) -> None:
-        """Write that counters which are no more show nothing."""
-        self._write([self._counter(gauge, clock, 0, 1) for gauge in gauges], clock)
+    def _counters(self, clock: int, first: int, values: I64, width: int) -> None:
+        self._values(list(self._gauges.changed(first, values)), clock, width)
+
+    def _values(self, values: list[tuple[Gauge, int]], clock: int, width: int) -> None:
+        for pid in {gauge.pid: None for gauge, _ in values}:
+            self._name(pid)
+        self._write([self._counter(gauge, clock, value, width) for gauge, value in values], clock)
 
     def _counter(self, gauge: Gauge, clock: int, value: int, width: int) -> str:
         share = f',"utilisation":{value / width:.4g}' if gauge.unit == "flits" else ""
@@ -204,11 +206,15 @@ class Trace:
             self._file.write((self._separator + ",\n".join(lines)).encode())
             self._separator = ",\n"
 
-    def _meta(self, name: str, pid: int, tid: int, title: str) -> None:
-        if (pid, tid) not in self._known:
-            self._known.add((pid, tid))
-            args = json.dumps({"name": title})
-            self._put([f'{{"ph":"M","pid":{pid},"tid":{tid},"name":"{name}","args":{args}}}'])
+    def _name(self, pid: int, tid: int = 0) -> None:
+        """Write what a process, or one of its threads, is called, before its first event."""
+        if (pid, tid) in self._known:
+            return
+        if tid:
+            self._name(pid)
+        self._known.add((pid, tid))
+        kind, args = "thread" if tid else "process", json.dumps({"name": self._titles[pid, tid]})
+        self._put([f'{{"ph":"M","pid":{pid},"tid":{tid},"name":"{kind}_name","args":{args}}}'])
 
     def _ns(self, clock: int) -> int:
         return round(clock * self._clock_ns)

@@ -81,6 +81,8 @@ def test_a_trace_has_the_form_that_viewers_read(trace: Events) -> None:
             assert event["ts"] == pytest.approx(event["args"]["clock"] / 1200, abs=0.6e-3)
         if event["ph"] == "C":
             assert all(isinstance(value, int | float) for value in event["args"].values())
+    shown = {(e["pid"], 0) for e in trace if e["ph"] != "M"}
+    assert shown | set(ends) == {(pid, tid) for pid, tid, _ in named}
 
 
 def test_spans_add_up_to_the_clocks_at_work(
