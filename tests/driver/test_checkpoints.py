@@ -390,3 +390,20 @@ def test_nowhere_to_write_is_known_at_once(
         neutrams.simulate(program, digits, checkpoint=tmp_path / "no" / "a", progress=never)
     with pytest.raises(NeutramsError, match="NT0590"):
         neutrams.simulate(program, digits, checkpoint_every=5.0, progress=never)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+def test_a_disk_that_is_full_costs_no_results(
+    program: Program, digits: dict[str, Any], tmp_path: Path
+) -> None:
+    path, full = tmp_path / "run.checkpoint", neutrams.Record(trace="/dev/full", bin=1000)
+    options: dict[str, Any] = {"grain": "cycle", "batch": 9}
+    with pytest.raises(NeutramsError, match=r"NT0020[\s\S]*go on with --resume"):
+        neutrams.simulate(program, digits, **options, record=full, checkpoint=path)
+    told: list[str] = []
+    found = neutrams.simulate(
+        program, digits, **options, resume=path,
+        progress=lambda stage, done, total: told.append(f"{stage} {done}"),
+    )  # fmt: skip
+    assert {text for text in told if text.startswith("simulating")} <= {"simulating 40"}
+    assert same(found, neutrams.simulate(program, digits, **options))
