@@ -141,8 +141,9 @@ def kept(
         found.check = keeper.look
 
         def told(stage: str, done: int, total: int) -> None:
-            keeper.look()  # first, so that it stays told that a run is stopping
-            tell(stage, done, total)
+            if not stop.asked:  # else that is what stays told
+                tell(stage, done, total)
+            keeper.look()
 
         found.tell = told
         try:

@@ -128,7 +128,6 @@ class Trace:
     def mark(self, name: str, begin: int, end: int) -> None:
         """Write a span of the chip as a whole, between what others do."""
         if begin < end and end > self._first and begin < self._last:
-            self._name(CHIP, VECTOR_UNIT)
             name, clocks = json.dumps(name), end - begin
             self._write([self._span(CHIP, VECTOR_UNIT, name, begin, clocks)], begin)
 
@@ -167,29 +166,25 @@ class Trace:
             if self._detail == "busy":
                 facts += f'"items":{count},'
             lane = self._pids[station], self._tids[station]
-            self._name(*lane)
             lines.append(self._span(*lane, self._names[station], begin, clocks, facts))
         self._write(lines, rows[0][2] + self._base if rows else 0)
 
     def _span(self, pid: int, tid: int, name: str, begin: int, clocks: int, facts: str = "") -> str:
         ts, end = self._ns(begin), self._ns(begin + clocks)
-        return (
-            f'{{"ph":"X","pid":{pid},"tid":{tid},"ts":{_us(ts)},"dur":{_us(end - ts)},'
-            f'"name":{name},"args":{{{facts}"clock":{begin},"clocks":{clocks}}}}}'
-        )
+        line = f'{{"ph":"X","pid":{pid},"tid":{tid},"ts":{_us(ts)},"dur":{_us(end - ts)},'
+        args = f'{facts}"clock":{begin},"clocks":{clocks}'
+        return f'{self._named(pid, tid)}{line}"name":{name},"args":{{{args}}}}}'
 
     def _counters(self, clock: int, first: int, values: I64, width: int) -> None:
         self._values(list(self._gauges.changed(first, values)), clock, width)
 
     def _values(self, values: list[tuple[Gauge, int]], clock: int, width: int) -> None:
-        for pid in {gauge.pid: None for gauge, _ in values}:
-            self._name(pid)
         self._write([self._counter(gauge, clock, value, width) for gauge, value in values], clock)
 
     def _counter(self, gauge: Gauge, clock: int, value: int, width: int) -> str:
         share = f',"utilisation":{value / width:.4g}' if gauge.unit == "flits" else ""
         return (
-            f'{{"ph":"C","pid":{gauge.pid},"tid":0,"ts":{_us(self._ns(clock))},'
+            f'{self._named(gauge.pid)}{{"ph":"C","pid":{gauge.pid},"tid":0,"ts":{_us(self._ns(clock))},'
             f'"name":"{gauge.name}","args":{{"{gauge.unit}":{value}{share}}}}}'
         )
 
@@ -199,22 +194,18 @@ class Trace:
             self.ended = clock
         kept = lines[:room]
         self.events += len(kept)
-        self._put(kept)
-
-    def _put(self, lines: list[str]) -> None:
-        if lines:
-            self._file.write((self._separator + ",\n".join(lines)).encode())
+        if kept:
+            self._file.write((self._separator + ",\n".join(kept)).encode())
             self._separator = ",\n"
 
-    def _name(self, pid: int, tid: int = 0) -> None:
-        """Write what a process, or one of its threads, is called, before its first event."""
+    def _named(self, pid: int, tid: int = 0) -> str:
+        """Return what says how a process, and a thread of it, is called: before its first event."""
         if (pid, tid) in self._known:
-            return
-        if tid:
-            self._name(pid)
+            return ""
         self._known.add((pid, tid))
         kind, args = "thread" if tid else "process", json.dumps({"name": self._titles[pid, tid]})
-        self._put([f'{{"ph":"M","pid":{pid},"tid":{tid},"name":"{kind}_name","args":{args}}}'])
+        line = f'{{"ph":"M","pid":{pid},"tid":{tid},"name":"{kind}_name","args":{args}}},\n'
+        return (self._named(pid) if tid else "") + line
 
     def _ns(self, clock: int) -> int:
         return round(clock * self._clock_ns)
