@@ -134,3 +134,13 @@ def test_whatever_a_block_holds(rows: int, safe: bool) -> None:
     assert never_errs(rows, encoding()) == safe
     assert never_errs(2 * rows, encoding(column_flip=True)) == safe
     assert never_errs(rows, encoding(adc_bits=0))
+
+
+def test_where_bits_are_dropped_only_empty_columns_are_safe() -> None:
+    e = encoding(adc_bits=4, adc_mode="scale", coding="differential", cell_bits=1)
+    assert e.shift
+    weights = np.array([[0, 1, -1]])
+    assert lossless(weights, e).tolist() == [True, False, False]
+    assert multiply(np.array([[1]]), weights, e).tolist() == [[0, 0, 0]]
+    assert encoding(coding="analog-differential").reads_per_neuron == 4
+    assert encoding(coding="differential").reads_per_neuron == 8
