@@ -181,6 +181,42 @@ def test_a_hot_spot_takes_one_flit_a_clock() -> None:
     assert network.run(3000).delivered - before == 2000
 
 
+@pytest.mark.parametrize("channels", [1, 2, 4])
+@pytest.mark.parametrize("length", [1, 3])
+def test_those_who_compete_take_turns(channels: int, length: int) -> None:
+    """Four neighbours and the node itself send to the middle for as long as it is watched."""
+    routers = Routers(Mesh(3, 3), virtual_channels=channels)
+    source = np.tile(np.array([1, 3, 4, 5, 7], np.int32), 200)
+    sent = packets(
+        np.zeros(1000, np.int64), source, np.full(1000, 4, np.int32),
+        np.full(1000, length, np.int32), np.zeros(1000, np.int32),
+    )  # fmt: skip
+    arrived = Network(routers, sent).run(500).arrived >= 0
+    each = [int(arrived[source == node].sum()) for node in (1, 3, 4, 5, 7)]
+    assert sum(each) * length >= 490
+    assert min(each) > 0.9 * max(each)
+
+
+def test_a_free_channel_is_found_beside_a_taken_one() -> None:
+    """Short packets pass a long one, whichever of the two channels it holds."""
+    routers = Routers(Mesh(3, 1), virtual_channels=2)
+    for first in (0, 1):
+        born = np.array([10 * first, *range(20, 320, 20)], np.int64)
+        source = np.array([0] + [1] * 15, np.int32)
+        length = np.array([400] + [2] * 15, np.int32)
+        if first:  # one before it turns the channels round
+            born, source, length = (
+                np.insert(axis, 0, value) for axis, value in ((born, 0), (source, 1), (length, 2))
+            )
+        number = len(born)
+        sent = packets(
+            born, source, np.full(number, 2, np.int32), length, np.zeros(number, np.int32)
+        )
+        found = Network(routers, sent).run()
+        late = found.latency - zero_load(routers, sent)
+        assert (late[length == 2] <= 3).all()
+
+
 def test_uniform_traffic_saturates_below_the_bisection() -> None:
     """Half of the flits cross the middle, over one link a row each way: 0.5 of the capacity."""
     routers = Routers(Mesh(8, 8), virtual_channels=8)
