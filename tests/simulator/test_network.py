@@ -200,20 +200,16 @@ def test_those_who_compete_take_turns(channels: int, length: int) -> None:
 def test_a_free_channel_is_found_beside_a_taken_one() -> None:
     """Short packets pass a long one, whichever of the two channels it holds."""
     routers = Routers(Mesh(3, 1), virtual_channels=2)
-    for first in (0, 1):
-        born = np.array([10 * first, *range(20, 320, 20)], np.int64)
-        source = np.array([0] + [1] * 15, np.int32)
-        length = np.array([400] + [2] * 15, np.int32)
-        if first:  # one before it turns the channels round
-            born, source, length = (
-                np.insert(axis, 0, value) for axis, value in ((born, 0), (source, 1), (length, 2))
-            )
-        number = len(born)
+    for before in (0, 1):  # a packet before the long one turns the channels round
+        shorts = 15 + before
+        born = [0] * before + [10] + list(range(20, 320, 20))
+        length = np.array([2] * before + [400] + [2] * 15, np.int32)
+        source = np.where(length == 400, 0, 1).astype(np.int32)
+        target = np.full(shorts + 1, 2, np.int32)
         sent = packets(
-            born, source, np.full(number, 2, np.int32), length, np.zeros(number, np.int32)
+            np.array(born, np.int64), source, target, length, np.zeros(shorts + 1, np.int32)
         )
-        found = Network(routers, sent).run()
-        late = found.latency - zero_load(routers, sent)
+        late = Network(routers, sent).run().latency - zero_load(routers, sent)
         assert (late[length == 2] <= 3).all()
 
 
