@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from neutrams.ir.version import VERSION
 OURS = 70
 """Exit code of a fault of our own (EX_SOFTWARE of sysexits.h)."""
 INTERRUPTED = 130
+LESS = "Ask for less at once: a smaller --batch, fewer --jobs, fewer samples of calibration."
 
 app = typer.Typer(
     name="neutrams",
@@ -103,6 +105,12 @@ def _code_of(fault: BaseException | None, arguments: Sequence[str]) -> int:
             return 1
         case BrokenPipeError():
             sys.stderr.close()
+            return 1
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EIO):
+            print(f"neutrams: cannot write: {fault.strerror}", file=sys.stderr)
+            return 1
+        case MemoryError():
+            print(f"neutrams: memory ran out. {LESS}", file=sys.stderr)
             return 1
         case _:
             return _own_fault(fault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import zipfile
 from pathlib import Path
@@ -174,3 +175,21 @@ def test_numbers_of_a_run_from_python(program: Path, wrong: dict[str, Any]) -> N
         api.simulate(held, x, **wrong)
     labels: Any = [0, 1]
     assert api.simulate(held, x, labels).accuracy is not None
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "cannot write: No space left"),
+        (MemoryError(), "memory ran out"),
+    ],
+)
+@pytest.mark.usefixtures("program")
+def test_what_the_machine_lacks_is_no_fault_of_ours(
+    neutrams: Command, monkeypatch: pytest.MonkeyPatch, fault: Exception, text: str
+) -> None:
+    def fail(*given: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("neutrams.cli.output.show", fail)
+    refused(neutrams, 1, text, *RAN, "test.npz")
