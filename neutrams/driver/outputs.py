@@ -25,6 +25,9 @@ def is_writable(path: str | Path) -> bool:
 def check_writable(path: str | Path) -> None:
     """Raise NT0020 where a file could not be put at ``path``."""
     final = Path(path)
+    if len(os.fsencode(final.name)) > LONGEST_NAME:
+        fault = f"its name takes more than {LONGEST_NAME} bytes"
+        raise unwritable(final, OSError(errno.ENAMETOOLONG, fault))
     if is_stream(final):
         if not os.access(final, os.W_OK):
             raise unwritable(final, OSError(errno.EACCES, "it takes nothing"))
@@ -32,9 +35,6 @@ def check_writable(path: str | Path) -> None:
     if final.is_symlink():
         final = Path(os.path.realpath(final))
     folder = final.parent
-    if len(os.fsencode(final.name)) > LONGEST_NAME:
-        fault = f"its name takes more than {LONGEST_NAME} bytes"
-        raise unwritable(final, OSError(errno.ENAMETOOLONG, fault))
     if final.is_dir():
         raise unwritable(final, OSError(errno.EISDIR, "it is a folder"))
     if not folder.is_dir():

@@ -61,8 +61,21 @@ def _pairs(pairs: list[tuple[str, object]]) -> Table:
     table.add_column(style="dim")
     table.add_column()
     for name, value in pairs:
-        table.add_row(f"  {name}", str(value))
+        table.add_row(f"  {name}", _spelled(value))
     return table
+
+
+def _spelled(value: object) -> str:
+    """Spell a value as a target file does."""
+    match value:
+        case None:
+            return "not stated"
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return ", ".join(map(str, value))
+        case _:
+            return str(value)
 
 
 def _costs(components: tuple[Component, ...]) -> Table:
