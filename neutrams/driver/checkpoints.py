@@ -120,7 +120,7 @@ def kept(
     Raises:
         NeutramsError: NT0576, ``resume`` is of another run; NT0577, it is no whole checkpoint;
             NT0020, nothing can be written there; NT0590, ``every`` is given, and no place.
-        Interrupted: SIGINT or SIGTERM came; it says where the checkpoint is. Where the block cannot
+        Interrupted: a signal came; it says where the checkpoint is. Where the block cannot
             write a file (NT0020), what is done is kept too.
     """
     if not checkpoint and not resume:

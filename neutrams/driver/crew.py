@@ -7,12 +7,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from neutrams.driver.processes import processes
+from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.files import atomic_write
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.program import Program
@@ -119,7 +120,8 @@ def _whole(
     def leave(samples: int, total: int) -> None:
         nonlocal left
         if samples < total and time.monotonic() - left > LEAVE_S:
-            with atomic_write(folder / _LEFT.format(number)) as file:
+            name = folder / _LEFT.format(number)
+            with suppress(NeutramsError), atomic_write(name) as file:  # less is kept then
                 file.writelines(
                     pack({f"{i}/{n}": a for i, p in enumerate(done) for n, a in p.items()})
                 )

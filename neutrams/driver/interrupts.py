@@ -8,6 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""What asks a run to stop: Ctrl-C, an end from outside, a terminal that is closed."""
+
 
 class Interrupted(KeyboardInterrupt):
     """A run stopped where it can go on."""
@@ -33,9 +38,10 @@ class Stop:
 
 @contextmanager
 def stoppable(told: Callable[[], None]) -> Iterator[Stop]:
-    """Yield what SIGINT and SIGTERM ask for while the block runs; a second one ends it at once.
+    """Yield what :data:`SIGNALS` ask for while the block runs; a second one ends it at once.
 
-    Signals reach the main thread alone; in any other they are left as they are.
+    Signals reach the main thread alone; in any other they are left as they are. So is one that is
+    ignored, as by ``nohup`` or of a job in the background.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -48,7 +54,8 @@ def stoppable(told: Callable[[], None]) -> Iterator[Stop]:
         stop.asked = True
         told()
 
-    before = {each: signal.signal(each, hear) for each in (signal.SIGINT, signal.SIGTERM)}
+    heard = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, hear) for each in heard}
     try:
         yield stop
     finally:

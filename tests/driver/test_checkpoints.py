@@ -21,7 +21,7 @@ import neutrams
 from neutrams import driver
 from neutrams.driver import checkpoint_file, checkpoints, pace
 from neutrams.driver.cache import arrays_digest
-from neutrams.driver.interrupts import Interrupted
+from neutrams.driver.interrupts import SIGNALS, Interrupted
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.program import Program
 from neutrams.simulator.cycle import Machine, lay_out, routers_of
@@ -94,7 +94,7 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
     stops, resume = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=3)), ""
     for after in stops:
         try:
-            by = data.draw(st.sampled_from([signal.SIGINT, signal.SIGTERM]))
+            by = data.draw(st.sampled_from(SIGNALS))
             tell = stopping(after, by)
             found = neutrams.simulate(
                 program, digits, **options, checkpoint=path, resume=resume, progress=tell
@@ -407,3 +407,17 @@ def test_a_disk_that_is_full_costs_no_results(
     )  # fmt: skip
     assert {text for text in told if text.startswith("simulating")} <= {"simulating 40"}
     assert same(found, neutrams.simulate(program, digits, **options))
+
+
+def test_a_signal_that_is_ignored_stays_so(
+    program: Program, digits: dict[str, Any], tmp_path: Path
+) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        neutrams.simulate(
+            program, digits, batch=10, checkpoint=tmp_path / "a.checkpoint",
+            progress=stopping(2, signal.SIGTERM),
+        )  # fmt: skip
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
