@@ -34,10 +34,16 @@ def opt(
     from neutrams import driver
     from neutrams.cli.output import say
     from neutrams.cli.streams import readable
+    from neutrams.ir.diagnostics import NeutramsError
     from neutrams.ir.text import print_module
     from neutrams.passes import PassContext, PassManager
 
+    for name, values in (("--set", settings), ("--limit", limit)):
+        if values and not target:
+            what = "name one: --target cim"
+            raise NeutramsError(driver.without_effect(name, "there is no chip", what))
     manager = PassManager(passes) if passes else PassManager([])
+    driver.check_printed(shared.selected(print_after), manager.passes)
     chip = driver.load_target(target, settings or [], limits=limit or []) if target else None
     with readable(graph, suffix=".nt") as path:
         module = driver.load_module(path)

@@ -4,7 +4,7 @@ from neutrams.driver.cache import Cache
 from neutrams.driver.checker import Check, Verdict, check
 from neutrams.driver.clocks import Cycles
 from neutrams.driver.compiler import Compiled, compile, compile_model
-from neutrams.driver.effects import check_effects, without_effect
+from neutrams.driver.effects import check_effects, check_printed, without_effect
 from neutrams.driver.exporter import KINDS as EXPORTS
 from neutrams.driver.exporter import export
 from neutrams.driver.grid import parse_axes
@@ -64,6 +64,7 @@ __all__ = [
     "Verification",
     "check",
     "check_effects",
+    "check_printed",
     "check_writable",
     "compile",
     "compile_model",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from neutrams.driver.bit_plans import AUTO
 from neutrams.driver.options import Options, usual_pipeline
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
-from neutrams.passes import PassManager
+from neutrams.passes import Pass, PassManager
 
 _IN_PASSES = {
     "strategy": "`prune-to-blocks`, `merge-through-cores{partial-sums=1}`",
@@ -56,7 +56,20 @@ def _idle(options: Options) -> Iterator[Diagnostic]:
         yield without_effect("--widen digits:named", "no layer is named", "name some: --bits")
     if options.rounds == 1 and options.batch != usual["batch"]:
         yield without_effect("--batch", "the network runs in no rounds", "add --rounds auto")
-    if isinstance(options.print_after, frozenset):
-        for name in sorted(options.print_after - passes):
-            why, what = f"no pass of the pipeline is called `{name}`", "see: neutrams passes"
-            yield without_effect("--print-after", why, what)
+    yield from _unprinted(options.print_after, passes)
+
+
+def check_printed(chosen: bool | frozenset[str], passes: Sequence[Pass]) -> None:
+    """Refuse to print the graph after passes that a pipeline has not.
+
+    Raises:
+        NeutramsError: NT0590; all of them at once.
+    """
+    if faults := list(_unprinted(chosen, {made.name for made in passes})):
+        raise NeutramsError(*faults)
+
+
+def _unprinted(chosen: bool | frozenset[str], passes: set[str]) -> Iterator[Diagnostic]:
+    for name in sorted(chosen - passes) if isinstance(chosen, frozenset) else []:
+        why, what = f"no pass of the pipeline is called `{name}`", "see: neutrams passes"
+        yield without_effect("--print-after", why, what)

@@ -67,6 +67,15 @@ def test_explain(neutrams: Command, code: str) -> None:
     assert " ".join(run.out.split()) == f"{code.upper()} {CODES[code.upper()]}"
 
 
+@pytest.mark.parametrize(
+    "options", [("--set", "core.rows=64"), ("--limit", "fan-in=4"), ("--print-after", "fold")]
+)
+def test_opt_refuses_what_changes_nothing(neutrams: Command, options: tuple[str, ...]) -> None:
+    run = neutrams("opt", "net.nt", "--passes", "canonicalise", *options)
+    assert (run.code, run.out) == (1, "")
+    assert f"error[NT0590]: `{options[0]}` changes nothing" in run.err
+
+
 def test_explain_an_unknown_code(neutrams: Command) -> None:
     run = neutrams("explain", "NT9999")
     assert run.code == 1
