@@ -142,15 +142,20 @@ class Analog:
         return made if fine and made[1].fit(np.array(np.inf)) else None
 
     def _on_grid(self, cells: Array, variance: Array) -> tuple[Array, Array]:
+        """Round for products of floats; what that leaves of a unit column is one more column.
+
+        The converters of unit columns have small steps.
+        """
         e, p = self._e, self._physics
         top, parts = float(e.digit_max), 1.0
         if e.adc_bits and not p.dac_inl:
             made, off = on_grid(cells, top, 24)
+            rest, off[: self._unit] = on_grid((cells - made)[: self._unit], top, 24)
             steps = self._steps().repeat([self._unit, self._columns - self._unit])
             if (off <= _ROUNDING * steps).all():
                 self._square = max(1.0, 2.0 ** (2 * e.dac_bits - _SQUARE_BITS))
                 noise = on_grid(variance, top**2 / self._square, 24)[0]
-                return made.astype(np.float32), noise.astype(np.float32)
+                return np.concatenate([made, rest]).astype(np.float32), noise.astype(np.float32)
         if p.dac_inl:
             top, parts = top + float(np.abs(self._bows).max()), _BENT
         return on_grid(cells, top * parts, 53)[0], on_grid(variance, top**2, 53)[0]
@@ -220,6 +225,8 @@ class Analog:
         if self._physics.dac_inl:
             bend(digits, self._bows, float(e.digit_max), _BENT)
         currents = _product(g, digits, "currents")
+        currents[: len(g) - self._columns] += currents[self._columns :]
+        currents = currents[: self._columns]
         squares = SCRATCH.array("squares", (1, digits.shape[1]))
         if not self._noisy:
             return currents, squares, squares[:0]
