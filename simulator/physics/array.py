@@ -237,13 +237,17 @@ class Analog:
         """Do what :meth:`_currents` does for cells that are bytes."""
         assert self._bytes is not None
         e, (cells, variance) = self._e, self._bytes
-        digits = np.asarray(drive >> phase * e.dac_bits & e.digit_max, np.uint8)
+        digits = drive
+        if e.phases > 1 or drive.dtype != np.uint8:
+            digits = np.asarray(drive >> phase * e.dac_bits & e.digit_max, np.uint8)
         currents = cells.times(digits, "currents")
-        squares = SCRATCH.array("squares", (1, digits.shape[1]))
-        if not self._noisy:
-            return currents, squares, squares[:0]
+        squares = SCRATCH.array("squares", (1, digits.shape[1]), np.int32)
+        if self._noisy:
+            serial.driven_squares(digits, e.dac_bits, squares)
+        if not self._physics.read_proportional:
+            return currents, squares, currents[:0]
         each = SCRATCH.array("square bytes", digits.shape, np.uint8)
-        square_bytes(digits, e.digit_max, each, squares[0])
+        square_bytes(digits, e.digit_max, each)
         return currents, squares, variance.times(each, "varying")
 
     def _converted(

@@ -67,22 +67,11 @@ def cells_of_bits(bits: int) -> float:
 
 
 @kernel
-def square_bytes(digits: Digits, top: int, squares: Digits, sums: NDArray[np.float32]) -> None:
-    """Write squares of ``digits`` ``[rows, places]``, that of ``top`` being 255, and exact sums.
-
-    Args:
-        digits: up to ``top``.
-        top: the largest digit.
-        squares: ``[rows, places]`` result.
-        sums: ``[places]`` result, of all rows, not rounded.
-    """
-    up = np.int64(TOP * 65536 // (top * top))
-    whole = np.zeros(digits.shape[1], np.int64)
+def square_bytes(digits: Digits, top: int, squares: Digits) -> None:
+    """Write squares of ``digits`` ``[rows, places]``, rounded so that that of ``top`` is 255."""
+    up = np.int32(TOP * 65536 // (top * top))
     for row in range(digits.shape[0]):
         seen, into = digits[row], squares[row]
         for n in range(seen.shape[0]):
             square = np.int32(seen[n]) * np.int32(seen[n])
-            whole[n] += square
-            into[n] = np.uint8((square * up + 32768) >> 16)
-    for n in range(sums.shape[0]):
-        sums[n] = np.float32(whole[n])
+            into[n] = np.uint8((square * up + np.int32(32768)) >> np.int32(16))
