@@ -17,8 +17,9 @@ from benchmarks.bench_physics import EACH, PAIRS, READ, SERIAL, SIZE, SMALL, lay
 from benchmarks.measure import show
 from benchmarks.peers import least
 from neutrams.ir.kernel import kernel
-from neutrams.simulator.collect import COLUMNS, LANES, Bytes
+from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes
 from neutrams.simulator.converters import aligned
+from neutrams.simulator.dots import FOUR, NEURONS, PLACES, Fours, Signed, Sums, dot, unit
 from neutrams.simulator.lookup import add_looked_up
 from neutrams.simulator.physics.normals import TOGETHER, Floats, Ids, fill_normals, mixed
 from neutrams.simulator.physics.tables import BITS, ENTRIES, Words, look_up
@@ -47,6 +48,12 @@ def look_up_words(times: int, tables: Words, index: Bytes, sums: Words) -> None:
 
 
 @kernel
+def dot_bytes(times: int, weights: Signed, drive: Fours, taps: I64, sums: Sums) -> None:
+    for _ in range(times):
+        dot(weights, 0, drive, 0, taps, sums)
+
+
+@kernel
 def draw(times: int, ids: Ids, z: Floats) -> None:
     for key in range(times):
         fill_normals(ids, 0, key, z)
@@ -59,6 +66,7 @@ class Work:
     run: Callable[[], object]
     bytes: float = 0.0
     macs: float = 0.0
+    byte_macs: float = 0.0
     byte_cells: float = 0.0
     """Cells times places times phases, looked up in tables of bytes."""
     word_cells: float = 0.0
@@ -86,8 +94,19 @@ def limits() -> dict[str, Work]:
         "macs": Work(lambda: square @ square, macs=1024.0**3),
         "byte_cells": Work(byte_run, byte_cells=cells),
         "word_cells": Work(word_run, word_cells=cells),
+        "byte_macs": byte_work(),
         "normals": Work(partial(draw, TIMES, ids, z), normals=TIMES * TOGETHER * LANES),
     }
+
+
+def byte_work() -> Work:
+    """Return products of 128 rows of bytes, in first-level cache; without them, of float32."""
+    taps, sums = np.arange(GROUPS) * PLACES, np.empty((NEURONS, PLACES), np.int32)
+    weights = np.ones((1, GROUPS, NEURONS, FOUR), np.int8)
+    run = partial(dot_bytes, TIMES, weights, np.ones(GROUPS * PLACES, np.uint32), taps, sums)
+    done = float(TIMES * GROUPS * FOUR * NEURONS * PLACES)
+    square = np.ones((1024, 1024), np.float32)
+    return Work(run, byte_macs=done) if unit() else Work(lambda: square @ square, byte_macs=2.0**30)
 
 
 def kernels(rng: np.random.Generator) -> dict[str, Work]:
@@ -111,10 +130,10 @@ def kernels(rng: np.random.Generator) -> dict[str, Work]:
             made(SERIAL, EACH), ends + 4.0 * cells / 8 / BATCH, word_cells=2 * cells, normals=reads
         ),
         "read noise, one phase, pairs": Work(
-            made(PAIRS, READ), ends + 4.0 * SIZE * SIZE, macs=macs, normals=SIZE * BATCH
+            made(PAIRS, READ), ends + 1.0 * SIZE * SIZE, byte_macs=macs, normals=SIZE * BATCH
         ),
         "read noise by level, one phase, pairs": Work(
-            made(PAIRS, EACH), ends + 8.0 * SIZE * SIZE, macs=2 * macs, normals=SIZE * BATCH
+            made(PAIRS, EACH), ends + 2.0 * SIZE * SIZE, byte_macs=2 * macs, normals=SIZE * BATCH
         ),
     }
 
@@ -122,6 +141,7 @@ def kernels(rng: np.random.Generator) -> dict[str, Work]:
 UNITS = {
     "bytes": ("memory", "GB/s"), "macs": ("float32 multiply-adds (NumPy)", "G/s"),
     "byte_cells": ("cells looked up in bytes", "G/s"),
+    "byte_macs": ("multiply-adds of bytes", "G/s"),
     "word_cells": ("cells looked up in 16 bits", "G/s"), "normals": ("normal numbers", "G/s"),
 }  # fmt: skip
 
