@@ -61,10 +61,14 @@ class Kernel(Generic[P, R]):
             _name_parallel_ranges(self.py_func, numba.prange)
         try:
             with _kept_by(LOCATORS, numba.config):
-                compiled: Callable[P, R] = numba.njit(cache=True, **options)(self.py_func)
+                compiled = numba.njit(cache=True, **options)(self.py_func)
+            if hasattr(compiled, "_cache"):  # else it stays plain Python
+                files = import_module("neutrams.ir.kernel_cache").Files
+                compiled._cache._cache_file = files.of(compiled._cache._cache_file)
         except RuntimeError:  # no folder can hold the cache: compile in each process
             compiled = numba.njit(**options)(self.py_func)
-        return compiled
+        found: Callable[P, R] = compiled
+        return found
 
 
 @contextmanager

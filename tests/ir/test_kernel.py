@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from neutrams.ir.kernel import kernel, prange
+from neutrams.ir.kernel_cache import Files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -118,3 +119,26 @@ def test_a_kept_kernel_is_renewed_when_one_it_calls_changes(tmp_path: Path) -> N
         run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         told.append(run.stdout.split())
     assert told == [["21", "0"], ["21", "1"], ["35", "0"]]
+
+
+def test_processes_that_compile_at_once_never_meet_the_others_code(tmp_path: Path) -> None:
+    """Where both took the next number for a file, one would run what the other compiled."""
+
+    class Late(Files):  # reads the index before the other writes it
+        def _load_index(self) -> dict[object, str]:
+            return {}
+
+    Files(tmp_path, "kernel", 1).save("bytes", "code for bytes")
+    late = Late(tmp_path, "kernel", 1)
+    late.save("words", "code for words")
+    assert Files(tmp_path, "kernel", 1).load("words") == "code for words"
+    assert Files(tmp_path, "kernel", 1).load("bytes") is None
+
+
+def test_code_of_other_sources_is_neither_found_nor_left(tmp_path: Path) -> None:
+    Files(tmp_path, "kernel", 1).save("bytes", "old")
+    new = Files(tmp_path, "kernel", 2)
+    assert new.load("bytes") is None
+    new.save("bytes", "new")
+    assert new.load("bytes") == "new"
+    assert len(list(tmp_path.glob("*.nbc"))) == 1
