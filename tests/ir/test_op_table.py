@@ -11,7 +11,8 @@ from neutrams.passes import Pass
 from neutrams.passes.table import PASSES, pass_class
 
 MEANINGLESS = {
-    f"chip.{what}" for what in ("flow", "group", "place", "round", "span", "stage", "vector")
+    f"chip.{what}"
+    for what in ("bound", "flow", "group", "place", "round", "span", "stage", "vector")
 }
 """Ops that state where things are, and compute nothing."""
 
