@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from neutrams.ir.kernel import lean_kernel
-from neutrams.simulator.cycle.kernel import Ways, handle, land
+from neutrams.simulator.cycle.kernel import handle
+from neutrams.simulator.cycle.mail import Ways, land
 from neutrams.simulator.cycle.state import PACKETS, SIZE, TRACED
 from neutrams.simulator.cycle.watch import Watch, is_full, observe
 from neutrams.simulator.network.kernel import clock

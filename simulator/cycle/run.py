@@ -9,8 +9,9 @@ import numpy as np
 
 from neutrams.ir.target import Target
 from neutrams.ir.traffic import Mesh
-from neutrams.simulator.cycle.kernel import WAKE, Ways
+from neutrams.simulator.cycle.agenda import WAKE
 from neutrams.simulator.cycle.loop import run_cycles
+from neutrams.simulator.cycle.mail import Ways
 from neutrams.simulator.cycle.state import (
     DONE,
     EVENT,

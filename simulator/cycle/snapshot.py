@@ -8,7 +8,7 @@ from dataclasses import fields
 import numpy as np
 
 from neutrams.ir.types import Array
-from neutrams.simulator.cycle.kernel import ARRIVE, KNOWN
+from neutrams.simulator.cycle.agenda import ARRIVE, KNOWN
 from neutrams.simulator.cycle.run import Machine
 from neutrams.simulator.cycle.state import DONE, NUMBER, PACKETS, SIZE, TRACED
 from neutrams.simulator.cycle.tally import deliveries_sent, items_sent, packets_each
