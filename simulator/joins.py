@@ -4,8 +4,10 @@ what each tile sends to which.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.unit import Reduce
@@ -23,7 +25,7 @@ from neutrams.simulator.channels import (
 )
 from neutrams.simulator.divided import Divided, Read
 from neutrams.simulator.division import Division, Need
-from neutrams.simulator.parts import Part, partial_sums
+from neutrams.simulator.parts import Part
 
 Node = Op | Border
 """What works on windows: an op, or the link of the chip on one of its values."""
@@ -113,18 +115,42 @@ class Joins:
     def pieces(self, join: Join, read: Read) -> Iterator[Piece]:
         """Yield what parts of one copy send to those of another."""
         a, b = self.divided[join.source], self.divided[join.target]
-        wanted = _channels(join, a, b)
+        wanted, targets = _channels(join, a, b), b.of_copy[read.target]
+        meeting = _meeting([wanted(part) for _, part in targets]) if wanted else None
         for i, source in a.of_copy[read.source]:
-            for j, target in b.of_copy[read.target]:
+            near = targets if meeting is None else [targets[k] for k in meeting(source.makes)]
+            for j, target in near:
                 found = _crossing(join, a, b, source, target, wanted=wanted)
                 if found is not None:
                     share, portion = found
                     yield Piece(i, j, target.tile, portion, join.bits * share)
 
 
+FEW = 8
+"""Parts that are looked at one by one."""
+
+
+def _meeting(parts: list[Ranges]) -> Callable[[Ranges], Iterable[int]]:
+    """Return what says which of some parts have to do with some channels, or may have to."""
+    if len(parts) <= FEW:
+        return lambda made: range(len(parts))
+    index = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    low, high = np.array([pair for part in parts for pair in part], np.int64).reshape(-1, 2).T
+
+    def near(made: Ranges) -> Iterable[int]:
+        found = np.zeros(len(parts), bool)
+        for first, end in made:
+            found[index[(low < end) & (high > first)]] = True
+        return np.flatnonzero(found).tolist()
+
+    return near
+
+
 def _channels(join: Join, a: Divided, b: Divided) -> Callable[[Part], Ranges] | None:
     """Return what says which channels of the source a part of the target wants, if it is known."""
     op, axis = join.target, a.axis
+    if isinstance(op, Reduce) and isinstance(join.source, Mvm):
+        return lambda part: part.makes
     if axis == UNKNOWN or isinstance(join.source, Mvm) or count(join.value, axis) != a.channels:
         return None
     if isinstance(op, Mvm):
@@ -143,8 +169,10 @@ def _crossing(
     """
     op, value = join.target, join.value.name
     if isinstance(op, Reduce) and isinstance(join.source, Mvm):
-        sums = partial_sums(join.source, source, target)
-        return None if sums is None else (sums, (value, op.result.name, target.tile))
+        # a tile adds up what its own blocks make of a neuron, and sends that to the neuron's head
+        sums = overlap(source.makes, target.makes) if source.copy == target.copy else ()
+        head: Portion = (value, op.result.name, target.tile)
+        return (size(sums) / a.channels, head) if sums else None
     if b.heir_of is join.source and source.copy == target.copy:
         return (source.share, (value,)) if source.tile == target.tile else None
     if wanted is not None:

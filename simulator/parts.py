@@ -90,21 +90,6 @@ def sum_parts(op: Mvm, parts: list[Part]) -> list[Part]:
     return found
 
 
-def partial_sums(op: Mvm, source: Part, target: Part) -> float | None:
-    """Return for which part of all neurons one tile sends a sum to the tile that heads them.
-
-    A tile adds up what its own blocks make of a neuron first. ``None`` where it sends nothing.
-    """
-    if source.copy != target.copy:
-        return None
-    table = op.table()
-    heads = {tuple(block) for block in table[list(target.blocks)][:, [0, 4]].tolist()}
-    starts = table[list(source.blocks)][:, [0, 4]].tolist()
-    mine = {tuple(start): block for start, block in zip(starts, source.blocks, strict=True)}
-    once = [block for neurons, block in mine.items() if neurons in heads]
-    return float(_neurons(table[once].astype(np.int64)).sum()) / op.outputs if once else None
-
-
 def _neurons(table: NDArray[np.int64]) -> NDArray[np.int64]:
     found: NDArray[np.int64] = (table[:, 1] - table[:, 0]) * (table[:, 5] - table[:, 4])
     return found
