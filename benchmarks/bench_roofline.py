@@ -18,8 +18,8 @@ from benchmarks.measure import show
 from benchmarks.peers import least
 from neutrams.ir.kernel import kernel
 from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes
-from neutrams.simulator.converters import aligned
 from neutrams.simulator.dots import FOUR, NEURONS, PLACES, Fours, Signed, Sums, dot, unit
+from neutrams.simulator.layout import aligned
 from neutrams.simulator.lookup import add_looked_up
 from neutrams.simulator.physics.normals import TOGETHER, Floats, Ids, fill_normals, mixed
 from neutrams.simulator.physics.tables import BITS, ENTRIES, Words, look_up

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from neutrams.ir.crossbar import Cells, Encoding, never_errs, program, read, saf
 from neutrams.ir.types import Array
 from neutrams.simulator.collect import COLUMNS, LANES, Bytes
 from neutrams.simulator.columns import busiest, cut_and_convert, fill
+from neutrams.simulator.layout import aligned
 from neutrams.simulator.lookup import unit
 from neutrams.simulator.wide import Multiplied
 
@@ -138,12 +138,13 @@ def _worth(neurons: int, fan_in: int) -> int:
 
 
 def plan(
-    weights: Array, e: Encoding, fan_in: int, *, keep: bool, always: bool = False
+    weights: Array, e: Encoding, fan_in: int, *, keep: bool, always: bool = False, few: bool = False
 ) -> Block | Multiplied | None:
     """Prepare a block of ``weights`` ``[rows, neurons]``; ``None`` where nothing can go wrong.
 
     Each neuron has ``fan_in`` of the rows; the others hold zeros. Where converters drop bits, all
     blocks are prepared, for then their values are summed; so they are with ``always``.
+    With ``few`` windows to come, sums are multiplied: tables are looked up for LANES at once.
     """
     rows, neurons = weights.shape
     if never_errs(rows, e) and not always:
@@ -152,15 +153,15 @@ def plan(
     lossy = ~safe(cells, e)
     if not (always or _drops(e) or lossy.any() or (e.bias and not unit_safe(rows, e))):
         return None
-    wide = e.dac_bits > _DIGIT and e.dac_bits * e.cell_bits >= _WIDE
+    wide = few or (e.dac_bits > _DIGIT and e.dac_bits * e.cell_bits >= _WIDE)
     spared = int((~lossy).sum()) * e.phases * rows * (_PRODUCT if wide else 1)
     whole = _summed(e) or spared < _worth(neurons, fan_in)
     codes, belongs, gains = _columns(cells, e, np.ones_like(lossy) if whole else lossy)
     reach = np.zeros(len(gains), np.int64) if e.subtracts else _reach(codes, e)
     alike = (-codes).clip(0).sum(axis=0) if e.subtracts else reach
     order = np.argsort(alike, kind="stable") if e.subtracts or not whole else np.arange(len(reach))
+    unit_gains = _unit_gains(cells, e, neurons)
     if wide:
-        unit_gains = _unit_gains(cells, e, neurons)
         return Multiplied.of(codes, e, whole, belongs, gains, unit_gains)
     chunks = -(-len(order) // COLUMNS)
     padded = np.zeros((rows, (1 + chunks) * COLUMNS), np.int64)
@@ -180,7 +181,7 @@ def plan(
         reach=np.append(-1, _least(reach[order])),
         neurons=_filled(belongs[order], chunks),
         gains=_filled(gains[order], chunks),
-        unit_gains=_unit_gains(cells, e, neurons),
+        unit_gains=unit_gains,
         zeros=np.bincount(belongs[order], moved, neurons).astype(np.int64),
         kind=kind,
         together=together,
@@ -195,14 +196,6 @@ def _drops(e: Encoding) -> bool:
 def _summed(e: Encoding) -> bool:
     """Say whether what converters give is always summed: what signed ones cut off has a sign."""
     return _drops(e) or e.subtracts
-
-
-def aligned(shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> Array:
-    """Return memory from the start of a cache line on, so that no vector load crosses two."""
-    size = prod(shape) * np.dtype(dtype).itemsize
-    raw = np.empty(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def _columns(cells: Cells, e: Encoding, held: NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:

@@ -18,9 +18,8 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.ir.windows import filled, out_sizes
 from neutrams.simulator.collect import I64
-from neutrams.simulator.converters import aligned
 from neutrams.simulator.dots import FOUR, NEURONS, PLACES, Fours, Signed, Sums, dot
-from neutrams.simulator.layout import samples_last
+from neutrams.simulator.layout import aligned, samples_last
 
 Ints = NDArray[np.integer[Any]]
 

@@ -18,6 +18,14 @@ _BLOCK = 32
 _HALVES, _QUARTERS, _BYTES = 0x00000000FFFFFFFF, 0x0000FFFF0000FFFF, 0x00FF00FF00FF00FF
 
 
+def aligned(shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> Array:
+    """Return memory from the start of a cache line on, so that no vector load crosses two."""
+    size = prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
 def samples_last(x: Array) -> Array:
     """Return ``x`` ``[samples, *sizes]`` as ``[*sizes, samples]``, in that order in memory."""
     view = np.moveaxis(x, 0, -1)

@@ -1,4 +1,4 @@
-"""A ``unit.mvm`` made ready to run: exact products by BLAS, lossy converters by look-ups.
+"""A ``unit.mvm`` made ready to run: exact products of bytes or by BLAS, converters by look-ups.
 
 Where a block's columns are provably lossless its partial sums are integer products. Elsewhere
 they are summed from what the converters give, or the product is corrected by what they get
@@ -34,6 +34,8 @@ _COLUMN_BYTES = 4 << 20
 """Memory for unfolded windows; a few times a second-level cache keeps the products fast."""
 
 
+_FEW = 32
+"""Places up to which column sums are multiplied, not looked up."""
 _PLACES = 1024
 """Places to do at once at least: fewer would not be worth making tables for."""
 _COLUMNS = 512
@@ -50,6 +52,10 @@ class Placed:
     neurons: slice
     split: int
     block: Block | Multiplied
+
+
+Lossy = tuple[tuple[Placed, ...], ...]
+"""Blocks by split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +82,30 @@ class Matrix:
         return self.within(2**53)
 
     @cached_property
-    def lossy(self) -> tuple[tuple[Placed, ...], ...]:
+    def lossy(self) -> Lossy:
         """For each split: blocks with columns that can err, those that read the same rows as one.
 
         A split whose blocks are not all here is never summed from what converters give; where
         these are signed all are here, or none.
         """
-        op, e = self.op, self.op.encoding
+        return self._lossy(max(1, _COLUMNS // self.op.encoding.reads_per_neuron), few=False)
+
+    @cached_property
+    def _lossy_few(self) -> Lossy:
+        """The same for few windows: as few blocks as can be."""
+        return self._lossy(self.op.outputs, few=True)
+
+    def _lossy(self, most: int, *, few: bool) -> Lossy:
+        """Prepare blocks of about so many neurons of a group."""
+        op, e, signed = self.op, self.op.encoding, self._signed()
         found: list[list[Placed]] = [[] for _ in range(op.splits)]
-        most, signed = max(1, _COLUMNS // e.reads_per_neuron), self._signed()
         for entry in _joined(op.table(), op.outputs // op.groups, most) if e.adc_bits else ():
             group_lo, group_hi, row_lo, row_hi = map(int, entry[:4])
             keep = self._flat.size <= _KEPT_WEIGHTS
             split = row_lo // op.rows if op.rows else 0
             held = op.block_weights(self._flat, entry)
-            block = plan(held, e, row_hi - row_lo, keep=keep, always=split in signed)
+            always = split in signed
+            block = plan(held, e, row_hi - row_lo, keep=keep, always=always, few=few)
             if block is not None:
                 inputs = slice(group_lo * op.fan_in + row_lo, (group_hi - 1) * op.fan_in + row_hi)
                 found[split].append(Placed(inputs, op.columns_of(entry), split, block))
@@ -115,11 +130,18 @@ class Matrix:
             found = self._dots(joined, self.taps)
             yield slice(0, found.shape[-1]), found[None]
             return
+        lossy = self._lossy_few if self._is_few(prod(self.places(x))) else self.lossy
         direct: list[bool] | None = None
         for part, columns in self.unfolded(x):
             if direct is None:
-                direct = [self._direct(split, columns) for split in range(self.op.splits)]
-            yield part, self._converted(columns, direct, merged=merged)
+                direct = [
+                    self._direct(number, split, columns) for number, split in enumerate(lossy)
+                ]
+            yield part, self._converted(columns, lossy, direct, merged=merged)
+
+    def _is_few(self, places: int) -> bool:
+        kept = self._flat.size <= _KEPT_WEIGHTS
+        return places <= _FEW and kept and unit() is not None and any(self.lossy)
 
     def joined(self, x: Array) -> Seen | None:
         """Return what :attr:`taps` meet, where nothing is lost and bytes can be multiplied."""
@@ -176,20 +198,22 @@ class Matrix:
         seen = windows(np.moveaxis(padded, -1, 0), op.kernel, strides, (), dilations)
         return np.moveaxis(seen, 0, -1)
 
-    def _converted(self, columns: Array, direct: list[bool], *, merged: bool) -> Array:
+    def _converted(
+        self, columns: Array, lossy: Lossy, direct: list[bool], *, merged: bool
+    ) -> Array:
         """Return the sums that converters give for unsigned ``columns`` ``[rows, places]``."""
         found = self._exact(columns, [not given for given in direct], merged=merged)
-        if not any(self.lossy):
+        if not any(lossy):
             return found
         found = self._whole(found)
-        for placed in (placed for split in self.lossy for placed in split):
+        for placed in (placed for split in lossy for placed in split):
             sums = found[0 if merged else placed.split, placed.neurons]
             placed.block.convert(columns[placed.inputs], sums, errors=not direct[placed.split])
         return found
 
-    def _direct(self, split: int, columns: Array) -> bool:
+    def _direct(self, split: int, placed: tuple[Placed, ...], columns: Array) -> bool:
         """Say whether a split is summed from what its converters give; see :func:`direct`."""
-        op, placed = self.op, self.lossy[split]
+        op = self.op
         if sum(p.neurons.stop - p.neurons.start for p in placed) < op.outputs:
             return False
         drives = [columns[p.inputs] for p in placed]

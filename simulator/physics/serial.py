@@ -12,7 +12,8 @@ from neutrams.ir.kernel import kernel
 from neutrams.ir.types import Array
 from neutrams.simulator.collect import COLUMNS, LANES, Bytes, Counts
 from neutrams.simulator.columns import cut
-from neutrams.simulator.converters import aligned, filled_up
+from neutrams.simulator.converters import filled_up
+from neutrams.simulator.layout import aligned
 from neutrams.simulator.physics.normals import Floats, Ids, fill_normals
 from neutrams.simulator.physics.readout import I64, Doubles
 from neutrams.simulator.physics.rounding import Rounded
