@@ -75,7 +75,7 @@ class Multiplied:
     def _product(self, digits: Array) -> Array:
         """Return the sums ``[columns, places]`` that digits ``[rows, places]`` make."""
         if self.taps is None:
-            return np.matmul(self.codes, digits.astype(self.codes.dtype))
+            return np.asarray(np.matmul(self.codes, digits.astype(self.codes.dtype)))
         places = digits.shape[1]
         padded = np.zeros((1, len(digits), max(places, dots.PLACES)), np.uint8)
         padded[0, :, :places] = digits
