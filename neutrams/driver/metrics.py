@@ -46,6 +46,11 @@ def metric_named(text: str) -> Metric:
     raise NeutramsError(error("NT0528", f"there is no metric `{text}`").note(f"known: {known}"))
 
 
+def is_built_in(metric: Metric) -> bool:
+    """Return whether a metric is one of ours, which may be asked as often as one likes."""
+    return metric is _BY_NAME.get(metric.name) or metric.name.startswith("topk:")
+
+
 def default_metric(labels: Array) -> Metric:
     """Class numbers are judged by accuracy, anything else by mean squared error."""
     classes = labels.ndim == 1 and labels.dtype.kind in "iub"

@@ -11,7 +11,7 @@ from neutrams.driver.crew import crew
 from neutrams.driver.effects import without_effect
 from neutrams.driver.metrics import Metric
 from neutrams.driver.preprocess import Preprocess
-from neutrams.driver.quality import judge_of
+from neutrams.driver.quality import judge_of, rehearse
 from neutrams.driver.runs import draws, run_all, run_float
 from neutrams.driver.samples import Samples, SampleSource, load_samples
 from neutrams.ir.diagnostics import NeutramsError, error
@@ -72,6 +72,7 @@ class Task:
         steps = Preprocess.from_manifest(program.manifest.get("preprocess", {}))
         samples = load_samples(inputs, main, preprocess=steps, labels=labels, limit=limit)
         judge = judge_of(metric, samples)
+        rehearse(judge, main, samples)
         if batch is not None and (fixed := batching(main).fixed):
             why = f"the network takes {fixed} samples at once"
             raise NeutramsError(without_effect("--batch", why, "leave it out"))

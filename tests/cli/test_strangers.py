@@ -74,6 +74,18 @@ def test_labels(
 
 
 @pytest.mark.usefixtures("program")
+def test_labels_that_do_not_fit_cost_no_run(
+    neutrams: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: object) -> None:
+        raise AssertionError("it ran")
+
+    monkeypatch.setattr("neutrams.driver.tasks.run_all", fail)
+    np.savez(folder / "l.npz", x=np.zeros((20, 4), np.float32), y=np.full(20, 7))
+    refused(neutrams, 1, "labels lie in 7..7", *RAN, "l.npz")
+
+
+@pytest.mark.usefixtures("program")
 def test_samples(neutrams: Command, folder: Path) -> None:
     np.savez(folder / "large.npz", x=np.full((2, 4), 1e300))
     refused(neutrams, 1, "too large for f32", *RAN, "large.npz")
