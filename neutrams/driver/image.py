@@ -112,10 +112,10 @@ class Image:
         path = Path(base).with_name(Path(base).name + ".json")
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as fault:
-            raise _no_image(path, str(fault)) from None
+        except (OSError, ValueError, RecursionError) as fault:
+            raise no_image(path, str(fault)) from None
         if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-            raise _no_image(path, f"it is not of format {FORMAT}")
+            raise no_image(path, f"it is not of format {FORMAT}")
         return Image(facts, read_npz(path.with_suffix(".npz")))
 
     def network(self) -> Graph:
@@ -135,7 +135,7 @@ class Image:
         try:
             return {facts["value"]: self._unit(facts) for facts in self.facts["units"]}
         except (KeyError, IndexError, TypeError, ValueError) as fault:
-            raise _no_image(Path("image"), f"its parts do not fit: {fault}") from None
+            raise no_image(Path("image"), f"its parts do not fit: {fault}") from None
 
     def _unit(self, facts: dict[str, Any]) -> Unit:
         name = facts["value"]
@@ -154,7 +154,8 @@ def _product(a: Array, b: Array) -> Array:
     return np.rint(a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
 
 
-def _no_image(path: Path, why: str) -> NeutramsError:
+def no_image(path: Path, why: str) -> NeutramsError:
+    """Return the fault of files that no export wrote."""
     return NeutramsError(
         error("NT0554", "this is not a whole image of a program")
         .at(Place(str(path)))

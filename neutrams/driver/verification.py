@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from neutrams.driver.executor_links import image_links, interpreted, onnx_link, torch_link
-from neutrams.driver.image import Image
+from neutrams.driver.image import Image, no_image
 from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link, compare
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
@@ -89,14 +89,28 @@ def verify(
     tell("running in torch", 0, 0)
     links.append(torch_link(whole, reference, given))
     tell("running from the image", 0, 0)
-    held = Image.of(program) if image is None else Image.read(image)
-    links += image_links(program, held, reference, given)
+    links += _image_links(program, image, reference, given)
     links.append(
         compare(SIMULATOR, reference, simulated, exact=set(reference), whole=merged.shown.keys())
     )
     tell("running in onnxruntime", 0, 0)
     links.append(onnx_link(program, simulated, given, onnx))
     return Verification(tuple(links), samples.count)
+
+
+_ANYTHING = (LookupError, TypeError, ValueError, AttributeError, OverflowError, MemoryError)
+"""What JSON with anything in it may lead to."""
+
+
+def _image_links(
+    program: Program, path: str | Path | None, reference: dict[str, Array], given: dict[str, Array]
+) -> list[Link]:
+    if path is None:
+        return image_links(program, Image.of(program), reference, given)
+    try:
+        return image_links(program, Image.read(path), reference, given)
+    except _ANYTHING as fault:
+        raise no_image(Path(path), f"its parts do not fit: {fault!r}") from None
 
 
 def _float_link(

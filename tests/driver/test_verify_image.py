@@ -271,6 +271,26 @@ def filled_rules() -> dict[type[Op], Any]:
     return found
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda facts: facts.pop("program"),
+        lambda facts: facts["units"][0].pop("dac_bits"),
+        lambda facts: facts.pop("routes"),
+        lambda facts: facts["units"][0]["blocks"][0].__setitem__(1, "a"),
+    ],
+)
+def test_an_image_whose_parts_do_not_fit_is_refused(
+    program: Program, image: Path, edit: Callable[[dict[str, Any]], object]
+) -> None:
+    path = image.with_name(image.name + ".json")
+    facts = json.loads(path.read_text())
+    edit(facts)
+    path.write_text(json.dumps(facts))
+    with pytest.raises(NeutramsError, match="NT0554"):
+        verify(program, {"x": X}, limit=1, image=image)
+
+
 def test_the_torch_executor_is_really_run(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
