@@ -183,18 +183,28 @@ def test_a_hot_spot_takes_one_flit_a_clock() -> None:
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
 @pytest.mark.parametrize("length", [1, 3])
-def test_those_who_compete_take_turns(channels: int, length: int) -> None:
-    """Four neighbours and the node itself send to the middle for as long as it is watched."""
+@pytest.mark.parametrize("senders", [(1, 3, 4, 5, 7), (3, 5), (1, 7), (3, 7), (1, 4)])
+def test_those_who_compete_take_turns(channels: int, length: int, senders: tuple[int, ...]) -> None:
+    """Neighbours, and the node itself, send to the middle for as long as it is watched."""
     routers = Routers(Mesh(3, 3), virtual_channels=channels)
-    source = np.tile(np.array([1, 3, 4, 5, 7], np.int32), 200)
+    source = np.resize(np.array(senders, np.int32), 1000)
     sent = packets(
         np.zeros(1000, np.int64), source, np.full(1000, 4, np.int32),
         np.full(1000, length, np.int32), np.zeros(1000, np.int32),
     )  # fmt: skip
     arrived = Network(routers, sent).run(500).arrived >= 0
-    each = [int(arrived[source == node].sum()) for node in (1, 3, 4, 5, 7)]
+    each = [int(arrived[source == node].sum()) for node in senders]
     assert sum(each) * length >= 490
     assert min(each) > 0.9 * max(each)
+
+
+def test_routers_without_flits_are_not_looked_at() -> None:
+    """A flit is in one router at a time, however many it has passed."""
+    routers = Routers(Mesh(12, 1), pipeline=3)
+    one = np.ones(1, np.int32)
+    sent = packets(one.astype(np.int64), 0 * one, 11 * one, one, 0 * one)
+    found = Network(routers, sent, skip=False).run()
+    assert found.worked <= found.clocks
 
 
 def test_a_free_channel_is_found_beside_a_taken_one() -> None:
