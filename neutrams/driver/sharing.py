@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.driver.resources import ChipFacts, numbers
+from neutrams.driver.scheduling import add_schedule
 from neutrams.driver.sources import clone
 from neutrams.driver.traffic import pairs
 from neutrams.ir.cores import crossbars_by_kind, kinds_of_crossbars
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph, Module
 from neutrams.ir.op import Value, Weight
-from neutrams.ir.ops.chip import Flow, Group, Place, Round, Vector
+from neutrams.ir.ops.chip import Bound, Flow, Group, Place, Round, Stage, Vector
 from neutrams.ir.program import Program
 from neutrams.ir.target import Machine
 from neutrams.ir.traffic import Mesh, Placement, Traffic
@@ -173,8 +174,10 @@ def _moved(program: Program, shift: int, placement: Placement, names: list[str])
     machine = program.target.machine
     chip = clone(program.module["chip"], name="chip")
     ahead = shift * machine.cores_per_tile * machine.core.crossbars
-    for op in chip.ops:
+    for op in list(chip.ops):
         match op:
+            case Stage() | Bound():
+                chip.erase(op)
             case Group():
                 _set(op.crossbars, numbers(op.crossbars) + ahead)
             case Vector():
@@ -187,7 +190,9 @@ def _moved(program: Program, shift: int, placement: Placement, names: list[str])
                 _set(op.y, placement.y)
     others = [graph for graph in program.module.graphs.values() if graph.name != "chip"]
     graphs: list[Graph] = [*others, chip]
-    return Program(Module(graphs), program.target, {**program.manifest, "together": names})
+    moved = Program(Module(graphs), program.target, {**program.manifest, "together": names})
+    add_schedule(moved)  # the ways between its tiles are others
+    return moved
 
 
 def _set(value: Value, data: Array) -> None:
