@@ -52,8 +52,6 @@ def _idle(options: Options) -> Iterator[Diagnostic]:
         yield without_effect("--device", "nothing is retrained", "add --retrain")
     if options.checkpoints and "retrain-units" not in passes:
         yield without_effect("--checkpoints", "nothing is retrained", "add --retrain")
-    if options.widen == "digits:named" and not options.bits:
-        yield without_effect("--widen digits:named", "no layer is named", "name some: --bits")
     if options.rounds == 1 and options.batch != usual["batch"]:
         yield without_effect("--batch", "the network runs in no rounds", "add --rounds auto")
     yield from _unprinted(options.print_after, passes)

@@ -32,7 +32,6 @@ def net(batch: int = 0) -> Graph:
         ({"device": "cpu"}, ["--device"]),
         ({"checkpoints": "kept"}, ["--checkpoints"]),
         ({"batch": 4}, ["--batch"]),
-        ({"widen": "digits:named"}, ["--widen digits:named"]),
         ({"print_after": frozenset({"lower-unit"})}, ["--print-after"]),
         ({"budget": {"loss": 1.0}}, []),
         (
