@@ -32,7 +32,8 @@ from neutrams.simulator.wide import Multiplied
 
 _COLUMN_BYTES = 4 << 20
 """Memory for unfolded windows; a few times a second-level cache keeps the products fast."""
-
+_FLOAT = 4
+"""Bytes of a number that is multiplied as a float, and not looked up as it comes."""
 
 _FEW = 32
 """Places up to which column sums are multiplied, not looked up."""
@@ -132,7 +133,7 @@ class Matrix:
             return
         lossy = self._lossy_few if self._is_few(prod(self.places(x))) else self.lossy
         direct: list[bool] | None = None
-        for part, columns in self.unfolded(x):
+        for part, columns in self.unfolded(x, 1 if any(self.lossy) else _FLOAT):
             if direct is None:
                 direct = [
                     self._direct(number, split, columns) for number, split in enumerate(lossy)
@@ -169,11 +170,14 @@ class Matrix:
             return x.shape[:-1]
         return (*out_sizes(x.shape[2:], op.kernel, op.strides, op.pads, op.dilations), len(x))
 
-    def unfolded(self, x: Array) -> Iterator[tuple[slice, Array]]:
-        """Yield numbers of some places, and ``[rows, places]``: what drives every row there."""
+    def unfolded(self, x: Array, size: int = _FLOAT) -> Iterator[tuple[slice, Array]]:
+        """Yield numbers of some places, and ``[rows, places]``: what drives every row there.
+
+        So many places that their numbers, of ``size`` bytes each, stay in a cache.
+        """
         seen = self._seen(x)
         rows, places = self.op.groups * self.op.fan_in, seen.shape[1 + len(self.op.kernel) :]
-        each = max(_COLUMN_BYTES // (4 * rows), _PLACES)
+        each = max(_COLUMN_BYTES // (size * rows), _PLACES)
         before = (slice(None),) * (seen.ndim - len(places))
         for box, part in _runs(places, each):
             view = seen[before + box]
