@@ -20,7 +20,7 @@ from neutrams.ir.graph import Graph
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array, DType, symbol, tensor
-from neutrams.simulator.lookup import unit
+from neutrams.simulator.exact.lookup import unit
 from neutrams.simulator.steps import Product, steps
 
 WINDOWS = 4096

@@ -17,10 +17,10 @@ from benchmarks.bench_physics import EACH, PAIRS, READ, SERIAL, SIZE, SMALL, lay
 from benchmarks.measure import show
 from benchmarks.peers import least
 from neutrams.ir.kernel import kernel
-from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes
-from neutrams.simulator.dots import FOUR, NEURONS, PLACES, Fours, Signed, Sums, dot, unit
-from neutrams.simulator.layout import aligned
-from neutrams.simulator.lookup import add_looked_up
+from neutrams.simulator.exact.collect import COLUMNS, I64, LANES, Bytes
+from neutrams.simulator.exact.dots import FOUR, NEURONS, PLACES, Fours, Signed, Sums, dot, unit
+from neutrams.simulator.exact.layout import aligned
+from neutrams.simulator.exact.lookup import add_looked_up
 from neutrams.simulator.physics.normals import TOGETHER, Floats, Ids, fill_normals, mixed
 from neutrams.simulator.physics.tables import BITS, ENTRIES, Words, look_up
 

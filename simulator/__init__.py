@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from neutrams.simulator.events import LayerEvents
 from neutrams.simulator.run import Batched, Elsewhere, Result, Runner, run_batched, simulate
-from neutrams.simulator.stages import StageTime
-from neutrams.simulator.timing import Timing, schedule, schedule_graph
+from neutrams.simulator.timing.schedule import Timing, schedule, schedule_graph
+from neutrams.simulator.timing.stages import StageTime
 from neutrams.simulator.usage import Usage, usage
 
 __all__ = [

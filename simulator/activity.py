@@ -19,7 +19,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
 from neutrams.simulator.events import Counts
-from neutrams.simulator.matrix import Moment
+from neutrams.simulator.exact.matrix import Moment
 from neutrams.simulator.rounds import program_rounds
 from neutrams.simulator.run import Runner, run_batched
 from neutrams.simulator.steps import Step

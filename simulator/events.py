@@ -17,12 +17,12 @@ from neutrams.ir.program import Program
 from neutrams.ir.target import Target
 from neutrams.ir.types import Array, bind
 from neutrams.simulator.batching import Batching
-from neutrams.simulator.border import sent_form
 from neutrams.simulator.constants import constant
 from neutrams.simulator.digital import Sizes, elements, traffic, work
 from neutrams.simulator.network.state import LOCAL
 from neutrams.simulator.network.trees import NODE
-from neutrams.simulator.traffic import network_load
+from neutrams.simulator.traffic.border import sent_form
+from neutrams.simulator.traffic.loads import network_load
 
 Counts = dict[str, int]
 

@@ -22,12 +22,12 @@ from neutrams.ir.program import Program
 from neutrams.ir.types import Array, bind
 from neutrams.simulator.batching import Batching, batch_size, batches, batching, checked, count
 from neutrams.simulator.events import LayerEvents, events
-from neutrams.simulator.matrix import Moment
+from neutrams.simulator.exact.matrix import Moment
+from neutrams.simulator.exact.vector import evaluate
 from neutrams.simulator.physics.matrix import Chance
 from neutrams.simulator.rounds import Rounds, program_rounds
 from neutrams.simulator.steps import Product, Step, steps
-from neutrams.simulator.timing import Timing, schedule
-from neutrams.simulator.vector import evaluate
+from neutrams.simulator.timing.schedule import Timing, schedule
 
 Progress = Callable[[int, int], None]
 """Called with the samples done and their number."""

@@ -12,10 +12,10 @@ from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.unit import Reduce, Rescale
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
-from neutrams.simulator.joined import rescaled_products
-from neutrams.simulator.matrix import Matrix, Moment
+from neutrams.simulator.exact.joined import rescaled_products
+from neutrams.simulator.exact.matrix import Matrix, Moment
+from neutrams.simulator.exact.rescale import rescale
 from neutrams.simulator.physics.matrix import AnalogMatrix, Chance
-from neutrams.simulator.rescale import rescale
 
 
 @dataclass(frozen=True, slots=True, eq=False)

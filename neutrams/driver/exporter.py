@@ -25,7 +25,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.text import print_graph
 from neutrams.ir.types import Array
-from neutrams.simulator.flows import Flows
+from neutrams.simulator.traffic.flows import Flows
 
 FORMAT = 3
 

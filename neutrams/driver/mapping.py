@@ -21,7 +21,7 @@ from neutrams.ir.target import Target
 from neutrams.ir.traffic import Mesh, Placement
 from neutrams.ir.types import Dim, Symbol, bind
 from neutrams.mapper.place import place
-from neutrams.simulator.flows import Flows, flows
+from neutrams.simulator.traffic.flows import Flows, flows
 
 Ints = NDArray[np.int64]
 

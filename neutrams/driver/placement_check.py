@@ -17,8 +17,8 @@ from neutrams.ir.op import Op
 from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
-from neutrams.simulator.flows import flows
-from neutrams.simulator.joins import Joins, value_of
+from neutrams.simulator.traffic.flows import flows
+from neutrams.simulator.traffic.joins import Joins, value_of
 
 NAME = "unit graph → placement"
 

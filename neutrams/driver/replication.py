@@ -15,9 +15,9 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.stripes import choices, shape_of
 from neutrams.ir.target import Target
 from neutrams.simulator.batching import batching
-from neutrams.simulator.border import sent_form
 from neutrams.simulator.digital import elements
-from neutrams.simulator.windows import places
+from neutrams.simulator.traffic.border import sent_form
+from neutrams.simulator.traffic.windows import places
 
 Ints = NDArray[np.int64]
 

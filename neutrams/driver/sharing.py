@@ -22,7 +22,7 @@ from neutrams.ir.target import Machine
 from neutrams.ir.traffic import Mesh, Placement, Traffic
 from neutrams.ir.types import Array
 from neutrams.mapper.place import place
-from neutrams.simulator.flows import Flows
+from neutrams.simulator.traffic.flows import Flows
 
 Ints = NDArray[np.int64]
 

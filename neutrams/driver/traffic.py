@@ -21,9 +21,9 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.traffic import Traffic
 from neutrams.ir.types import Symbol, bind
 from neutrams.simulator.batching import batching
-from neutrams.simulator.division import Division
-from neutrams.simulator.flows import Flows
-from neutrams.simulator.joins import Joins
+from neutrams.simulator.traffic.division import Division
+from neutrams.simulator.traffic.flows import Flows
+from neutrams.simulator.traffic.joins import Joins
 
 Floats = NDArray[np.floating[Any]]
 

@@ -14,7 +14,7 @@ from neutrams.ir.target import Target
 from neutrams.ir.text import parse_graph
 from neutrams.simulator.batching import batching
 from neutrams.simulator.events import Counts, events
-from neutrams.simulator.timing import schedule_graph
+from neutrams.simulator.timing.schedule import schedule_graph
 
 _NET = """neutrams 1
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neutrams.simulator.cycle.state import DELIVERY, LEG, Plan
 from neutrams.simulator.network.state import I32, I64, Records
-from neutrams.simulator.packets import Sent, Targets, classes, deliveries, flits
+from neutrams.simulator.traffic.packets import Sent, Targets, classes, deliveries, flits
 
 
 @dataclass(slots=True)

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from neutrams.ir.ops.chip import Place
 from neutrams.ir.program import Program
 from neutrams.ir.target import Target
-from neutrams.simulator.border import Border
 from neutrams.simulator.constants import constant
 from neutrams.simulator.cycle.deliveries import Deliveries
 from neutrams.simulator.cycle.layout import Job, Layout
 from neutrams.simulator.cycle.shelves import Items, Shelf, room_for
 from neutrams.simulator.cycle.state import EDGE, STATION
 from neutrams.simulator.cycle.stations import Fields, station
-from neutrams.simulator.divided import Divided, Read
-from neutrams.simulator.division import divide
-from neutrams.simulator.joins import Join, Joins, Node
 from neutrams.simulator.network.state import I64
-from neutrams.simulator.packets import Sent
 from neutrams.simulator.rounds import Rounds, ops_in, program_rounds
-from neutrams.simulator.windows import reached, room
+from neutrams.simulator.traffic.border import Border
+from neutrams.simulator.traffic.divided import Divided, Read
+from neutrams.simulator.traffic.division import divide
+from neutrams.simulator.traffic.joins import Join, Joins, Node
+from neutrams.simulator.traffic.packets import Sent
+from neutrams.simulator.traffic.windows import reached, room
 
 
 @dataclass(slots=True)

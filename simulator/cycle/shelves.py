@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from neutrams.simulator.divided import Read
 from neutrams.simulator.network.state import I64
+from neutrams.simulator.traffic.divided import Read
 
 AT_ONCE = 2
 """Times what its reader needs at once that a buffer holds: while one part is worked on, the next

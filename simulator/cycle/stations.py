@@ -6,13 +6,13 @@ from math import ceil
 
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
-from neutrams.simulator.border import Border
 from neutrams.simulator.cycle.state import PARTS
 from neutrams.simulator.digital import Sizes
-from neutrams.simulator.divided import Divided
-from neutrams.simulator.joins import Node
-from neutrams.simulator.paces import Paces
-from neutrams.simulator.parts import Part
+from neutrams.simulator.timing.paces import Paces
+from neutrams.simulator.traffic.border import Border
+from neutrams.simulator.traffic.divided import Divided
+from neutrams.simulator.traffic.joins import Node
+from neutrams.simulator.traffic.parts import Part
 
 AHEAD = 2
 """Items that an input register holds: one is read while the next is fetched."""

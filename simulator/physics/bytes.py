@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from neutrams.ir.kernel import kernel
 from neutrams.ir.types import Array
-from neutrams.simulator.dots import PLACES, unit
-from neutrams.simulator.joined import Taps, add_products, rows_seen
+from neutrams.simulator.exact.dots import PLACES, unit
+from neutrams.simulator.exact.joined import Taps, add_products, rows_seen
 from neutrams.simulator.physics.scratch import SCRATCH
 
 MOST = 127

@@ -10,7 +10,7 @@ import numpy as np
 
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
-from neutrams.simulator.matrix import Matrix, Moment
+from neutrams.simulator.exact.matrix import Matrix, Moment
 from neutrams.simulator.physics.array import Analog
 from neutrams.simulator.physics.normals import Ids, mixed
 from neutrams.simulator.physics.physics import Physics

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from neutrams.ir.kernel import kernel
 from neutrams.ir.types import Array
-from neutrams.simulator.collect import COLUMNS, LANES, Bytes, Counts
-from neutrams.simulator.columns import cut
-from neutrams.simulator.converters import filled_up
-from neutrams.simulator.layout import aligned
+from neutrams.simulator.exact.collect import COLUMNS, LANES, Bytes, Counts
+from neutrams.simulator.exact.columns import cut
+from neutrams.simulator.exact.converters import filled_up
+from neutrams.simulator.exact.layout import aligned
 from neutrams.simulator.physics.normals import Floats, Ids, fill_normals
 from neutrams.simulator.physics.readout import I64, Doubles
 from neutrams.simulator.physics.rounding import Rounded

@@ -16,8 +16,16 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
-from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes, cgutils, everywhere, pointer
-from neutrams.simulator.lookup import unit
+from neutrams.simulator.exact.collect import (
+    COLUMNS,
+    I64,
+    LANES,
+    Bytes,
+    cgutils,
+    everywhere,
+    pointer,
+)
+from neutrams.simulator.exact.lookup import unit
 
 Words = NDArray[np.integer[Any]]
 """Of 16 bits."""

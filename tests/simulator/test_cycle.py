@@ -22,7 +22,7 @@ from neutrams.simulator.cycle.deliveries import Deliveries
 from neutrams.simulator.cycle.state import EDGE, STATION, Plan
 from neutrams.simulator.cycle.watch import watch_nothing
 from neutrams.simulator.network import Routers
-from neutrams.simulator.packets import Sent
+from neutrams.simulator.traffic.packets import Sent
 
 ROUTERS = Routers(Mesh(2, 2), pipeline=2, link=1)
 

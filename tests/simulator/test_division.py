@@ -12,7 +12,7 @@ from neutrams.ir.op import Op
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import DType, symbol, tensor
-from neutrams.simulator.division import Division
+from neutrams.simulator.traffic.division import Division
 
 SIZE = st.integers(1, 3)
 

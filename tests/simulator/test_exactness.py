@@ -23,7 +23,7 @@ from neutrams.ir.program import Program
 from neutrams.ir.target import Coding
 from neutrams.ir.types import Array, DType, TensorType, symbol
 from neutrams.simulator import simulate
-from neutrams.simulator.lookup import processor
+from neutrams.simulator.exact.lookup import processor
 from neutrams.targets import load
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -26,7 +26,7 @@ from neutrams.simulator.cycle import Machine, lay_out, routers_of
 from neutrams.simulator.events import network_events
 from neutrams.simulator.network import Network, Routers, packets
 from neutrams.simulator.network.trees import NODE, tree_loads
-from neutrams.simulator.traffic import network_load
+from neutrams.simulator.traffic.loads import network_load
 
 RANDOM = np.random.default_rng(0)
 

@@ -16,7 +16,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array, DType, symbol, tensor
 from neutrams.simulator import simulate
-from neutrams.simulator.products import largest_sum
+from neutrams.simulator.exact.products import largest_sum
 from neutrams.targets import load
 
 

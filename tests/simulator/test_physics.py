@@ -20,7 +20,7 @@ from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Coding
 from neutrams.ir.types import Array, DType, symbol, tensor
 from neutrams.simulator import simulate
-from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes
+from neutrams.simulator.exact.collect import COLUMNS, I64, LANES, Bytes
 from neutrams.simulator.physics import DEVICES, Physics
 from neutrams.simulator.physics.array import Analog
 from neutrams.simulator.physics.bytes import ByteCells, cells_of_bits, square_bytes

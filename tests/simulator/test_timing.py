@@ -20,7 +20,7 @@ from neutrams.ir.target import Target
 from neutrams.ir.types import DType, symbol, tensor
 from neutrams.simulator import schedule, schedule_graph
 from neutrams.simulator.cycle import Machine, lay_out, routers_of
-from neutrams.simulator.traffic import network_load
+from neutrams.simulator.traffic.loads import network_load
 
 
 def matrix(graph: Graph, x: Value, neurons: int, fan_in: int, **attributes: Any) -> Value:

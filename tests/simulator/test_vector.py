@@ -12,7 +12,7 @@ from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.quantization import Dequantize, Quantize
 from neutrams.ir.ops.unit import Lut
 from neutrams.ir.types import Array, DType
-from neutrams.simulator import vector
+from neutrams.simulator.exact import vector
 
 seeds = st.integers(0, 2**32 - 1)
 shapes = st.lists(st.integers(1, 9), max_size=4)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from neutrams.ir.crossbar import Encoding
 from neutrams.ir.kernel import kernel
 from neutrams.ir.types import Array
-from neutrams.simulator import dots
-from neutrams.simulator.joined import Taps, add_products, rows_seen
+from neutrams.simulator.exact import dots
+from neutrams.simulator.exact.joined import Taps, add_products, rows_seen
 
 _AT_ONCE = 512
 """Windows times phases at once: their sums stay in the second-level cache."""

@@ -26,13 +26,13 @@ from neutrams.ir.program import Program
 from neutrams.ir.target import Target
 from neutrams.ir.types import bind
 from neutrams.simulator.batching import batching
-from neutrams.simulator.bounds import Bound, bounds
-from neutrams.simulator.buses import bus_uses
 from neutrams.simulator.constants import constant
 from neutrams.simulator.digital import Sizes, work
 from neutrams.simulator.rounds import SpanTime, program_rounds, spans
-from neutrams.simulator.stages import Planner, StageTime, Stream
-from neutrams.simulator.transfers import Transfer, arrivals, departures, transfers
+from neutrams.simulator.timing.bounds import Bound, bounds
+from neutrams.simulator.timing.buses import bus_uses
+from neutrams.simulator.timing.stages import Planner, StageTime, Stream
+from neutrams.simulator.timing.transfers import Transfer, arrivals, departures, transfers
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ import numpy as np
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.unit import Reduce
 from neutrams.ir.ops.unit_mvm import Mvm
-from neutrams.simulator.border import Border, inputs_of, outputs_of
-from neutrams.simulator.channels import (
+from neutrams.simulator.traffic.border import Border, inputs_of, outputs_of
+from neutrams.simulator.traffic.channels import (
     UNKNOWN,
     Ranges,
     count,
@@ -23,9 +23,9 @@ from neutrams.simulator.channels import (
     size,
     unit_axis,
 )
-from neutrams.simulator.divided import Divided, Read
-from neutrams.simulator.division import Division, Need
-from neutrams.simulator.parts import Part
+from neutrams.simulator.traffic.divided import Divided, Read
+from neutrams.simulator.traffic.division import Division, Need
+from neutrams.simulator.traffic.parts import Part
 
 Node = Op | Border
 """What works on windows: an op, or the link of the chip on one of its values."""

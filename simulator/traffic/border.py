@@ -9,12 +9,12 @@ import numpy as np
 
 from neutrams.ir.op import Op, Value
 from neutrams.ir.ops.quantization import Quantize
-from neutrams.simulator.channels import count, first_axis
 from neutrams.simulator.digital import elements
-from neutrams.simulator.divided import Divided, reads_of
-from neutrams.simulator.division import Division, Need
-from neutrams.simulator.parts import Part
-from neutrams.simulator.windows import block, places, rectangles
+from neutrams.simulator.traffic.channels import count, first_axis
+from neutrams.simulator.traffic.divided import Divided, reads_of
+from neutrams.simulator.traffic.division import Division, Need
+from neutrams.simulator.traffic.parts import Part
+from neutrams.simulator.traffic.windows import block, places, rectangles
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,11 +9,11 @@ import numpy as np
 from neutrams.ir.op import Value
 from neutrams.ir.program import Program
 from neutrams.simulator.batching import batching
-from neutrams.simulator.border import sent_form
 from neutrams.simulator.digital import elements
-from neutrams.simulator.paces import Paces
-from neutrams.simulator.traffic import load_of, sent_by
-from neutrams.simulator.windows import places
+from neutrams.simulator.timing.paces import Paces
+from neutrams.simulator.traffic.border import sent_form
+from neutrams.simulator.traffic.loads import load_of, sent_by
+from neutrams.simulator.traffic.windows import places
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from neutrams.ir.stripes import shape_of, stripes
 from neutrams.ir.types import bind
 from neutrams.simulator.batching import batching
 from neutrams.simulator.constants import constant
-from neutrams.simulator.paces import Paces
-from neutrams.simulator.parts import crossbar_parts
+from neutrams.simulator.timing.paces import Paces
+from neutrams.simulator.traffic.parts import crossbar_parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload
 
-from neutrams.simulator.collect import I64, LANES, Bytes, Counts, everywhere, pointer
-from neutrams.simulator.lookup import unit
+from neutrams.simulator.exact.collect import I64, LANES, Bytes, Counts, everywhere, pointer
+from neutrams.simulator.exact.lookup import unit
 
 _AT_ONCE = 64
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)

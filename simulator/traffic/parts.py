@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.ir.ops.unit_mvm import Mvm
-from neutrams.simulator.channels import Ranges, made_by, taken_by
+from neutrams.simulator.traffic.channels import Ranges, made_by, taken_by
 
 
 @dataclass(frozen=True, slots=True)

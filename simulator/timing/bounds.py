@@ -10,13 +10,13 @@ import numpy as np
 
 from neutrams.ir.program import Program
 from neutrams.simulator.batching import batching
-from neutrams.simulator.border import sent_form
-from neutrams.simulator.buses import BusUse
 from neutrams.simulator.digital import elements
 from neutrams.simulator.network.state import EAST, LOCAL, NORTH, SOUTH, WEST
 from neutrams.simulator.network.trees import NODE
-from neutrams.simulator.paces import Paces
-from neutrams.simulator.traffic import I64, network_load
+from neutrams.simulator.timing.buses import BusUse
+from neutrams.simulator.timing.paces import Paces
+from neutrams.simulator.traffic.border import sent_form
+from neutrams.simulator.traffic.loads import I64, network_load
 
 STEPS = {EAST: (1, 0), WEST: (-1, 0), NORTH: (0, -1), SOUTH: (0, 1)}
 

@@ -13,8 +13,8 @@ from neutrams.ir.ops.chip import Flow, Place
 from neutrams.ir.target import Target
 from neutrams.ir.traffic import Mesh
 from neutrams.simulator.constants import constant
-from neutrams.simulator.flows import Flows
 from neutrams.simulator.network.trees import NODE, tree_loads
+from neutrams.simulator.traffic.flows import Flows
 
 I64 = NDArray[np.int64]
 

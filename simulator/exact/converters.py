@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from neutrams.ir.crossbar import Cells, Encoding, never_errs, program, read, safe, unit_safe
 from neutrams.ir.types import Array
-from neutrams.simulator.collect import COLUMNS, LANES, Bytes
-from neutrams.simulator.columns import busiest, cut_and_convert, fill
-from neutrams.simulator.layout import aligned
-from neutrams.simulator.lookup import unit
-from neutrams.simulator.wide import Multiplied
+from neutrams.simulator.exact.collect import COLUMNS, LANES, Bytes
+from neutrams.simulator.exact.columns import busiest, cut_and_convert, fill
+from neutrams.simulator.exact.layout import aligned
+from neutrams.simulator.exact.lookup import unit
+from neutrams.simulator.exact.wide import Multiplied
 
 _TILES = 16
 """Tiles of windows cut at a time: their indices stay in the second-level cache."""
@@ -37,7 +37,7 @@ Place = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the rows of a block are looked up; for arrays see :mod:`neutrams.simulator.columns`."""
+    """How the rows of a block are looked up; see :mod:`neutrams.simulator.exact.columns`."""
 
     sources: Ints
     worth: Ints

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.ir.kernel import kernel
-from neutrams.simulator.collect import COLUMNS, I64, LANES, Bytes, Counts, collect
-from neutrams.simulator.cutting import gather_bits
-from neutrams.simulator.lookup import add_converted, add_driven, add_looked_up
+from neutrams.simulator.exact.collect import COLUMNS, I64, LANES, Bytes, Counts, collect
+from neutrams.simulator.exact.cutting import gather_bits
+from neutrams.simulator.exact.lookup import add_converted, add_driven, add_looked_up
 
 Sums = NDArray[np.signedinteger[Any]]
 """i32 where the sums of a whole neuron fit, else i64."""

@@ -16,8 +16,8 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
-from neutrams.simulator.collect import I64, cgutils, everywhere, pointer
-from neutrams.simulator.lookup import processor
+from neutrams.simulator.exact.collect import I64, cgutils, everywhere, pointer
+from neutrams.simulator.exact.lookup import processor
 
 FOUR = 4
 """Rows that one element of a drive holds, a byte each."""

@@ -9,7 +9,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.simulator.joins import Portion
+from neutrams.simulator.traffic.joins import Portion
 
 I64 = NDArray[np.int64]
 Targets = dict[int, list["Sent"]]

@@ -23,12 +23,12 @@ from neutrams.ir.crossbar import lossless
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.ir.windows import filled, out_sizes, windows
-from neutrams.simulator.converters import Block, direct, plan
-from neutrams.simulator.dots import PLACES, unit
-from neutrams.simulator.joined import Seen, Taps, add_products, rows_seen, seen
-from neutrams.simulator.layout import samples_last
-from neutrams.simulator.products import THIN, largest_sum, thin_products
-from neutrams.simulator.wide import Multiplied
+from neutrams.simulator.exact.converters import Block, direct, plan
+from neutrams.simulator.exact.dots import PLACES, unit
+from neutrams.simulator.exact.joined import Seen, Taps, add_products, rows_seen, seen
+from neutrams.simulator.exact.layout import samples_last
+from neutrams.simulator.exact.products import THIN, largest_sum, thin_products
+from neutrams.simulator.exact.wide import Multiplied
 
 _COLUMN_BYTES = 4 << 20
 """Memory for unfolded windows; a few times a second-level cache keeps the products fast."""

@@ -16,7 +16,7 @@ from neutrams.ir.ops.quantization import Dequantize, Quantize
 from neutrams.ir.ops.unit import Add, AveragePool, Lut, saturate
 from neutrams.ir.types import Array
 from neutrams.ir.windows import taps, windows
-from neutrams.simulator.layout import samples_first
+from neutrams.simulator.exact.layout import samples_first
 
 Ints = NDArray[np.integer[Any]]
 Floats = NDArray[np.float32]

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from neutrams.ir.ops.chip import Flow
 from neutrams.simulator.constants import constant
-from neutrams.simulator.divided import Divided
-from neutrams.simulator.joins import Joins, Node, value_of
-from neutrams.simulator.packets import Sent, bits_of, classes, deliveries, flits
+from neutrams.simulator.traffic.divided import Divided
+from neutrams.simulator.traffic.joins import Joins, Node, value_of
+from neutrams.simulator.traffic.packets import Sent, bits_of, classes, deliveries, flits
 
 I64 = NDArray[np.int64]
 

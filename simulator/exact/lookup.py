@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload
 
-from neutrams.simulator.collect import (
+from neutrams.simulator.exact.collect import (
     COLUMNS,
     I64,
     LANES,
@@ -114,7 +114,7 @@ def add_converted(
     reach: int,
     held: Counts,
 ) -> None:
-    """Look up and :func:`~neutrams.simulator.collect.collect` columns of one part.
+    """Look up and :func:`~neutrams.simulator.exact.collect.collect` columns of one part.
 
     Does so for every phase of ``digit`` bits with ``driven[phase] > reach``. A byte holds what
     converters make of ``together`` phases, each counted twice as much as the one before; with

@@ -9,7 +9,7 @@ from neutrams.ir.op import Op
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.target import Target
 from neutrams.simulator.digital import Sizes, work
-from neutrams.simulator.parts import Part
+from neutrams.simulator.traffic.parts import Part
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from neutrams.ir.target import Target
 from neutrams.ir.types import bind
 from neutrams.ir.windows import filled
 from neutrams.simulator.digital import Sizes
-from neutrams.simulator.transfers import Transfer
+from neutrams.simulator.timing.transfers import Transfer
 
 
 @dataclass(frozen=True, slots=True)

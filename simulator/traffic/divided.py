@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.ir.op import Op
-from neutrams.simulator.channels import UNKNOWN
-from neutrams.simulator.parts import Part
+from neutrams.simulator.traffic.channels import UNKNOWN
+from neutrams.simulator.traffic.parts import Part
 
 I64 = NDArray[np.int64]
 

@@ -17,9 +17,9 @@ from neutrams.ir.kernel import kernel
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.types import Array
 from neutrams.ir.windows import filled, out_sizes
-from neutrams.simulator.collect import I64
-from neutrams.simulator.dots import FOUR, NEURONS, PLACES, Fours, Signed, Sums, dot
-from neutrams.simulator.layout import aligned, samples_last
+from neutrams.simulator.exact.collect import I64
+from neutrams.simulator.exact.dots import FOUR, NEURONS, PLACES, Fours, Signed, Sums, dot
+from neutrams.simulator.exact.layout import aligned, samples_last
 
 Ints = NDArray[np.integer[Any]]
 
@@ -187,7 +187,7 @@ def rescaled_products(
     high: np.float32,
     out: Ints,
 ) -> None:
-    """Write what :func:`~neutrams.simulator.rescale.rescale` makes of the products.
+    """Write what :func:`~neutrams.simulator.exact.rescale.rescale` makes of the products.
 
     Args:
         weights: see :class:`Taps`.

@@ -24,12 +24,20 @@ from neutrams.ir.program import Program
 from neutrams.ir.stripes import shape_of, stripes
 from neutrams.ir.types import bind
 from neutrams.simulator.batching import batching
-from neutrams.simulator.channels import UNKNOWN, Ranges, count, covers, first_axis, keeps, unit_axis
 from neutrams.simulator.constants import constant
 from neutrams.simulator.digital import Sizes, elements
-from neutrams.simulator.divided import Divided, Read, reads_of
-from neutrams.simulator.parts import ELSEWHERE, Part, crossbar_parts, sum_parts
-from neutrams.simulator.windows import block, rectangles, windows_of
+from neutrams.simulator.traffic.channels import (
+    UNKNOWN,
+    Ranges,
+    count,
+    covers,
+    first_axis,
+    keeps,
+    unit_axis,
+)
+from neutrams.simulator.traffic.divided import Divided, Read, reads_of
+from neutrams.simulator.traffic.parts import ELSEWHERE, Part, crossbar_parts, sum_parts
+from neutrams.simulator.traffic.windows import block, rectangles, windows_of
 
 I64 = NDArray[np.int64]
 

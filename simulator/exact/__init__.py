@@ -1,0 +1,1 @@
+"""Exact arithmetic of crossbars: products, column sums and converters, bit for bit."""
