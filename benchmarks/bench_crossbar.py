@@ -3,7 +3,7 @@
 Blocks have 128 rows and 32 neurons of 8-bit weights in 2-bit cells; 8-bit inputs come in 8 phases.
 Each case and the product run in turns on one thread, so that a busy machine hits both alike; times
 are the least of the processor. Rows of two threads are by the clock: two kernels, and two products,
-run at once. Dense inputs are uniform bytes, the worst case; the others look like those behind a ReLU.
+run at once. Dense inputs are uniform bytes, the worst case; others look like those behind a ReLU.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import onnx
 import neutrams
 from benchmarks.measure import data, peak_gb
 from benchmarks.networks import resnet18, vgg8
-from neutrams.driver.cycles import run_cycles
+from neutrams.driver.clocked.cycles import run_cycles
 from neutrams.ir.program import Program
 from neutrams.simulator import schedule
 from neutrams.simulator.cycle import Machine, lay_out, routers_of

@@ -26,7 +26,7 @@ import numpy as np
 import neutrams
 from benchmarks.measure import T, peak_gb
 from neutrams.driver import load_target
-from neutrams.driver.cycles import run_cycles
+from neutrams.driver.clocked.cycles import run_cycles
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value
 from neutrams.ir.ops.activations import Relu

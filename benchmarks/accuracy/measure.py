@@ -18,9 +18,9 @@ from benchmarks.accuracy.networks import Network
 from benchmarks.accuracy.store import Result, packed
 from benchmarks.measure import EXAMPLES, peak_gb
 from neutrams.driver import Options, compile, load_target, simulate
-from neutrams.driver.cache import arrays_digest, key_of
 from neutrams.driver.onnx import to_onnx
 from neutrams.driver.options import usual_pipeline
+from neutrams.driver.sweeping.cache import arrays_digest, key_of
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.types import Array
 from neutrams.passes.affine import Affine

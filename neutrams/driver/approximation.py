@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neutrams.driver.parity.traces import Trace
 from neutrams.driver.preprocess import Preprocess
-from neutrams.driver.results import need_package
 from neutrams.driver.samples import SampleSource, load_samples
-from neutrams.driver.traces import Trace
+from neutrams.driver.sweeping.results import need_package
 from neutrams.ir.diagnostics import Diagnostic, warning
 from neutrams.ir.program import Program
 from neutrams.passes.answers import retention

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neutrams.driver.options import Options
-from neutrams.driver.packing import kinds_of_units
+from neutrams.driver.placing.packing import kinds_of_units
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.shares import Share
 from neutrams.driver.sources import load_target

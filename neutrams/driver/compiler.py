@@ -7,19 +7,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from neutrams.driver.bit_plans import AUTO
-from neutrams.driver.cache import Cache, arrays_digest, graph_digest, key_of
+from neutrams.driver.bits.plans import AUTO
 from neutrams.driver.dry_run import TRAINING, check_fit, check_units
 from neutrams.driver.effects import check_effects
-from neutrams.driver.mapping import chip_graph, map_units
-from neutrams.driver.naming import name_apart
 from neutrams.driver.options import Options, usual_pipeline
+from neutrams.driver.placing.mapping import chip_graph, map_units
+from neutrams.driver.placing.naming import name_apart
+from neutrams.driver.placing.scheduling import add_schedule
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.samples import Samples, SampleSource, load_samples
-from neutrams.driver.scheduling import add_schedule
 from neutrams.driver.shares import shares
 from neutrams.driver.sources import clone, load_graph, load_target, source_name
+from neutrams.driver.sweeping.cache import Cache, arrays_digest, graph_digest, key_of
 from neutrams.driver.synthesis import Synthesis
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph, Module
@@ -181,9 +181,9 @@ class _Run:
 
     def choose_bits(self, graph: Graph) -> None:
         """Choose the bits of layers, and go on with a pipeline that names them."""
-        from neutrams.driver.auto_bits import choose_bits
-        from neutrams.driver.bit_budget import Budget
-        from neutrams.driver.bit_trials import with_bits
+        from neutrams.driver.bits.auto import choose_bits
+        from neutrams.driver.bits.budget import Budget
+        from neutrams.driver.bits.trials import with_bits
 
         samples = self.samples
         found = choose_bits(

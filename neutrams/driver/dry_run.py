@@ -7,9 +7,9 @@ from math import prod
 
 import numpy as np
 
-from neutrams.driver.buffers import check_buffers
-from neutrams.driver.packing import kinds_of_units, pack_blocks
-from neutrams.driver.rounds import check_rounds, plan_rounds
+from neutrams.driver.placing.buffers import check_buffers
+from neutrams.driver.placing.packing import kinds_of_units, pack_blocks
+from neutrams.driver.placing.rounds import check_rounds, plan_rounds
 from neutrams.ir.blocks import blocks
 from neutrams.ir.cores import crossbars_by_kind
 from neutrams.ir.diagnostics import NeutramsError

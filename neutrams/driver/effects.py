@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
-from neutrams.driver.bit_plans import AUTO
+from neutrams.driver.bits.plans import AUTO
 from neutrams.driver.options import Options, usual_pipeline
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.passes import Pass, PassManager

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from neutrams.driver.bit_plans import AUTO, BitSource, load_bits
+from neutrams.driver.bits.plans import AUTO, BitSource, load_bits
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.types import Array
 from neutrams.passes import STRATEGIES, Pass, default_pipeline
@@ -27,10 +27,10 @@ class Options:
     strategy: str = "split-and-merge"
     """How the usual pipeline obeys the fan-in: one of :data:`neutrams.passes.STRATEGIES`."""
     bits: BitSource = ""
-    """Weight and input bits of single layers; see :func:`neutrams.driver.bit_plans.load_bits`.
+    """Weight and input bits of single layers; see :func:`neutrams.driver.bits.plans.load_bits`.
     ``auto`` lets them be chosen within ``budget``."""
     budget: Mapping[str, float] = field(default_factory=dict)
-    """Fields of :class:`neutrams.driver.bit_budget.Budget`."""
+    """Fields of :class:`neutrams.driver.bits.budget.Budget`."""
     widen: int | str = 1
     """What crossbars read in more bits than rows have: the network's inputs in so many copies, a
     part of a step apart, or in ``digits``. ``digits:all`` gives all that they read in digits,

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neutrams.costs import Occupancy, charge, roll_up
-from neutrams.driver.buffers import buffered
 from neutrams.driver.digits import InDigits, in_digits
 from neutrams.driver.layers import Layer, layers
+from neutrams.driver.placing.buffers import buffered
+from neutrams.driver.placing.traffic import find_homes
 from neutrams.driver.shares import Share, Shares
-from neutrams.driver.traffic import find_homes
 from neutrams.ir.cores import kinds_of_crossbars
 from neutrams.ir.op import Weight
 from neutrams.ir.ops.chip import Bound, Group, Place, Round, Span, Stage, Vector
@@ -133,7 +133,7 @@ class Resources:
     bits: dict[str, int]
     """Precision that the chip has: of weights, inputs, cells and converters."""
     chosen: Mapping[str, Any]
-    """Where bits were chosen, what :class:`neutrams.driver.bit_choice.Choice` says; else empty."""
+    """Where bits were chosen, what :class:`neutrams.driver.bits.choice.Choice` says; else empty."""
     digits: InDigits | None = None
     """What it costs that layers read or hold numbers in digits, if any do."""
 

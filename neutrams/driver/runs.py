@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from neutrams.driver.checkpoints import Book
+from neutrams.driver.checkpoints.checkpoints import Book
 from neutrams.driver.crew import Crew
 from neutrams.driver.effects import without_effect
 from neutrams.driver.monte_carlo import each_run

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from neutrams.costs import Charge, charge, charged_events
-from neutrams.driver.checkpoints import Book, kept
-from neutrams.driver.clocks import Cycles, with_cycles
-from neutrams.driver.cycle_sharing import run_together
-from neutrams.driver.cycles import run_cycles
+from neutrams.driver.checkpoints.checkpoints import Book, kept
+from neutrams.driver.clocked.clocks import Cycles, with_cycles
+from neutrams.driver.clocked.cycles import run_cycles
+from neutrams.driver.clocked.recording import Record, check_record
+from neutrams.driver.clocked.shared import run_together
 from neutrams.driver.doubts import doubts
 from neutrams.driver.metrics import Metric
 from neutrams.driver.monte_carlo import Spread
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.quality import Quality, agreement_of, quality_of, relative_error_of
-from neutrams.driver.recording import Record, check_record
 from neutrams.driver.resources import Resources, resources
 from neutrams.driver.samples import Samples, SampleSource
 from neutrams.driver.tasks import Answers, Task

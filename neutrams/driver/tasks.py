@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
-from neutrams.driver.checkpoints import Book
+from neutrams.driver.checkpoints.checkpoints import Book
 from neutrams.driver.crew import crew
 from neutrams.driver.effects import without_effect
 from neutrams.driver.metrics import Metric

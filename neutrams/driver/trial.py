@@ -9,12 +9,12 @@ from typing import Any
 
 from neutrams.driver.dry_run import TRAINING, check_fit, check_units
 from neutrams.driver.effects import check_effects
-from neutrams.driver.mapping import chip_graph, map_units
-from neutrams.driver.naming import name_apart
 from neutrams.driver.options import Options, usual_pipeline
+from neutrams.driver.placing.mapping import chip_graph, map_units
+from neutrams.driver.placing.naming import name_apart
+from neutrams.driver.placing.scheduling import add_schedule
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.resources import Resources, resources
-from neutrams.driver.scheduling import add_schedule
 from neutrams.driver.shares import Shares, shares
 from neutrams.driver.sources import clone, load_graph, load_target
 from neutrams.driver.synthesis import drawn

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from neutrams.driver import Sweep, check_writable
-from neutrams.driver.results import Row, need_package
+from neutrams.driver.sweeping.results import Row, need_package
 from neutrams.ir.diagnostics import NeutramsError, Place, error
 
 KINDS = (".png", ".svg", ".pdf")

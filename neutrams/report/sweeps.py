@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from neutrams.driver import Sweep
-from neutrams.driver.results import Cell, Row
+from neutrams.driver.sweeping.results import Cell, Row
 from neutrams.report.tables import table
 from neutrams.report.units import area, count, percent, quantity
 

@@ -243,7 +243,8 @@ def test_ctrl_c_at_any_time_costs_nothing(neutrams: Command, program: Path, fold
 KILLED = """import os, sys, time
 from safetensors.numpy import load_file
 from neutrams.cli import output, run
-from neutrams.driver import crew, pace
+from neutrams.driver import crew
+from neutrams.driver.clocked import pace
 pace.FIRST, pace.SOON, crew.LEAVE_S = 100, 0.0, 0.0
 def told(*_):
     time.sleep(60 if os.path.exists("kept") and load_file("kept") else 0.02)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import neutrams
-from neutrams.driver.bit_choice import widths
-from neutrams.driver.knapsack import choose
+from neutrams.driver.bits.choice import widths
+from neutrams.driver.bits.knapsack import choose
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.activations import Relu

@@ -19,9 +19,11 @@ from safetensors.numpy import load_file, save_file
 
 import neutrams
 from neutrams import driver
-from neutrams.driver import checkpoint_file, checkpoints, pace
-from neutrams.driver.cache import arrays_digest
-from neutrams.driver.interrupts import SIGNALS, Interrupted
+from neutrams.driver.checkpoints import checkpoints
+from neutrams.driver.checkpoints import file as checkpoint_file
+from neutrams.driver.checkpoints.interrupts import SIGNALS, Interrupted
+from neutrams.driver.clocked import pace
+from neutrams.driver.sweeping.cache import arrays_digest
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.program import Program
 from neutrams.simulator.cycle import Machine, lay_out, routers_of

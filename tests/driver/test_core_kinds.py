@@ -14,7 +14,7 @@ import neutrams
 from neutrams import targets
 from neutrams.costs import Occupancy, charge, roll_up
 from neutrams.driver.dry_run import block_counts
-from neutrams.driver.packing import kinds_of_units
+from neutrams.driver.placing.packing import kinds_of_units
 from neutrams.driver.resources import resources
 from neutrams.ir.blocks import used
 from neutrams.ir.cores import crossbars_by_kind, kinds_of_crossbars, on_chip

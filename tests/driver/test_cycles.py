@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neutrams import driver
-from neutrams.driver.cycles import run_cycles
+from neutrams.driver.clocked.cycles import run_cycles
 from neutrams.ir.program import Program
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from neutrams import targets
-from neutrams.driver.mapping import chip_graph, map_units
-from neutrams.driver.replication import balance, input_ns
+from neutrams.driver.placing.mapping import chip_graph, map_units
+from neutrams.driver.placing.replication import balance, input_ns
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.activations import Relu

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 import neutrams
 from neutrams.driver.onnx import to_onnx
-from neutrams.driver.traces import Trace, exact_values
+from neutrams.driver.parity.traces import Trace, exact_values
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import OPS

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from neutrams.driver import pace
-from neutrams.driver.pace import Pace
+from neutrams.driver.clocked import pace
+from neutrams.driver.clocked.pace import Pace
 
 
 def test_a_run_tells_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:

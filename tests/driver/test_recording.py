@@ -16,8 +16,8 @@ from vcd.reader import TokenKind, tokenize
 
 import neutrams
 from neutrams import driver
-from neutrams.driver import pace
-from neutrams.driver.cycles import run_cycles
+from neutrams.driver.clocked import pace
+from neutrams.driver.clocked.cycles import run_cycles
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.program import Program
 from neutrams.simulator.cycle import CycleResult, Layout, Machine, lay_out, routers_of

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import neutrams
-from neutrams.driver import sharing
+from neutrams.driver.placing import sharing
 from neutrams.driver.resources import ChipFacts, numbers
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph

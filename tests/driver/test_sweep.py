@@ -17,9 +17,9 @@ import pytest
 
 import neutrams
 from neutrams.driver import Sweep, parse_axes
-from neutrams.driver.grid import Point, points
-from neutrams.driver.measure import Study, measure
-from neutrams.driver.results import Row, read_results, write_results
+from neutrams.driver.sweeping.grid import Point, points
+from neutrams.driver.sweeping.measure import Study, measure
+from neutrams.driver.sweeping.results import Row, read_results, write_results
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.activations import Relu
@@ -33,7 +33,7 @@ A, B = RANDOM.standard_normal((40, 24)), RANDOM.standard_normal((24, 3))
 X = RANDOM.standard_normal((60, 40)).astype(np.float32)
 Y = (np.maximum(X @ A, 0) @ B).argmax(axis=1)
 DATA = {"x": X, "y": Y}
-MEASURE = "neutrams.driver.workers.measure"
+MEASURE = "neutrams.driver.sweeping.workers.measure"
 OVER = {"fan-in": [16, 64], "weight-bits": [2, 8]}
 
 

@@ -10,9 +10,9 @@ import pytest
 
 import neutrams
 from neutrams.driver import dry_run
-from neutrams.driver.buffers import buffered
+from neutrams.driver.placing.buffers import buffered
+from neutrams.driver.placing.traffic import Hold, Homes, Spread
 from neutrams.driver.resources import resources
-from neutrams.driver.traffic import Hold, Homes, Spread
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.activations import Relu

@@ -12,8 +12,9 @@ import pytest
 from onnx import numpy_helper
 
 import neutrams
-from neutrams.driver import Link, Verification, links, verify
-from neutrams.driver.weight_check import check_weights
+from neutrams.driver import Link, Verification, verify
+from neutrams.driver.parity import links
+from neutrams.driver.parity.weights import check_weights
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Weight
@@ -136,7 +137,7 @@ def test_a_scrambled_network_keeps_too_little(program: Program, tmp_path: Path) 
 
 
 def test_a_wrong_simulator_is_found(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    from neutrams.driver import verification
+    from neutrams.driver.parity import verification
 
     def wrong(traced: Program, inputs: Any) -> Any:
         change_a_weight(traced, "c")
@@ -178,9 +179,9 @@ def test_another_programs_export_is_refused(program: Program, tmp_path: Path) ->
 
 
 def test_what_cannot_be_run_is_named_and_does_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    from neutrams.driver import executor_links
+    from neutrams.driver.parity import executors
 
-    monkeypatch.setattr(executor_links, "find_spec", lambda name: None)
+    monkeypatch.setattr(executors, "find_spec", lambda name: None)
     found = verify(compiled(keep_float=False), X)
     assert found.passed
     idle = [link.name for link in found.links if link.state == "not run"]

@@ -13,9 +13,9 @@ import pytest
 
 import neutrams
 from neutrams.driver import Link, verify
-from neutrams.driver.executor_links import image_links, interpreted
 from neutrams.driver.image import Image
-from neutrams.driver.traces import Trace
+from neutrams.driver.parity.executors import image_links, interpreted
+from neutrams.driver.parity.traces import Trace
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op

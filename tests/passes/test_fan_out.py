@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from neutrams.driver.mapping import map_units
+from neutrams.driver.placing.mapping import map_units
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.fan_out import fan_out
 from neutrams.ir.graph import Graph

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neutrams.driver import compile
-from neutrams.driver.cycles import run_cycles
+from neutrams.driver.clocked.cycles import run_cycles
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Value
 from neutrams.ir.ops.activations import Relu

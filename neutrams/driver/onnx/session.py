@@ -11,7 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from neutrams.driver.onnx.model import Exported
-from neutrams.driver.traces import Trace
+from neutrams.driver.parity.traces import Trace
 from neutrams.ir.diagnostics import NeutramsError, Place, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.program import Program

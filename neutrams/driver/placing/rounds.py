@@ -14,7 +14,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.driver.packing import kinds_of_units
+from neutrams.driver.placing.packing import kinds_of_units
 from neutrams.ir.blocks import used
 from neutrams.ir.cores import crossbars_by_kind
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error

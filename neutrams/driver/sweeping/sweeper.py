@@ -10,19 +10,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from neutrams.driver.cache import arrays_digest, graph_digest, key_of
 from neutrams.driver.effects import check_effects, without_effect
-from neutrams.driver.grid import LOWERING, Axes, Point, points
-from neutrams.driver.measure import Study
 from neutrams.driver.npz import write_npz
 from neutrams.driver.options import Options, usual_pipeline
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
-from neutrams.driver.results import Row, check_results, read_results, write_results
 from neutrams.driver.runs import run_float
 from neutrams.driver.samples import Samples, SampleSource, load_samples
 from neutrams.driver.sources import Limits, Overrides, load_graph, load_target, save_module
-from neutrams.driver.workers import in_parallel
+from neutrams.driver.sweeping.cache import arrays_digest, graph_digest, key_of
+from neutrams.driver.sweeping.grid import LOWERING, Axes, Point, points
+from neutrams.driver.sweeping.measure import Study
+from neutrams.driver.sweeping.results import Row, check_results, read_results, write_results
+from neutrams.driver.sweeping.workers import in_parallel
 from neutrams.ir.diagnostics import NeutramsError, Place, error
 from neutrams.ir.graph import Module
 from neutrams.ir.target import Target
@@ -67,7 +67,7 @@ def sweep(
 
     Args:
         model: What :func:`neutrams.compile` takes.
-        over: Values by axis; see :func:`neutrams.driver.grid.points`.
+        over: Values by axis; see :func:`neutrams.driver.sweeping.grid.points`.
         inputs: Samples to judge by, with labels where there are any.
         calibration: Samples that show which values occur.
         target: The chip, as for :func:`neutrams.compile`.

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from neutrams.driver.placing.scheduling import add_schedule
+from neutrams.driver.placing.traffic import pairs
 from neutrams.driver.resources import ChipFacts, numbers
-from neutrams.driver.scheduling import add_schedule
 from neutrams.driver.sources import clone
-from neutrams.driver.traffic import pairs
 from neutrams.ir.cores import crossbars_by_kind, kinds_of_crossbars
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error
 from neutrams.ir.graph import Graph, Module

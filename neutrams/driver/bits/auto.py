@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from neutrams.driver.bit_budget import Budget
-from neutrams.driver.bit_choice import Choice, Chooser
-from neutrams.driver.bit_trials import Trials
+from neutrams.driver.bits.budget import Budget
+from neutrams.driver.bits.choice import Choice, Chooser
+from neutrams.driver.bits.trials import Trials
 from neutrams.driver.progress import Progress
 from neutrams.driver.runs import run_float
 from neutrams.driver.samples import Samples

@@ -8,9 +8,9 @@ from typing import Any
 
 from neutrams.costs import charge
 from neutrams.driver.costing import Cost, cost_of
-from neutrams.driver.mapping import chip_graph, map_units, one_inference
-from neutrams.driver.naming import name_apart
-from neutrams.driver.scheduling import add_schedule
+from neutrams.driver.placing.mapping import chip_graph, map_units, one_inference
+from neutrams.driver.placing.naming import name_apart
+from neutrams.driver.placing.scheduling import add_schedule
 from neutrams.driver.sources import clone
 from neutrams.ir.graph import Graph, Module
 from neutrams.ir.op import Value, Weight
@@ -35,7 +35,7 @@ from neutrams.simulator.run import Runner
 class Trials:
     """A calibrated network, lowered again for each plan by the passes of a pipeline.
 
-    ``mapping`` holds what :func:`neutrams.driver.mapping.map_units` is asked for.
+    ``mapping`` holds what :func:`neutrams.driver.placing.mapping.map_units` is asked for.
     """
 
     def __init__(

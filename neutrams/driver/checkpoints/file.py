@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
-from neutrams.driver.cache import arrays_digest
+from neutrams.driver.sweeping.cache import arrays_digest
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, Place, error
 from neutrams.ir.files import atomic_write
 from neutrams.ir.types import Array

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.driver.traffic import Homes, needs
+from neutrams.driver.placing.traffic import Homes, needs
 from neutrams.ir.diagnostics import NeutramsError, error
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight

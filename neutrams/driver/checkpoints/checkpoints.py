@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from neutrams.driver.cache import arrays_digest, code_digest
-from neutrams.driver.checkpoint_file import damaged, read_checkpoint, write_checkpoint
+from neutrams.driver.checkpoints.file import damaged, read_checkpoint, write_checkpoint
+from neutrams.driver.checkpoints.interrupts import Interrupted, Stop, stoppable
 from neutrams.driver.effects import without_effect
-from neutrams.driver.interrupts import Interrupted, Stop, stoppable
 from neutrams.driver.outputs import check_writable
 from neutrams.driver.progress import Progress
+from neutrams.driver.sweeping.cache import arrays_digest, code_digest
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError
 from neutrams.ir.program import Program
 from neutrams.ir.text import print_module

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neutrams.driver.checkpoints import Book
-from neutrams.driver.pace import Pace
-from neutrams.driver.recording import Session
+from neutrams.driver.checkpoints.checkpoints import Book
+from neutrams.driver.clocked.pace import Pace
+from neutrams.driver.clocked.recording import Session
 from neutrams.ir.target import Target
 from neutrams.simulator.cycle import CycleResult, Layout, Machine, routers_of
 

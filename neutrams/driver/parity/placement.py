@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from neutrams.driver.image import Image, Unit
-from neutrams.driver.image_run import matrix
-from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link
-from neutrams.driver.traffic import find_homes, joined
+from neutrams.driver.parity.image_run import matrix
+from neutrams.driver.parity.links import BROKEN, NOT_RUN, PASSED, Link
+from neutrams.driver.placing.traffic import find_homes, joined
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op
 from neutrams.ir.ops.time import working_ops

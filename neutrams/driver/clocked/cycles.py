@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from neutrams.driver.checkpoints import Book
-from neutrams.driver.clocks import Cycles
-from neutrams.driver.cycle_rounds import run_rounds
-from neutrams.driver.legs import Leg, run_leg
+from neutrams.driver.checkpoints.checkpoints import Book
+from neutrams.driver.clocked.clocks import Cycles
+from neutrams.driver.clocked.legs import Leg, run_leg
+from neutrams.driver.clocked.recording import Record, session
+from neutrams.driver.clocked.rounds import run_rounds
 from neutrams.driver.progress import silent
-from neutrams.driver.recording import Record, session
 from neutrams.ir.diagnostics import Diagnostic
 from neutrams.ir.program import Program
 from neutrams.simulator.cycle import lay_out

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from concurrent.futures import as_completed
 
-from neutrams.driver.grid import Point
-from neutrams.driver.measure import Study, measure
 from neutrams.driver.processes import processes
-from neutrams.driver.results import Row
+from neutrams.driver.sweeping.grid import Point
+from neutrams.driver.sweeping.measure import Study, measure
+from neutrams.driver.sweeping.results import Row
 
 
 def in_parallel(

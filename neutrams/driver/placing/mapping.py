@@ -8,10 +8,10 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.driver.packing import kinds_of_units, pack_blocks
-from neutrams.driver.replication import Wanted
-from neutrams.driver.rounds import Plan, plan_rounds, round_facts
-from neutrams.driver.traffic import Homes, find_homes, joined, pairs
+from neutrams.driver.placing.packing import kinds_of_units, pack_blocks
+from neutrams.driver.placing.replication import Wanted
+from neutrams.driver.placing.rounds import Plan, plan_rounds, round_facts
+from neutrams.driver.placing.traffic import Homes, find_homes, joined, pairs
 from neutrams.ir.cores import crossbars_by_kind
 from neutrams.ir.graph import Graph
 from neutrams.ir.ops.chip import Flow, Group, Place, Round, Vector

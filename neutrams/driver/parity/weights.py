@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from neutrams.driver.digits import digits_of, whole_weights
-from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link
+from neutrams.driver.parity.links import BROKEN, NOT_RUN, PASSED, Link
 from neutrams.ir.graph import Graph
 from neutrams.ir.op import Op, Value, Weight
 from neutrams.ir.ops.convolution import Conv

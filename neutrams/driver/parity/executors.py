@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from neutrams.driver.image import Image, Unit
-from neutrams.driver.image_run import matrix, programmed
-from neutrams.driver.links import BROKEN, NOT_RUN, Link, compare
-from neutrams.driver.placement_check import NAME as PLACEMENT
-from neutrams.driver.placement_check import check_placement
-from neutrams.driver.traces import Trace, after_loss, exact_values
+from neutrams.driver.parity.image_run import matrix, programmed
+from neutrams.driver.parity.links import BROKEN, NOT_RUN, Link, compare
+from neutrams.driver.parity.placement import NAME as PLACEMENT
+from neutrams.driver.parity.placement import check_placement
+from neutrams.driver.parity.traces import Trace, after_loss, exact_values
 from neutrams.ir.graph import Graph
 from neutrams.ir.interpreter import interpret
 from neutrams.ir.op import Weight

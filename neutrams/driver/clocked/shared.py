@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 
-from neutrams.driver.checkpoints import Book
-from neutrams.driver.clocks import Cycles
-from neutrams.driver.cycles import STREAM, run_cycles
-from neutrams.driver.legs import run_leg
-from neutrams.driver.recording import Record, session
-from neutrams.driver.sharing import check_apart
+from neutrams.driver.checkpoints.checkpoints import Book
+from neutrams.driver.clocked.clocks import Cycles
+from neutrams.driver.clocked.cycles import STREAM, run_cycles
+from neutrams.driver.clocked.legs import run_leg
+from neutrams.driver.clocked.recording import Record, session
+from neutrams.driver.placing.sharing import check_apart
 from neutrams.ir.program import Program
 from neutrams.simulator.cycle import Job, lay_out_all
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from neutrams.driver.cache import Cache, key_of
 from neutrams.driver.compiler import compile_model
-from neutrams.driver.grid import Point
 from neutrams.driver.options import Options
-from neutrams.driver.results import Row
 from neutrams.driver.samples import read_npz
 from neutrams.driver.simulation import Simulation, simulate
 from neutrams.driver.sources import Limits, Overrides, load_module, load_target
+from neutrams.driver.sweeping.cache import Cache, key_of
+from neutrams.driver.sweeping.grid import Point
+from neutrams.driver.sweeping.results import Row
 from neutrams.ir.diagnostics import NeutramsError
 from neutrams.ir.target import Target
 

@@ -11,10 +11,10 @@ from math import ceil
 
 import numpy as np
 
-from neutrams.driver.checkpoints import Book
-from neutrams.driver.clocks import Cycles
-from neutrams.driver.legs import Leg, run_leg
-from neutrams.driver.recording import Record, session
+from neutrams.driver.checkpoints.checkpoints import Book
+from neutrams.driver.clocked.clocks import Cycles
+from neutrams.driver.clocked.legs import Leg, run_leg
+from neutrams.driver.clocked.recording import Record, session
 from neutrams.ir.diagnostics import Diagnostic
 from neutrams.ir.ops.chip import Round
 from neutrams.ir.program import Program

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neutrams.driver.bit_budget import LOSS, SHARES, Budget, Judge
-from neutrams.driver.bit_trials import Trials
+from neutrams.driver.bits.budget import LOSS, SHARES, Budget, Judge
+from neutrams.driver.bits.knapsack import choose
+from neutrams.driver.bits.trials import Trials
 from neutrams.driver.costing import Cost
-from neutrams.driver.knapsack import choose
 from neutrams.driver.progress import Progress
 from neutrams.driver.samples import Samples
 from neutrams.ir.diagnostics import Diagnostic, NeutramsError, error

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from neutrams.driver.executor_links import image_links, interpreted, onnx_link, torch_link
 from neutrams.driver.image import Image, no_image
-from neutrams.driver.links import BROKEN, NOT_RUN, PASSED, Link, compare
+from neutrams.driver.parity.executors import image_links, interpreted, onnx_link, torch_link
+from neutrams.driver.parity.links import BROKEN, NOT_RUN, PASSED, Link, compare
+from neutrams.driver.parity.traces import Trace
+from neutrams.driver.parity.weights import check_weights
 from neutrams.driver.preprocess import Preprocess
 from neutrams.driver.progress import Progress, silent
 from neutrams.driver.runs import run_float
 from neutrams.driver.samples import Samples, SampleSource, load_samples
-from neutrams.driver.traces import Trace
-from neutrams.driver.weight_check import check_weights
 from neutrams.ir.program import Program
 from neutrams.ir.types import Array
 from neutrams.passes.answers import retention

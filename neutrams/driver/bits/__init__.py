@@ -1,0 +1,1 @@
+"""Bits of every layer, as a user gives them or chosen from calibration data."""

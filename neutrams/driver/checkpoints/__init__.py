@@ -1,0 +1,1 @@
+"""What is done of a run, kept so that it goes on later."""

@@ -1,0 +1,1 @@
+"""From units to crossbars, tiles and routers: copies, rounds, several networks on one chip."""

@@ -1,0 +1,1 @@
+"""Sweeps: a network at every point of a grid."""
