@@ -35,6 +35,10 @@ _COLUMN_BYTES = 4 << 20
 _FLOAT = 4
 """Bytes of a number that is multiplied as a float, and not looked up as it comes."""
 
+_BYTE_ROWS = 1 << 16
+"""Rows whose products of bytes 32 bits hold, whatever they are: 2¹⁶ · 255 · 128 is below 2³¹."""
+_BYTE_PLACES = 32
+"""Places from which products of bytes are faster than of floats, though they take 64 at once."""
 _FEW = 32
 """Places up to which column sums are multiplied, not looked up."""
 _PLACES = 1024
@@ -146,7 +150,8 @@ class Matrix:
 
     def joined(self, x: Array) -> Seen | None:
         """Return what :attr:`taps` meet, where nothing is lost and bytes can be multiplied."""
-        return seen(self.op, x) if self._bytes and not any(self.lossy) else None
+        able = self._bytes and self.within(2**31) and not any(self.lossy)
+        return seen(self.op, x) if able else None
 
     def within(self, limit: int) -> bool:
         """Say whether all sums of a neuron stay below a limit."""
@@ -250,8 +255,8 @@ class Matrix:
         """Multiply some rows, in pieces so short that floats hold every sum exactly."""
         op = self.op
         grouped = columns.reshape(op.groups, op.fan_in, -1)
-        if self._bytes and columns.shape[1] >= PLACES:
-            return self._dots(rows_seen(grouped[:, rows]), self._rows_taps(rows))
+        if self._bytes and columns.shape[1] >= _BYTE_PLACES:
+            return self._bytes_product(grouped, rows)
         if op.outputs // op.groups <= THIN:
             return self._thin(grouped, rows)
         total: Array | None = None
@@ -271,11 +276,24 @@ class Matrix:
         thin_products(self._integers, grouped, rows.start, rows.stop, found)
         return found.reshape(self.op.outputs, -1)
 
-    def _dots(self, joined: Seen, taps: Taps) -> Array:
+    def _bytes_product(self, grouped: Array, rows: slice) -> Array:
+        places = grouped.shape[2]
+        if places < PLACES:
+            grouped = np.pad(grouped, ((0, 0), (0, 0), (0, PLACES - places)))
+        step = self.op.fan_in if self.within(2**31) else _BYTE_ROWS
+        found: Array | None = None
+        for low in range(rows.start, rows.stop, step):
+            piece = slice(low, min(low + step, rows.stop))
+            found = self._dots(rows_seen(grouped[:, piece]), self._rows_taps(piece), found)
+        assert found is not None
+        return found[:, :places]
+
+    def _dots(self, joined: Seen, taps: Taps, found: Array | None = None) -> Array:
+        """Add dot products to what is found."""
         shape = (self.op.groups, self.weights.shape[1], len(joined.starts) * joined.run)
-        found = np.zeros(shape, self._integer)
-        add_products(taps.weights, joined.drive, joined.taps, joined.starts, joined.run, found)
-        return found.reshape(self.op.outputs, -1)
+        total = np.zeros(shape, self._integer) if found is None else found.reshape(shape)
+        add_products(taps.weights, joined.drive, joined.taps, joined.starts, joined.run, total)
+        return total.reshape(self.op.outputs, -1)
 
     def _rows_taps(self, rows: slice) -> Taps:
         key = rows.start, rows.stop
@@ -288,9 +306,7 @@ class Matrix:
         """Whether dot products of bytes give the sums, and are the fastest way to them."""
         op = self.op
         wide = op.groups == 1 or op.outputs // op.groups > THIN
-        if not wide or unit() is None or max(op.input_bits, op.weight_bits) > 8:
-            return False
-        return self.within(2**31)
+        return wide and unit() is not None and max(op.input_bits, op.weight_bits) <= 8
 
     @cached_property
     def _integer(self) -> np.dtype[Any]:

@@ -148,3 +148,20 @@ def test_magnitudes_of_the_least_weights(kind: type[np.signedinteger[Any]]) -> N
     weights[0] = 1
     for rows in (1, 4, 10, 99):
         assert largest_sum(weights, rows) == min(rows, 10) * -int(np.iinfo(kind).min)
+
+
+@pytest.mark.parametrize("samples", [1, 33, 70])
+def test_sums_that_pass_32_bits_are_exact(samples: int) -> None:
+    """Products of bytes are summed in 32 bits, so many rows at a time that they fit."""
+    rows = 2**17 + 5
+    rng = np.random.default_rng(0)
+    w = np.stack([np.full(rows, -128), np.full(rows, 127), rng.integers(-128, 128, rows)])
+    w = np.concatenate([w, w]).astype(np.int8)
+    x = rng.integers(0, 256, (samples, rows)).astype(np.uint8)
+    x[0] = 255
+    graph = Graph("main", "unit")
+    given = graph.input("x", tensor(DType.U8, symbol("N"), rows))
+    sums = graph.add(Mvm(given, graph.weight("w", w), adc_bits=0))
+    graph.output(graph.add(Reduce(sums)), "y")
+    found = simulate(Program(Module([graph]), load("cim")), {"x": x}).outputs["y"]
+    assert np.array_equal(found, x.astype(np.int64) @ w.T.astype(np.int64))
