@@ -63,7 +63,7 @@ class Kernel(Generic[P, R]):
             with _kept_by(LOCATORS, numba.config):
                 compiled = numba.njit(cache=True, **options)(self.py_func)
             if hasattr(compiled, "_cache"):  # else it stays plain Python
-                files = import_module("neutrams.ir.kernel_cache").Files
+                files = import_module("neutrams.ir.kernel_files").Files
                 compiled._cache._cache_file = files.of(compiled._cache._cache_file)
         except RuntimeError:  # no folder can hold the cache: compile in each process
             compiled = numba.njit(**options)(self.py_func)

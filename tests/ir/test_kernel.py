@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from neutrams.ir.kernel import kernel, prange
-from neutrams.ir.kernel_cache import Files
+from neutrams.ir.kernel_files import Files
 
 ROOT = Path(__file__).resolve().parents[2]
 
