@@ -34,7 +34,7 @@ def draws(program: Program, physics: Physics | str | None, seed: int, runs: int)
             is a seed and nothing to draw.
     """
     found = load_physics(physics or Physics())
-    if found == Physics():
+    if found.ideal:
         if runs > 1:
             fault = error("NT0572", f"all of {runs} runs would be the same: nothing is random")
             raise NeutramsError(fault.help("state what is not ideal: --physics rram-wan"))

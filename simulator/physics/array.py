@@ -33,9 +33,6 @@ _FEW_PLACES = 24
 """Up to so many a product is faster than look-ups, which do 128 at once."""
 _SERIAL_BITS = 4
 """Bits of a DAC up to which its digits are driven bit by bit in look-ups."""
-_ROUNDING = 1 / 12
-"""σ of what rounding may do to a current, in steps of its converter, all rows driven. That of
-conversion itself is 0.29."""
 _SQUARE_BITS = 12
 """Bits of squares of digits in single precision, so that as many are left for variances."""
 _BENT = 2.0**12
@@ -127,7 +124,7 @@ class Analog:
         steps = self._steps()
         whole = max(e.code_max, -e.code_min) * steps.max() * 2.0**e.input_bits < 2**24
         off = sigma_of(cells, e.digit_max, signed=e.subtracts)
-        return bool(whole and off <= _ROUNDING * steps.min())
+        return bool(whole and off <= p.rounding * steps.min())
 
     def _as_bytes(self, cells: Array, variance: Array) -> tuple[ByteCells, ByteCells] | None:
         e = self._e
@@ -138,7 +135,7 @@ class Analog:
             ByteCells(variance * e.digit_max**2 / TOP, 1e-30),
         )
         steps = self._steps().repeat([self._unit, self._columns - self._unit])
-        fine = made[0].fit(_ROUNDING * steps * (TOP / e.digit_max))
+        fine = made[0].fit(self._physics.rounding * steps * (TOP / e.digit_max))
         return made if fine and made[1].fit(np.array(np.inf)) else None
 
     def _on_grid(self, cells: Array, variance: Array) -> tuple[Array, Array]:
@@ -152,7 +149,7 @@ class Analog:
             made, off = on_grid(cells, top, 24)
             rest, off[: self._unit] = on_grid((cells - made)[: self._unit], top, 24)
             steps = self._steps().repeat([self._unit, self._columns - self._unit])
-            if (off <= _ROUNDING * steps).all():
+            if (off <= p.rounding * steps).all():
                 self._square = max(1.0, 2.0 ** (2 * e.dac_bits - _SQUARE_BITS))
                 noise = on_grid(variance, top**2 / self._square, 24)[0]
                 return np.concatenate([made, rest]).astype(np.float32), noise.astype(np.float32)

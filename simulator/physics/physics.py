@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 WireModel = Literal["fast", "exact"]
+ROUNDING = 1 / 12
+"""The most that conductances may be rounded, and what they are unless stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,14 @@ class Physics:
     """σ of each conversion."""
     dac_inl: float = 0.0
     """σ of the bow of a row's DAC, in its steps."""
+    rounding: float = ROUNDING
+    """σ of what rounding conductances may do to a current, in steps of its converter, all rows
+    driven; that of conversion itself is 0.29. The less, the slower; 0 for as fine as floats."""
+
+    @property
+    def ideal(self) -> bool:
+        """Whether nothing is there that an ideal chip lacks."""
+        return replace(self, rounding=ROUNDING) == Physics()
 
 
 PRESETS = {

@@ -11,13 +11,14 @@ from neutrams.ir.ops.time import working_ops
 from neutrams.ir.ops.unit_mvm import Mvm
 from neutrams.ir.program import Program
 from neutrams.simulator.physics.devices import DEVICES
-from neutrams.simulator.physics.physics import Physics
+from neutrams.simulator.physics.physics import ROUNDING, Physics
 
 MOST = {
     "stuck_on": 1.0,
     "stuck_off": 1.0,
     "on_off": float("inf"),
     "time_s": 1e12,
+    "rounding": ROUNDING,
     "row_ohm": 1e9,
     "column_ohm": 1e9,
 }
@@ -115,7 +116,7 @@ def _unit(p: Physics, op: Mvm) -> list[Diagnostic]:
     rest = replace(
         p, on_off=0.0, dac_inl=0.0, adc_offset=0.0, adc_gain=0.0, adc_inl=0.0, adc_noise=0.0
     )
-    if op.encoding.subtracts and p.on_off and rest == Physics():
+    if op.encoding.subtracts and p.on_off and rest.ideal:
         why = "`on_off` is given alone, and what the lowest level conducts cancels in its pairs"
         found.append((op, why, "state what else is not ideal about cells or wires"))
     return [_located(op, why, help) for op, why, help in found]

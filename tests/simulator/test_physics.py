@@ -386,6 +386,23 @@ def test_arrays_of_two_cells_differ() -> None:
     assert (one[0] != one[1]).any()
 
 
+def test_rounding_can_be_turned_off() -> None:
+    """Codes then are those of conductances as programmed; else one in a hundred is a step off."""
+    rng = np.random.default_rng(0)
+    weights, drive = rng.integers(-127, 128, (512, 6)), rng.integers(0, 256, (300, 512))
+    e = encoding(
+        coding="analog-differential", dac_bits=8, cell_bits=7, adc_mode="scale", rows=512
+    )  # fmt: skip
+    physics = Physics(programming_additive=0.02)
+    near, fine = (read(weights, drive, e, replace(physics, rounding=by)) for by in (1 / 12, 0.0))
+    finer = read(weights, drive, e, replace(physics, rounding=1e-6))
+    np.testing.assert_array_equal(fine, finer)
+    apart = np.abs(near - fine)
+    assert 0.0 < (apart > 0).mean() < 0.05
+    assert apart.std() < 0.3 * fine.std()
+    assert Physics(rounding=0.0).ideal
+
+
 def test_cells_as_bytes_are_near() -> None:
     """Rounding changes currents by what is stated, and variances by a part that noise hides."""
     rng = np.random.default_rng(0)
