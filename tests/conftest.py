@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+
+for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(each) is signal.SIG_IGN:  # as a job in the background, or under nohup
+        heard = signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL
+        signal.signal(each, heard)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
